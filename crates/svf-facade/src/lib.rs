@@ -1,0 +1,1 @@
+//! svf-facade

@@ -1,0 +1,164 @@
+//! From missing ranges to requests worth sending.
+
+use std::ops::Range;
+
+/// How missing ranges become requests: fewer, larger, aligned, and never beyond the end of the file.
+///
+/// A request to a server costs a round trip, whatever its size, so asking for a little more than is needed is often
+/// the cheaper way. The rules are applied in this order:
+///
+/// 1. **greedy**: a run of missing bytes is asked for at least `greedy` bytes long; a later run that starts at or
+///    before the end reached so far becomes part of it;
+/// 2. **align**: starts go down and ends go up to multiples of `align`;
+/// 3. **max_gap**: two requests with at most so many bytes between them become one;
+/// 4. **end_of_file**: nothing at or behind it is asked for;
+/// 5. **max_len**: what is longer is split, at multiples of `align`.
+///
+/// The default changes nothing but the order: ranges are sorted, and those that touch or overlap are joined.
+///
+/// # Examples
+///
+/// ```
+/// use svf_core::NeedOptions;
+///
+/// let missing = [100..200, 4_000..4_100, 70_000..70_001];
+/// let requests = NeedOptions::new().align(4_096).max_gap(65_536).end_of_file(70_500).plan(missing);
+/// assert_eq!(requests, [0..70_500]);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct NeedOptions {
+    greedy: u64,
+    align: u64,
+    max_gap: u64,
+    end_of_file: Option<u64>,
+    max_len: Option<u64>,
+}
+
+impl NeedOptions {
+    /// Options that change nothing but the order.
+    pub const fn new() -> Self {
+        Self {
+            greedy: 0,
+            align: 1,
+            max_gap: 0,
+            end_of_file: None,
+            max_len: None,
+        }
+    }
+
+    /// Asks for at least `bytes` from the start of each run of missing bytes. 0, the default, asks for no more than
+    /// is missing.
+    #[must_use = "the options are returned, not changed in place"]
+    pub const fn greedy(self, bytes: u64) -> Self {
+        Self {
+            greedy: bytes,
+            ..self
+        }
+    }
+
+    /// Starts and ends requests at multiples of `bytes`, which need not be a power of two. 0 and 1 align nothing.
+    #[must_use = "the options are returned, not changed in place"]
+    pub const fn align(self, bytes: u64) -> Self {
+        Self {
+            align: bytes,
+            ..self
+        }
+    }
+
+    /// Joins requests that have at most `bytes` between them; the bytes between are then asked for too.
+    #[must_use = "the options are returned, not changed in place"]
+    pub const fn max_gap(self, bytes: u64) -> Self {
+        Self {
+            max_gap: bytes,
+            ..self
+        }
+    }
+
+    /// The length of the file, if it is known: nothing at or behind it is asked for.
+    #[must_use = "the options are returned, not changed in place"]
+    pub const fn end_of_file(self, offset: u64) -> Self {
+        Self {
+            end_of_file: Some(offset),
+            ..self
+        }
+    }
+
+    /// Splits requests that are longer than `bytes`, at multiples of the alignment: no piece is longer than the
+    /// largest multiple of the alignment that fits into `bytes`, or than one alignment if none fits. 0 is taken as 1.
+    #[must_use = "the options are returned, not changed in place"]
+    pub const fn max_len(self, bytes: u64) -> Self {
+        Self {
+            max_len: Some(bytes),
+            ..self
+        }
+    }
+
+    /// The requests to send for these missing ranges: in order, disjoint, and covering every missing byte before
+    /// the end of the file.
+    ///
+    /// The ranges may come in any order and overlap; empty ones are dropped. O(n log n) in their number, O(n) if
+    /// they come sorted; the result can be longer only by what `max_len` splits.
+    pub fn plan(&self, missing: impl IntoIterator<Item = Range<u64>>) -> Vec<Range<u64>> {
+        let mut missing: Vec<_> = missing
+            .into_iter()
+            .filter(|range| !range.is_empty())
+            .collect();
+        missing.sort_by_key(|range| range.start);
+
+        let mut runs: Vec<Range<u64>> = Vec::with_capacity(missing.len());
+        for range in missing {
+            match runs.last_mut() {
+                // It begins where a run is fetched anyway, so it begins no greedy run of its own.
+                Some(run) if range.start <= run.end => run.end = run.end.max(range.end),
+                _ => runs.push(range.start..range.end.max(range.start.saturating_add(self.greedy))),
+            }
+        }
+
+        let mut requests: Vec<Range<u64>> = Vec::with_capacity(runs.len());
+        for run in runs {
+            let aligned = self.align_outward(run);
+            match requests.last_mut() {
+                Some(last) if aligned.start <= last.end.saturating_add(self.max_gap) => {
+                    last.end = last.end.max(aligned.end);
+                }
+                _ => requests.push(aligned),
+            }
+        }
+
+        let end_of_file = self.end_of_file.unwrap_or(u64::MAX);
+        let clipped = requests
+            .into_iter()
+            .map(|range| range.start..range.end.min(end_of_file))
+            .filter(|range| !range.is_empty());
+        match self.max_len {
+            None => clipped.collect(),
+            Some(max_len) => clipped
+                .flat_map(|range| self.split(range, max_len))
+                .collect(),
+        }
+    }
+
+    /// An end that cannot be rounded up within `u64` becomes the greatest offset.
+    fn align_outward(&self, range: Range<u64>) -> Range<u64> {
+        let align = self.align.max(1);
+        let start = range.start - range.start % align;
+        let end = range
+            .end
+            .checked_next_multiple_of(align)
+            .unwrap_or(u64::MAX);
+        start..end
+    }
+
+    fn split(&self, range: Range<u64>, max_len: u64) -> impl Iterator<Item = Range<u64>> {
+        let align = self.align.max(1);
+        let piece = (max_len - max_len % align).max(align);
+        // A start is a multiple of the alignment already, so pieces of a multiple of it end at multiples too.
+        let mut start = range.start;
+        std::iter::from_fn(move || {
+            let rest = start..range.end;
+            let end = rest.start.saturating_add(piece).min(rest.end);
+            start = end;
+            (!rest.is_empty()).then_some(rest.start..end)
+        })
+    }
+}

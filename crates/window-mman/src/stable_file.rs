@@ -1,0 +1,166 @@
+//! A file about which the promise was given, and the views it allows.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+
+use crate::error::ViewError;
+use crate::mapped_file::MappedFile;
+use crate::region::MapFailure;
+use crate::view::View;
+
+/// A file that nobody truncates or rewrites, so that it can be looked at as memory.
+///
+/// It comes from [`MappedFile::assume_stable`], which says what is promised. Clones are cheap.
+#[derive(Clone)]
+pub struct StableFile {
+    /// Private, and set nowhere but in `assume_stable`: to have a `StableFile` is to have the
+    /// promise.
+    file: MappedFile,
+}
+
+impl MappedFile {
+    /// The same file, to be looked at as memory: on your promise that it is left alone.
+    ///
+    /// # Safety
+    ///
+    /// You promise: **from this call on, as long as the returned [`StableFile`] lives, or a clone
+    /// of it, or any [`View`] or [`Bytes`](bytes::Bytes) made from it, nobody truncates this file
+    /// or writes into its first [`len`](Self::len) bytes.** Nobody means: no thread of this
+    /// program, no other program, and no other machine that shares the disk.
+    ///
+    /// Why this must be promised: a view does not have the bytes, it shows the file. The operating
+    /// system fetches a piece when it is first looked at, and again after it ran out of memory.
+    ///
+    /// * If the file is **truncated**, there is nothing left to fetch. Looking at a byte that is
+    ///   gone ends the whole process with the signal SIGBUS. No error is returned, and nothing can
+    ///   be caught.
+    /// * If the file is **written to**, bytes change under a `&[u8]`, which the compiler believes
+    ///   not to change. What was checked a moment ago is no longer so: a length read twice is two
+    ///   lengths, text that was valid UTF-8 is not. That is undefined behaviour, the kind of error
+    ///   that may do anything.
+    ///
+    /// What breaks the promise, often without anybody thinking of it: opening the file for writing
+    /// in the usual way (`File::create`, `>` in a shell), which truncates first; `cp` over it;
+    /// `rsync --inplace`; `logrotate` with `copytruncate`; punching holes; downloads, databases and
+    /// simulations that are still at work on the file.
+    ///
+    /// What does not: deleting or renaming the file, or putting another one in its place by
+    /// renaming (as package managers, most editors and plain `rsync` do), since the old contents
+    /// live on as long as they are mapped; appending; other readers.
+    ///
+    /// How to be able to promise it: the file is written once and never again (archives, released
+    /// data, a cache that replaces by renaming), or it is in a directory that only this program
+    /// writes to, or on a read-only mount. If you cannot promise it, do not call this: the reads
+    /// of [`MappedFile`] copy, and are safe.
+    ///
+    /// The promise begins with this call. A file that was truncated between its opening and this
+    /// call, and is still shorter, is noticed when something of it has to be mapped: that view is
+    /// refused.
+    #[must_use = "the promise is of no use without the file it is about"]
+    #[expect(unsafe_code, reason = "the one promise of this crate's interface")]
+    pub unsafe fn assume_stable(&self) -> StableFile {
+        StableFile { file: self.clone() }
+    }
+}
+
+impl StableFile {
+    /// The same file without the promise, for copying reads.
+    #[must_use]
+    pub fn file(&self) -> &MappedFile {
+        &self.file
+    }
+
+    /// The length when it was opened, in bytes.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.file.len()
+    }
+
+    /// Whether it had no bytes when it was opened.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.file.is_empty()
+    }
+
+    /// The path it was opened by; see [`MappedFile::path`].
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.file.path()
+    }
+
+    /// `range` of the file as memory: in bytes, half-open, contiguous, whatever the window size.
+    ///
+    /// A range that ends past the end of the file is clipped there; [`View::range`] tells what is
+    /// left of it. An empty range, also at the very end, is an empty view, for which nothing is
+    /// mapped.
+    ///
+    /// A range inside one window of the grid is a view of that window; others get a region that
+    /// covers just their pages. If somebody holds that region already, this is a look into a
+    /// table; else it is mapped, which takes a few microseconds. Nothing is read: looking at the
+    /// bytes does that, and may wait for the disk.
+    ///
+    /// # Errors
+    ///
+    /// A range that is reversed, starts past the end, or is longer than a slice can be; a file
+    /// that is now shorter than when it was opened; a system that does not map it, because it has
+    /// run out of mappings or addresses, or because the file system cannot.
+    pub fn view(&self, range: Range<u64>) -> Result<View, ViewError> {
+        let open = self.file.open_file();
+        if range.start > range.end {
+            let path = open.path_buf();
+            return Err(ViewError::Reversed { path, range });
+        }
+        if range.start > open.len {
+            return Err(ViewError::StartsPastEnd {
+                path: open.path_buf(),
+                range,
+                len: open.len,
+            });
+        }
+        let clipped = range.start..range.end.min(open.len);
+        if clipped.is_empty() {
+            return Ok(View::empty(clipped.start));
+        }
+        #[expect(
+            unsafe_code,
+            reason = "the promise given to `assume_stable` is used here"
+        )]
+        // SAFETY: a `StableFile` comes from `assume_stable` alone, whose caller promises that
+        // nobody truncates the file or writes into its first `len` bytes while this file or any
+        // view of it lives; and a region lives only in views.
+        let region = unsafe { self.file.regions().region(open, &clipped) };
+        region
+            // The grid covers every range inside the file, so the view is never `None`.
+            .and_then(|region| View::new(region, &clipped).ok_or(MapFailure::TooLong))
+            .map_err(|failure| self.explain(failure, range))
+    }
+
+    fn explain(&self, failure: MapFailure, range: Range<u64>) -> ViewError {
+        let open = self.file.open_file();
+        let path = open.path_buf();
+        match failure {
+            MapFailure::TooLong => ViewError::TooLong { path, range },
+            MapFailure::Truncated { now } => ViewError::Truncated {
+                path,
+                range,
+                opened_with: open.len,
+                now,
+            },
+            MapFailure::Io(source) => ViewError::Map {
+                path,
+                range,
+                source,
+            },
+        }
+    }
+}
+
+impl fmt::Debug for StableFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StableFile")
+            .field("path", &self.path())
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,1 +1,84 @@
-//! page-cache
+//! A persistent cache on local disk for pieces of huge remote files.
+//!
+//! A program reads ranges of a remote file through a [`CachedFile`]. What was read once is in a directory on local
+//! disk, in pages, each with its checksum; the next read of it, today or tomorrow, sends no request. Missing pages
+//! are fetched by as few requests as their places allow, and no page is fetched twice at once.
+//!
+//! ```text
+//!   your parser ── Read + Seek, bytes(range), read_at ──► CachedFile
+//!                                                          │      │
+//!                                            held pages ◄──┘      └──► missing pages
+//!                                     DIR/pairs/*.data, *.index        Origin: http(s), local file, your own
+//! ```
+//!
+//! * [`Cache`]: a directory and how it is used. [`CachedFile`]: one version of one object. [`Reader`]: a position in
+//!   it.
+//! * [`Origin`]: where the bytes come from: a [`LocalFile`], with feature `http` an `HttpOrigin`, or your own.
+//!
+//! # What it promises
+//!
+//! * Never a byte of another version: a file is pinned to the validators (ETag, date) that the object had when it
+//!   was opened; every request is conditional on them and every response is checked.
+//! * Never a damaged byte: a page that does not agree with its checksum is fetched again.
+//! * Once open, the cache is never why a read fails: what cannot be stored is read from the origin.
+//!
+//! # Features
+//!
+//! * `http`: origins behind `http://` and `https://` URLs. Off by default: it brings an HTTP client and a runtime.
+//!
+//! It runs on Linux: it relies on that system's sparse files and locks.
+//!
+//! # Examples
+//!
+//! ```
+//! # #[cfg(feature = "http")]
+//! # fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use page_cache::{Cache, HttpOrigin};
+//!
+//! # let server = loopback_origin::Origin::builder()
+//! #     .serve_bytes("/wheel.zip", vec![7u8; 100_000])
+//! #     .start()?;
+//! # let (url, directory) = (server.url("/wheel.zip"), tempfile::tempdir()?);
+//! # let dir = directory.path().join("cache");
+//! let cache = Cache::builder(dir).open()?;
+//! let file = cache.file(HttpOrigin::new(&url)?)?;
+//! let end = file.bytes(file.len() - 22..file.len())?;
+//! assert_eq!(end.len(), 22);
+//! # Ok(())
+//! # }
+//! # #[cfg(feature = "http")]
+//! # example().unwrap();
+//! ```
+
+#![forbid(unsafe_code)]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "page-cache relies on Linux: its sparse files, its locks and its /proc; use svf-core elsewhere"
+);
+
+#[cfg(test)]
+extern crate self as page_cache;
+
+mod cache;
+mod cached_file;
+mod checksum;
+mod directory;
+mod error;
+mod fetch;
+mod freshness;
+mod origin;
+mod pages;
+mod reader;
+mod sys;
+#[cfg(test)]
+mod tests;
+
+pub use cache::{Cache, CacheBuilder, Entry};
+pub use cached_file::CachedFile;
+pub use error::{Error, OpenError, ReadError};
+pub use freshness::Freshness;
+#[cfg(feature = "http")]
+pub use origin::HttpOrigin;
+pub use origin::{LocalFile, Origin, OriginError, Stat, Validators};
+pub use reader::Reader;

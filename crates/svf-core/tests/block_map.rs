@@ -1,6 +1,9 @@
 //! `BlockMap` against a byte array with a presence flag for each byte.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helper functions too"
+)]
 
 use std::ops::Range;
 

@@ -1,0 +1,269 @@
+//! One version of one object, read through the cache.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use svf_core::RangeSet;
+
+use crate::directory::{Directory, Pair};
+use crate::error::ReadError;
+use crate::fetch::{Destination, Source};
+use crate::origin::{Origin, OriginError, Stat};
+use crate::reader::Reader;
+
+/// A remote file of which the pieces that were read once are on local disk.
+///
+/// It is pinned to the version that the object had when it was opened; a change of the object is an error of the next
+/// read that needs the origin ([`OriginError::Changed`]), and never a mixture. Open it again to read the new version.
+///
+/// Reads block until the bytes are there; they come from any number of threads at once, and what one thread is
+/// fetching no other fetches. A page that is held is read without waiting for anybody. That a page cannot be stored,
+/// because the disk is full or sick, costs a warning in the log and never a read.
+///
+/// Ranges are half-open, in bytes. One that ends behind the end of the file is clipped; one that starts there, or is
+/// reversed, is an error.
+///
+/// Clones share everything and cost one counter.
+#[derive(Clone)]
+pub struct CachedFile {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    origin: Arc<dyn Origin>,
+    pinned: Stat,
+    /// `None` where nothing vouches for the bytes of another day, or the files could not be opened.
+    pair: Option<Arc<Pair>>,
+    directory: Arc<Directory>,
+}
+
+impl CachedFile {
+    pub(crate) fn new(
+        origin: Arc<dyn Origin>,
+        pinned: Stat,
+        pair: Option<Arc<Pair>>,
+        directory: Arc<Directory>,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                origin,
+                pinned,
+                pair,
+                directory,
+            }),
+        }
+    }
+
+    /// What names the object: its URL without secrets, or whatever its origin says.
+    pub fn key(&self) -> &str {
+        self.inner.origin.key()
+    }
+
+    /// The length in bytes of the version that is read.
+    pub fn len(&self) -> u64 {
+        self.inner.pinned.length
+    }
+
+    /// Whether the version that is read has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The version that is read.
+    pub fn stat(&self) -> &Stat {
+        &self.inner.pinned
+    }
+
+    /// The size in bytes of the pages in which this file is stored; `None` if it is not, because its origin gives no
+    /// validators or the cache's files could not be opened (the log says which).
+    pub fn page_size(&self) -> Option<u64> {
+        self.inner.pair.as_ref().map(|pair| pair.pages().page_size)
+    }
+
+    /// Reads bytes at `offset` into `buf` and returns how many; fewer than fit only at the end of the file.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::PastEnd`] for an offset behind the end (at the end, 0 bytes are read), or [`ReadError::Origin`].
+    /// What `buf` holds then is unspecified.
+    pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, ReadError> {
+        let range = self.clip(offset..offset.saturating_add(buf.len() as u64))?;
+        let buf = &mut buf[..(range.end - range.start) as usize];
+        let count = buf.len();
+        if count > 0 {
+            self.read_into(&mut [Destination { range, out: buf }])?;
+        }
+        Ok(count)
+    }
+
+    /// Fills `buf` with the bytes at `offset`.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::TooShort`] if the file ends before `buf` is full, and as [`read_at`](Self::read_at).
+    pub fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> Result<(), ReadError> {
+        let wanted = buf.len() as u64;
+        if self
+            .len()
+            .checked_sub(offset)
+            .is_some_and(|rest| rest < wanted)
+        {
+            let key = self.key().to_owned();
+            return Err(ReadError::TooShort {
+                key,
+                start: offset,
+                wanted,
+                length: self.len(),
+            });
+        }
+        self.read_at(buf, offset).map(|_| ())
+    }
+
+    /// The bytes of `range`, in one copy.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Reversed`], [`ReadError::PastEnd`], [`ReadError::NoMemory`] or [`ReadError::Origin`].
+    pub fn bytes(&self, range: Range<u64>) -> Result<Bytes, ReadError> {
+        let range = self.clip(range)?;
+        let mut bytes = self.allocate(&range)?;
+        if !range.is_empty() {
+            self.read_into(&mut [Destination {
+                range,
+                out: &mut bytes,
+            }])?;
+        }
+        Ok(bytes.into())
+    }
+
+    /// The bytes of several ranges, in any order and overlapping as they like. What is missing of all of them is
+    /// planned together: pages that touch are one request, and none is fetched twice.
+    ///
+    /// # Errors
+    ///
+    /// As [`bytes`](Self::bytes), of any of the ranges.
+    pub fn read_ranges(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, ReadError> {
+        let mut reads = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            let range = self.clip(range.clone())?;
+            reads.push((self.allocate(&range)?, range));
+        }
+        let mut destinations: Vec<_> = reads
+            .iter_mut()
+            .filter(|(_, range)| !range.is_empty())
+            .map(|(out, range)| Destination {
+                range: range.clone(),
+                out,
+            })
+            .collect();
+        self.read_into(&mut destinations)?;
+        Ok(reads.into_iter().map(|(bytes, _)| bytes.into()).collect())
+    }
+
+    /// Which bytes are stored, in whole pages. O(pages of the file).
+    ///
+    /// A page is checked when it is first read, so one that is listed here may still have to be fetched again. Where
+    /// the index cannot be read nothing is listed, with a warning in the log.
+    pub fn held(&self) -> RangeSet {
+        let Some(pair) = &self.inner.pair else {
+            return RangeSet::new();
+        };
+        pair.held().unwrap_or_else(|error| {
+            pair.warn("the index cannot be read", &error);
+            RangeSet::new()
+        })
+    }
+
+    /// The requests that reading these ranges would send to the origin now. Ranges are clipped at the end.
+    ///
+    /// O(pages of the file).
+    pub fn need(&self, ranges: &[Range<u64>]) -> Vec<Range<u64>> {
+        let held = self.held();
+        let absent = ranges
+            .iter()
+            .flat_map(|range| held.gaps(range.start..range.end.min(self.len())));
+        self.source().plan(absent)
+    }
+
+    /// A new reader at the start of the file: `Read`, `Seek` and `BufRead`.
+    pub fn reader(&self) -> Reader {
+        Reader::new(self.clone())
+    }
+
+    fn source(&self) -> Source<'_> {
+        let Inner {
+            origin,
+            pinned,
+            pair,
+            ..
+        } = &*self.inner;
+        Source {
+            origin: &**origin,
+            pinned,
+            pair: pair.as_deref(),
+        }
+    }
+
+    fn read_into(&self, destinations: &mut [Destination<'_>]) -> Result<(), ReadError> {
+        let read = self.source().read(destinations);
+        if let Err(ReadError::Origin(OriginError::Changed { .. })) = read {
+            self.doubt();
+        }
+        read
+    }
+
+    /// Lets the next opening ask the origin, however recent the last answer is.
+    fn doubt(&self) {
+        let directory = &self.inner.directory;
+        let _guard = directory.lock_key(self.key());
+        if let Some(head) = directory
+            .load_head(self.key())
+            .filter(|head| head.stat.same_version(&self.inner.pinned))
+            && let Err(error) = directory.save_head(&head.doubted())
+        {
+            tracing::warn!(key = self.key(), %error, "a head cannot be written; the changed object may be opened again");
+        }
+    }
+
+    /// The part of `range` that the file has.
+    fn clip(&self, range: Range<u64>) -> Result<Range<u64>, ReadError> {
+        let (key, length) = (|| self.key().to_owned(), self.len());
+        if range.end < range.start {
+            return Err(ReadError::Reversed { key: key(), range });
+        }
+        if range.start > length {
+            return Err(ReadError::PastEnd {
+                key: key(),
+                start: range.start,
+                length,
+            });
+        }
+        Ok(range.start..range.end.min(length))
+    }
+
+    /// Memory for the bytes of `range`, or an error instead of the end of the process.
+    fn allocate(&self, range: &Range<u64>) -> Result<Vec<u8>, ReadError> {
+        let bytes = range.end - range.start;
+        let no_memory = || ReadError::NoMemory {
+            key: self.key().to_owned(),
+            bytes,
+        };
+        let len = usize::try_from(bytes).map_err(|_| no_memory())?;
+        let mut memory = Vec::new();
+        memory.try_reserve_exact(len).map_err(|_| no_memory())?;
+        memory.resize(len, 0);
+        Ok(memory)
+    }
+}
+
+impl fmt::Debug for CachedFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedFile")
+            .field("key", &self.key())
+            .field("stat", self.stat())
+            .field("pair", &self.inner.pair.as_ref().map(|pair| pair.name()))
+            .finish_non_exhaustive()
+    }
+}

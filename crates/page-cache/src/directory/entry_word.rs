@@ -1,0 +1,118 @@
+//! The eight bytes that vouch for a page.
+
+/// One entry of the index: what is known about one page.
+///
+/// ```text
+///  63                              32 31 30 29                            0
+///  ┌─────────────────────────────────┬─────┬──────────────────────────────┐
+///  │ CRC-32C of nonce, page, bytes   │state│ generation                   │
+///  └─────────────────────────────────┴─────┴──────────────────────────────┘
+/// ```
+///
+/// Little-endian on disk. A word that is all zeros is `EMPTY`, so a hole in the index is a run of empty entries. The
+/// generation comes from the file's counter, so no word ever stands in a file twice.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EntryWord(u64);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PageState {
+    /// Nothing is stored.
+    Empty,
+    /// Something may be stored, and nobody may read it.
+    Charged,
+    /// The page is stored, if its checksum agrees.
+    Present,
+    /// No such state is ever written.
+    Invalid,
+}
+
+impl EntryWord {
+    pub(crate) const LEN: u64 = 8;
+    /// A pair whose counter has come this far is superseded, so that no word repeats.
+    pub(crate) const MAX_GENERATION: u32 = (1 << 30) - 1;
+    const STATE_SHIFT: u32 = 30;
+    const CRC_SHIFT: u32 = 32;
+
+    pub(crate) const fn present(crc: u32, generation: u32) -> Self {
+        Self(
+            (crc as u64) << Self::CRC_SHIFT
+                | 2 << Self::STATE_SHIFT
+                | (generation & Self::MAX_GENERATION) as u64,
+        )
+    }
+
+    pub(crate) const fn from_le_bytes(bytes: [u8; 8]) -> Self {
+        Self(u64::from_le_bytes(bytes))
+    }
+
+    pub(crate) const fn to_le_bytes(self) -> [u8; 8] {
+        self.0.to_le_bytes()
+    }
+
+    pub(crate) const fn state(self) -> PageState {
+        match self.0 >> Self::STATE_SHIFT & 3 {
+            0 => PageState::Empty,
+            1 => PageState::Charged,
+            2 => PageState::Present,
+            _ => PageState::Invalid,
+        }
+    }
+
+    pub(crate) const fn is_present(self) -> bool {
+        matches!(self.state(), PageState::Present)
+    }
+
+    pub(crate) const fn crc(self) -> u32 {
+        (self.0 >> Self::CRC_SHIFT) as u32
+    }
+
+    pub(crate) const fn generation(self) -> u32 {
+        self.0 as u32 & Self::MAX_GENERATION
+    }
+}
+
+impl std::fmt::Debug for EntryWord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{:?}(crc {:08x}, generation {})",
+            self.state(),
+            self.crc(),
+            self.generation()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hole_is_empty_and_a_word_keeps_its_parts() {
+        assert_eq!(EntryWord::from_le_bytes([0; 8]).state(), PageState::Empty);
+        let word = EntryWord::present(0xDEAD_BEEF, EntryWord::MAX_GENERATION);
+        assert_eq!(word.state(), PageState::Present);
+        assert_eq!(
+            (word.crc(), word.generation()),
+            (0xDEAD_BEEF, EntryWord::MAX_GENERATION)
+        );
+        assert_eq!(EntryWord::from_le_bytes(word.to_le_bytes()), word);
+    }
+
+    #[test]
+    fn the_bytes_on_disk_are_as_documented() {
+        let word = EntryWord::present(0x0403_0201, 0x0706_0500);
+        assert_eq!(
+            word.to_le_bytes(),
+            [0x00, 0x05, 0x06, 0x87, 0x01, 0x02, 0x03, 0x04]
+        );
+        assert_eq!(
+            EntryWord::from_le_bytes([0, 0, 0, 0x40, 0, 0, 0, 0]).state(),
+            PageState::Charged
+        );
+        assert_eq!(
+            EntryWord::from_le_bytes([0xFF; 8]).state(),
+            PageState::Invalid
+        );
+    }
+}

@@ -1,0 +1,59 @@
+//! The names of heads and pairs: hashes, so that any key makes a legal file name and no secret shows in one.
+
+use std::hash::{BuildHasher, RandomState};
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use sha2::{Digest, Sha256};
+
+use crate::origin::Stat;
+
+/// The SHA-256 of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct KeyHash(pub(crate) [u8; 32]);
+
+impl KeyHash {
+    pub(crate) fn of(key: &str) -> Self {
+        Self(Sha256::digest(key).into())
+    }
+
+    /// The file name of the key's head.
+    pub(crate) fn file_name(&self) -> String {
+        hex(&self.0[..16])
+    }
+}
+
+/// The SHA-256 of what identifies a version: its length and its validators in their normal form.
+pub(crate) fn version_hash(stat: &Stat) -> [u8; 32] {
+    let identity = stat.validators.identity().unwrap_or_default();
+    Sha256::new_with_prefix(stat.length.to_le_bytes())
+        .chain_update(identity)
+        .finalize()
+        .into()
+}
+
+/// The name of a pair, without the endings of its two files: `key hash-version hash-nonce`.
+pub(crate) fn pair_name(key: &KeyHash, version: &[u8; 32], nonce: u64) -> String {
+    format!("{}-{}-{nonce:016x}", key.file_name(), hex(&version[..8]))
+}
+
+/// The file name of the head that a pair of this name belongs to.
+pub(crate) fn head_of_pair(pair: &str) -> Option<&str> {
+    pair.split_once('-').map(|(head, _)| head)
+}
+
+/// A number that no two pairs share. It needs to be unique, not secret.
+pub(crate) fn nonce() -> u64 {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    // The hasher's own keys come from the system's source of randomness.
+    RandomState::new().hash_one((
+        SystemTime::now(),
+        process::id(),
+        COUNTER.fetch_add(1, Ordering::Relaxed),
+    ))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,156 @@
+//! What can go wrong: with the directory, with an origin, with a read.
+
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use crate::origin::OriginError;
+
+/// A cache directory cannot be used. Nothing in it has changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The system refused to create it, to read it or to write into it.
+    #[error("{} cannot be used as a cache directory: {source}; choose a directory that you may write to", path.display())]
+    Unusable {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another user owns it, who could change what is cached.
+    #[error(
+        "the cache directory {} belongs to user {owner}, and this is user {us}; choose one of your own",
+        path.display()
+    )]
+    NotOurs {
+        /// The directory.
+        path: PathBuf,
+        /// The user id of its owner.
+        owner: u32,
+        /// The user id of this process.
+        us: u32,
+    },
+    /// Its permissions let other users change what is cached.
+    #[error("the cache directory {} can be written by other users (mode {mode:o}); chmod 700 it", path.display())]
+    WritableByOthers {
+        /// The directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// It holds files and is no cache: they might be lost.
+    #[error("{} is no cache directory and not empty; choose an empty or a new one", path.display())]
+    NotACache {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Another process has it open.
+    #[error(
+        "the cache directory {} is in use by another process; wait until that ends, or choose another directory",
+        path.display()
+    )]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The page size is not one that the cache can work with.
+    #[error("a page size of {page_size} bytes cannot be used: {reason}")]
+    PageSize {
+        /// The page size that was asked for, in bytes.
+        page_size: u64,
+        /// What is wrong with it, and what is right.
+        reason: String,
+    },
+}
+
+/// A read that could not be answered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The range's start lies behind its end.
+    #[error("{key}: the range {}..{} is reversed; put the smaller offset first", range.start, range.end)]
+    Reversed {
+        /// The object.
+        key: String,
+        /// The range that was asked for.
+        range: Range<u64>,
+    },
+    /// The range starts behind the end of the object.
+    #[error(
+        "{key}: bytes from {start} on were asked for, and it is {length} bytes long; ask for an earlier start"
+    )]
+    PastEnd {
+        /// The object.
+        key: String,
+        /// Where the range starts.
+        start: u64,
+        /// The length of the object in bytes.
+        length: u64,
+    },
+    /// An exact read reaches beyond the end of the object.
+    #[error(
+        "{key}: {wanted} bytes at {start} were asked for, and it is {length} bytes long; ask for fewer"
+    )]
+    TooShort {
+        /// The object.
+        key: String,
+        /// Where the read starts.
+        start: u64,
+        /// How many bytes were to be read.
+        wanted: u64,
+        /// The length of the object in bytes.
+        length: u64,
+    },
+    /// There is not enough memory for the result.
+    #[error("{key}: there is no memory for {bytes} bytes at once; read smaller ranges")]
+    NoMemory {
+        /// The object.
+        key: String,
+        /// The size of the result in bytes.
+        bytes: u64,
+    },
+    /// The origin did not give the bytes that were missing.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+}
+
+impl From<ReadError> for io::Error {
+    fn from(error: ReadError) -> Self {
+        let kind = match &error {
+            ReadError::Reversed { .. } | ReadError::PastEnd { .. } => io::ErrorKind::InvalidInput,
+            ReadError::TooShort { .. } => io::ErrorKind::UnexpectedEof,
+            ReadError::NoMemory { .. } => io::ErrorKind::OutOfMemory,
+            ReadError::Origin(origin) => origin.io_kind(),
+        };
+        Self::new(kind, error)
+    }
+}
+
+/// Any error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// See [`OpenError`].
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// See [`ReadError`].
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// See [`OriginError`].
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Open(OpenError::Unusable { path, source }) => {
+                Self::new(source.kind(), OpenError::Unusable { path, source })
+            }
+            Error::Open(error) => Self::other(error),
+            Error::Read(error) => error.into(),
+            Error::Origin(error) => ReadError::Origin(error).into(),
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! Objects behind `http://` and `https://` URLs, read through the `object_store` crate.
+
+mod observe;
+mod url_key;
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, LazyLock, mpsc};
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use http::{HeaderValue, header::AUTHORIZATION};
+use object_store::http::{HttpBuilder, HttpStore};
+use object_store::path::Path;
+use object_store::{
+    Attribute, BackoffConfig, ClientOptions, GetOptions, GetRange, GetResult, ObjectMeta,
+    ObjectStore, RetryConfig,
+};
+use tokio::runtime::{Builder, Runtime};
+
+use self::observe::{Observation, ObservingConnector, innermost};
+use self::url_key::UrlParts;
+use super::{Origin, OriginError, Stat, Validators};
+
+/// An object behind an `http://` or `https://` URL.
+///
+/// Requests run on a small runtime of this crate's own, so it works from plain threads and inside anybody's runtime
+/// alike; a call blocks its thread until the response is there. What is transient (a refused connection, a 5xx) is
+/// tried again a few times within half a minute.
+///
+/// Every range request is conditional on the pinned validators (`If-Match`, else `If-Unmodified-Since`), and every
+/// response is checked: status 206, exactly the range asked for, the total length, the validators, no encoding.
+pub struct HttpOrigin {
+    /// The URL without credentials and signatures.
+    key: String,
+    store: Arc<HttpStore>,
+}
+
+impl HttpOrigin {
+    /// The object behind `url`. Sends no request yet.
+    ///
+    /// A user name and password in the URL are sent as basic authentication; they, and the parameters by which the
+    /// object stores sign a URL, are no part of [`key`](Origin::key), so a link that was signed anew finds the pieces
+    /// that were read by the old one.
+    ///
+    /// # Errors
+    ///
+    /// [`OriginError::InvalidUrl`] if it is no such URL.
+    pub fn new(url: &str) -> Result<Self, OriginError> {
+        let UrlParts {
+            key,
+            request,
+            authorization,
+        } = UrlParts::parse(url)?;
+        let mut client = ClientOptions::new()
+            .with_allow_http(true)
+            .with_user_agent(user_agent())
+            .with_connect_timeout(Duration::from_secs(5))
+            .with_timeout(Duration::from_secs(60));
+        if let Some(authorization) = authorization {
+            client =
+                client.with_default_headers([(AUTHORIZATION, authorization)].into_iter().collect());
+        }
+        let retry = RetryConfig {
+            backoff: BackoffConfig {
+                init_backoff: Duration::from_millis(100),
+                max_backoff: Duration::from_secs(2),
+                base: 2.0,
+            },
+            max_retries: 3,
+            retry_timeout: Duration::from_secs(30),
+        };
+        let store = HttpBuilder::new()
+            .with_url(request)
+            .with_client_options(client)
+            .with_retry(retry)
+            .with_http_connector(ObservingConnector::default())
+            .build()
+            .map_err(|error| OriginError::InvalidUrl {
+                url: key.clone(),
+                reason: error.to_string(),
+            })?;
+        Ok(Self {
+            key,
+            store: Arc::new(store),
+        })
+    }
+
+    /// Sends one request (with its retries) and waits for `read` to take what it wants of the response.
+    fn send<T, F>(
+        &self,
+        mut options: GetOptions,
+        read: impl FnOnce(GetResult) -> F + Send + 'static,
+    ) -> Result<T, (object_store::Error, Arc<Observation>)>
+    where
+        T: Send + 'static,
+        F: Future<Output = object_store::Result<T>> + Send,
+    {
+        let observation = Arc::new(Observation::default());
+        options.extensions.insert(Arc::clone(&observation));
+        let store = Arc::clone(&self.store);
+        // The store's path stays empty: its base is the object's URL, so that not a character of it is recoded.
+        let request = async move { read(store.get_opts(&Path::default(), options).await?).await };
+        block_on(request).map_err(|error| (error, observation))
+    }
+
+    /// The object's metadata by a `HEAD`, or, from a server that refuses that, by the first byte or the whole.
+    fn metadata(&self) -> Result<ObjectMeta, OriginError> {
+        let head = GetOptions {
+            head: true,
+            ..GetOptions::default()
+        };
+        let first_byte = GetOptions {
+            range: Some(GetRange::Bounded(0..1)),
+            ..GetOptions::default()
+        };
+        let whole = GetOptions::default();
+        let mut refused = None;
+        for options in [head, first_byte, whole] {
+            match self.send(options, |response| async { Ok(response.meta) }) {
+                Ok(meta) => return Ok(meta),
+                // No other request would fare better than this one.
+                Err((error, observed))
+                    if !matches!(
+                        observed.status(),
+                        Some(200..=206 | 400 | 403 | 405 | 416 | 501)
+                    ) =>
+                {
+                    return Err(self.explain(&error, &observed, &Request::Length));
+                }
+                // The first refusal is the one to report: the others are attempts to get around it.
+                Err(refusal) => _ = refused.get_or_insert(refusal),
+            }
+        }
+        match refused {
+            Some((error, observed)) => Err(self.explain(&error, &observed, &Request::Length)),
+            None => unreachable!("the loop returns, or leaves a refusal"),
+        }
+    }
+
+    /// What a failed request means. The store's own message may quote the URL with its signature, and the server's
+    /// body may quote anything, so neither is passed on.
+    fn explain(
+        &self,
+        error: &object_store::Error,
+        observed: &Observation,
+        request: &Request,
+    ) -> OriginError {
+        let key = self.key.clone();
+        let Some(status) = observed.status() else {
+            return OriginError::Unreachable {
+                key,
+                reason: observed.failure().unwrap_or_else(|| innermost(error)),
+            };
+        };
+        match (status, request) {
+            (404 | 410, _) => OriginError::NotFound { key },
+            (401 | 403 | 407, _) => OriginError::Denied { key, status },
+            (412, _) => OriginError::Changed {
+                key,
+                reason: "the server answered with status 412".to_owned(),
+            },
+            (200, Request::Bytes(_)) => OriginError::RangesIgnored { key },
+            (200..300, _) => OriginError::InvalidResponse {
+                key,
+                request: request.to_string(),
+                reason: innermost(error),
+            },
+            _ => OriginError::Status {
+                key,
+                status,
+                request: request.to_string(),
+            },
+        }
+    }
+}
+
+/// What a request was for, as the messages say it.
+#[derive(Debug, Clone)]
+enum Request {
+    Length,
+    Bytes(Range<u64>),
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Length => f.write_str("the object's length"),
+            Self::Bytes(range) => write!(f, "bytes {}..{}", range.start, range.end),
+        }
+    }
+}
+
+impl fmt::Debug for HttpOrigin {
+    /// The key alone: the store's own output would show the URL with its signature.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpOrigin")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Origin for HttpOrigin {
+    fn key(&self) -> &str {
+        &self.key
+    }
+
+    fn stat(&self) -> Result<Stat, OriginError> {
+        Ok(stat_of(&self.metadata()?))
+    }
+
+    fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError> {
+        let if_match = pinned.validators.strong_etag().map(str::to_owned);
+        let if_unmodified_since = if if_match.is_none() {
+            pinned.validators.last_modified.map(Into::into)
+        } else {
+            None
+        };
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(range.clone())),
+            if_match,
+            if_unmodified_since,
+            ..GetOptions::default()
+        };
+        let pinned = pinned.clone();
+        let asked = range.clone();
+        let checked = self.send(options, move |response| async move {
+            if let Err(rejected) = check(&response, &asked, &pinned) {
+                return Ok(Err(rejected));
+            }
+            collect(response, asked).await
+        });
+        let request = Request::Bytes(range);
+        match checked {
+            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Err(Rejected::Changed(reason))) => Err(OriginError::Changed {
+                key: self.key.clone(),
+                reason,
+            }),
+            Ok(Err(Rejected::Invalid(reason))) => Err(OriginError::InvalidResponse {
+                key: self.key.clone(),
+                request: request.to_string(),
+                reason,
+            }),
+            Err((error, observed)) => Err(self.explain(&error, &observed, &request)),
+        }
+    }
+}
+
+/// The version of this crate, as servers' logs show it.
+fn user_agent() -> HeaderValue {
+    HeaderValue::from_static(concat!("svf-page-cache/", env!("CARGO_PKG_VERSION")))
+}
+
+/// Why a response was not taken.
+enum Rejected {
+    Changed(String),
+    Invalid(String),
+}
+
+/// `object_store` has checked the status and the range; the rest is checked here.
+fn check(response: &GetResult, asked: &Range<u64>, pinned: &Stat) -> Result<(), Rejected> {
+    let now = stat_of(&response.meta);
+    if now.length != pinned.length {
+        return Err(Rejected::Changed(format!(
+            "its length was {} and is {}",
+            pinned.length, now.length
+        )));
+    }
+    match (pinned.validators.identity(), now.validators.identity()) {
+        (Some(pinned), Some(now)) if pinned != now => {
+            return Err(Rejected::Changed(format!(
+                "it was pinned by {pinned} and answered with {now}"
+            )));
+        }
+        (Some(pinned), None) => {
+            return Err(Rejected::Invalid(format!(
+                "it carries no validator, and the object was pinned by {pinned}"
+            )));
+        }
+        _ => {}
+    }
+    if response.range != *asked {
+        return Err(Rejected::Invalid(format!(
+            "it is bytes {}..{}",
+            response.range.start, response.range.end
+        )));
+    }
+    match response
+        .attributes
+        .get(&Attribute::ContentEncoding)
+        .map(|encoding| encoding.as_ref())
+    {
+        None | Some("" | "identity") => Ok(()),
+        Some(encoding) => Err(Rejected::Invalid(format!(
+            "it is encoded ({encoding}), which was not asked for"
+        ))),
+    }
+}
+
+/// The body, if it is exactly as long as was asked for; no more of a longer one is read than tells that it is.
+async fn collect(
+    response: GetResult,
+    asked: Range<u64>,
+) -> object_store::Result<Result<Bytes, Rejected>> {
+    let expected = asked.end - asked.start;
+    let mut body = response.into_stream();
+    let mut bytes = BytesMut::with_capacity(expected as usize);
+    while let Some(part) = body.next().await {
+        bytes.extend_from_slice(&part?);
+        if bytes.len() as u64 > expected {
+            return Ok(Err(Rejected::Invalid(format!(
+                "its body is longer than the {expected} bytes asked for"
+            ))));
+        }
+    }
+    if (bytes.len() as u64) < expected {
+        let got = bytes.len();
+        return Ok(Err(Rejected::Invalid(format!(
+            "its body has {got} of the {expected} bytes asked for"
+        ))));
+    }
+    Ok(Ok(bytes.freeze()))
+}
+
+fn stat_of(meta: &ObjectMeta) -> Stat {
+    Stat {
+        length: meta.size,
+        validators: Validators {
+            etag: meta.e_tag.clone(),
+            version: meta.version.clone(),
+            // The store fills in the epoch where the server sent no date.
+            last_modified: Some(SystemTime::from(meta.last_modified))
+                .filter(|&date| date != SystemTime::UNIX_EPOCH),
+        },
+    }
+}
+
+/// Runs a future on this crate's own runtime and blocks the calling thread until it is done.
+///
+/// The caller may itself be inside a runtime: nothing of that is used, and nothing panics for want of one.
+///
+/// # Errors
+///
+/// The future's own, or that the runtime could not be started or died.
+fn block_on<T: Send + 'static>(
+    future: impl Future<Output = object_store::Result<T>> + Send + 'static,
+) -> object_store::Result<T> {
+    static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
+        Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("svf-http")
+            .enable_all()
+            .build()
+    });
+    let died = |reason: String| object_store::Error::Generic {
+        store: "HTTP",
+        source: reason.into(),
+    };
+    let runtime = RUNTIME
+        .as_ref()
+        .map_err(|error| died(format!("the runtime for requests did not start: {error}")))?;
+    // A channel of std, since waiting on one of tokio's panics inside a runtime.
+    let (sender, receiver) = mpsc::sync_channel(1);
+    runtime.spawn(async move {
+        // The receiver waits for this very message, so it is there unless its thread is gone.
+        _ = sender.send(future.await);
+    });
+    receiver
+        .recv()
+        .unwrap_or_else(|_| Err(died("the request was abandoned by its runtime".to_owned())))
+}

@@ -1,0 +1,186 @@
+//! A URL taken apart: what names the object, what is sent, and what is secret.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use crate::origin::OriginError;
+
+/// A valid `http` or `https` URL by the use of its parts.
+pub(super) struct UrlParts {
+    /// Without credentials, signature and fragment: the same whenever the same object is meant.
+    pub(super) key: String,
+    /// As it is to be requested, with its signature.
+    pub(super) request: String,
+    /// The value of an `Authorization` header.
+    pub(super) authorization: Option<HeaderValue>,
+}
+
+impl UrlParts {
+    pub(super) fn parse(text: &str) -> Result<Self, OriginError> {
+        let shown = || without_secrets(text);
+        let invalid = |url: String, reason: String| OriginError::InvalidUrl { url, reason };
+        let mut url = Url::parse(text).map_err(|error| {
+            invalid(
+                shown(),
+                format!("{error}; give a URL like https://host/path"),
+            )
+        })?;
+        if !matches!(url.scheme(), "http" | "https") {
+            let reason = format!(
+                "the scheme {}:// is not supported; use http:// or https://",
+                url.scheme()
+            );
+            return Err(invalid(shown(), reason));
+        }
+        let authorization = basic_authorization(&url);
+        // Setting these fails only for URLs without a host, which http URLs always have.
+        let cleared = url.set_username("").and_then(|()| url.set_password(None));
+        if cleared.is_err() {
+            return Err(invalid(shown(), "it has no host".to_owned()));
+        }
+        url.set_fragment(None);
+        let request = url.to_string();
+
+        let azure = url.query_pairs().any(|(name, _)| name == "sig");
+        let kept: Vec<_> = url
+            .query_pairs()
+            .filter(|(name, _)| !is_signature(name, azure))
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect();
+        if kept.len() != url.query_pairs().count() {
+            url.set_query(None);
+            if !kept.is_empty() {
+                url.query_pairs_mut().extend_pairs(kept);
+            }
+        }
+        Ok(Self {
+            key: url.to_string(),
+            request,
+            authorization,
+        })
+    }
+}
+
+/// The part of anything that was given for a URL that may stand in a message: no query, no user and password.
+fn without_secrets(text: &str) -> String {
+    let visible = text.split(['?', '#']).next().unwrap_or_default();
+    match visible.rsplit_once('@') {
+        None => visible.to_owned(),
+        Some((before, host)) => {
+            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+            format!("{scheme}://{host}")
+        }
+    }
+}
+
+/// The credentials of a URL as the value of a header that no log shows.
+fn basic_authorization(url: &Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let [user, password] = [url.username(), url.password().unwrap_or_default()]
+        .map(|part| percent_decode_str(part).decode_utf8_lossy());
+    // Base 64 has only characters that a header may have.
+    let mut value = HeaderValue::try_from(format!(
+        "Basic {}",
+        STANDARD.encode(format!("{user}:{password}"))
+    ))
+    .ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Whether a query parameter signs the URL, as those of S3, Google, CloudFront and Azure do, or is a bearer token.
+fn is_signature(name: &str, azure: bool) -> bool {
+    const SIGNATURE: [&str; 9] = [
+        "awsaccesskeyid",
+        "googleaccessid",
+        "signature",
+        "expires",
+        "policy",
+        "key-pair-id",
+        "token",
+        "access_token",
+        "api_key",
+    ];
+    const AZURE: [&str; 16] = [
+        "sig", "se", "st", "sp", "sv", "sr", "spr", "sip", "skoid", "sktid", "skt", "ske", "sks",
+        "skv", "ss", "srt",
+    ];
+    let name = name.to_ascii_lowercase();
+    name.starts_with("x-amz-")
+        || name.starts_with("x-goog-")
+        || SIGNATURE.contains(&name.as_str())
+        || (azure && AZURE.contains(&name.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(url: &str) -> String {
+        UrlParts::parse(url).unwrap().key
+    }
+
+    #[test]
+    fn a_plain_url_is_its_own_key() {
+        for url in [
+            "http://host/a%20b/c.tif",
+            "https://host:8443/x?versionId=7&file=a+b",
+            "http://127.0.0.1:8080/",
+        ] {
+            let parts = UrlParts::parse(url).unwrap();
+            assert_eq!((parts.key.as_str(), parts.request.as_str()), (url, url));
+            assert_eq!(parts.authorization, None);
+        }
+        assert_eq!(key("HTTP://Host:80/a#fragment"), "http://host/a");
+    }
+
+    #[test]
+    fn credentials_are_sent_and_not_kept() {
+        let parts = UrlParts::parse("http://user:p%40ss+word@host/a").unwrap();
+        assert_eq!(parts.key, "http://host/a");
+        assert_eq!(parts.request, "http://host/a");
+        let expected = STANDARD.encode("user:p@ss+word");
+        assert_eq!(parts.authorization.unwrap(), format!("Basic {expected}"));
+    }
+
+    #[test]
+    fn signatures_are_sent_and_not_kept() {
+        let s3 = "https://b.s3.amazonaws.com/k?X-Amz-Algorithm=A&X-Amz-Credential=C&X-Amz-Signature=S&versionId=3";
+        let parts = UrlParts::parse(s3).unwrap();
+        assert_eq!(parts.key, "https://b.s3.amazonaws.com/k?versionId=3");
+        assert_eq!(parts.request, s3);
+        assert_eq!(
+            key("https://a.blob.core.windows.net/c/b?sv=2024&sp=r&sig=x"),
+            "https://a.blob.core.windows.net/c/b"
+        );
+        assert_eq!(
+            key("https://host/c/b?sv=2024"),
+            "https://host/c/b?sv=2024",
+            "unsigned, so not Azure's"
+        );
+        assert_eq!(
+            key("https://host/x?Expires=1&Signature=2&Key-Pair-Id=3"),
+            "https://host/x"
+        );
+    }
+
+    #[test]
+    fn an_error_shows_no_secret() {
+        for url in [
+            "ftp://user:secret@host/a",
+            "no url?token=secret",
+            "http://user:secret@",
+            "s3://b/k?sig=secret",
+        ] {
+            let Err(error) = UrlParts::parse(url) else {
+                panic!("{url} is no http URL")
+            };
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! A local file as an origin: for slow mounts whose pieces are worth keeping on a fast disk, and for tests.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use super::{Origin, OriginError, Stat, Validators};
+
+/// An origin that reads a local file by its path.
+///
+/// The version is told by inode, length and time of modification, looked at before and after every read: a file that
+/// is replaced, or rewritten so that its time changes, is [`OriginError::Changed`].
+#[derive(Debug, Clone)]
+pub struct LocalFile {
+    path: PathBuf,
+    key: String,
+}
+
+impl LocalFile {
+    /// The file at `path`, which must exist; symbolic links are followed now, once.
+    ///
+    /// # Errors
+    ///
+    /// [`OriginError::NotFound`] or [`OriginError::Io`], with the path.
+    pub fn new(path: impl AsRef<Path>) -> Result<Self, OriginError> {
+        let given = path.as_ref();
+        let path = given
+            .canonicalize()
+            .map_err(|error| io_error(&given.display().to_string(), error))?;
+        let key = format!("file://{}", path.display());
+        Ok(Self { path, key })
+    }
+
+    fn open(&self) -> Result<(File, Stat), OriginError> {
+        // A FIFO would block the open itself, so the kind is looked at by name first.
+        if !self
+            .path
+            .metadata()
+            .map_err(|error| io_error(&self.key, error))?
+            .is_file()
+        {
+            let reason = "it is not a regular file; give the path of one".to_owned();
+            return Err(OriginError::InvalidUrl {
+                url: self.key.clone(),
+                reason,
+            });
+        }
+        let file = File::open(&self.path).map_err(|error| io_error(&self.key, error))?;
+        let stat = stat_of(
+            &file
+                .metadata()
+                .map_err(|error| io_error(&self.key, error))?,
+        );
+        Ok((file, stat))
+    }
+
+    fn check(&self, now: &Stat, pinned: &Stat) -> Result<(), OriginError> {
+        if now.same_version(pinned) {
+            return Ok(());
+        }
+        let reason = format!("its length was {} and is {}", pinned.length, now.length);
+        Err(OriginError::Changed {
+            key: self.key.clone(),
+            reason,
+        })
+    }
+}
+
+impl Origin for LocalFile {
+    fn key(&self) -> &str {
+        &self.key
+    }
+
+    fn stat(&self) -> Result<Stat, OriginError> {
+        Ok(self.open()?.1)
+    }
+
+    fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError> {
+        let (file, stat) = self.open()?;
+        self.check(&stat, pinned)?;
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        let read = file.read_exact_at(&mut bytes, range.start);
+        self.check(
+            &stat_of(
+                &file
+                    .metadata()
+                    .map_err(|error| io_error(&self.key, error))?,
+            ),
+            pinned,
+        )?;
+        read.map_err(|error| io_error(&self.key, error))?;
+        Ok(bytes.into())
+    }
+}
+
+fn stat_of(metadata: &Metadata) -> Stat {
+    let etag = format!(
+        "\"{:x}-{:x}.{:x}\"",
+        metadata.ino(),
+        metadata.mtime(),
+        metadata.mtime_nsec()
+    );
+    let validators = Validators {
+        etag: Some(etag),
+        version: None,
+        last_modified: metadata.modified().ok(),
+    };
+    Stat {
+        length: metadata.len(),
+        validators,
+    }
+}
+
+fn io_error(key: &str, source: io::Error) -> OriginError {
+    let key = key.to_owned();
+    match source.kind() {
+        io::ErrorKind::NotFound => OriginError::NotFound { key },
+        _ => OriginError::Io { key, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_grows_or_is_replaced_has_changed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        std::fs::write(&path, b"one version").unwrap();
+        let origin = LocalFile::new(&path).unwrap();
+        let stat = origin.stat().unwrap();
+        assert_eq!(origin.read(4..11, &stat).unwrap(), "version");
+
+        std::fs::write(&path, b"one longer version").unwrap();
+        assert!(matches!(
+            origin.read(4..11, &stat),
+            Err(OriginError::Changed { .. })
+        ));
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(
+            origin.read(4..11, &stat),
+            Err(OriginError::NotFound { .. })
+        ));
+        let other = directory.path().join("other");
+        std::fs::write(&other, b"one version").unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        assert!(matches!(
+            origin.read(4..11, &stat),
+            Err(OriginError::Changed { .. })
+        ));
+    }
+
+    #[test]
+    fn what_is_not_a_file_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(matches!(
+            LocalFile::new(directory.path().join("absent")),
+            Err(OriginError::NotFound { .. })
+        ));
+        let origin = LocalFile::new(directory.path()).unwrap();
+        assert!(matches!(origin.stat(), Err(OriginError::InvalidUrl { .. })));
+    }
+}

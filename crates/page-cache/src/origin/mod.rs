@@ -1,0 +1,101 @@
+//! Where the bytes come from: the minimal trait of an origin, and the origins that are provided.
+//!
+//! An origin is asked by one blocking engine, which owns all concurrency; it must never store anything itself.
+
+mod error;
+#[cfg(feature = "http")]
+mod http;
+mod local_file;
+mod validators;
+
+use std::fmt::Debug;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+pub use error::OriginError;
+#[cfg(feature = "http")]
+pub use http::HttpOrigin;
+pub use local_file::LocalFile;
+pub use validators::{Stat, Validators};
+
+/// One remote object, of which pieces can be read.
+///
+/// # Examples
+///
+/// An object in memory that never changes:
+///
+/// ```
+/// use std::ops::Range;
+/// use bytes::Bytes;
+/// use page_cache::{Origin, OriginError, Stat, Validators};
+///
+/// #[derive(Debug)]
+/// struct InMemory(Bytes);
+///
+/// impl Origin for InMemory {
+///     fn key(&self) -> &str {
+///         "memory:example"
+///     }
+///     fn stat(&self) -> Result<Stat, OriginError> {
+///         let validators = Validators { etag: Some("\"1\"".into()), ..Validators::default() };
+///         Ok(Stat { length: self.0.len() as u64, validators })
+///     }
+///     fn read(&self, range: Range<u64>, _pinned: &Stat) -> Result<Bytes, OriginError> {
+///         Ok(self.0.slice(range.start as usize..range.end as usize))
+///     }
+/// }
+/// ```
+pub trait Origin: Debug + Send + Sync {
+    /// What names the object, the same in every process and on every day: a URL without credentials and signatures,
+    /// or a namespace and a path. It stands in files and in messages, so it must hold no secret.
+    fn key(&self) -> &str;
+
+    /// The object's length and validators as they are now. Blocks for one request or more.
+    ///
+    /// # Errors
+    ///
+    /// An [`OriginError`] that names the key and says what to do.
+    fn stat(&self) -> Result<Stat, OriginError>;
+
+    /// The bytes of `range`, all of them, of the very version that `pinned` describes. Blocks for one request or more.
+    ///
+    /// `range` is not empty and ends at or before `pinned.length`. The request is to be conditional on the pinned
+    /// validators where the protocol can express it, and the response is to be checked against them: status, range,
+    /// total length, validators, encoding.
+    ///
+    /// # Errors
+    ///
+    /// [`OriginError::Changed`] if the object is no longer the one that is pinned; else what went wrong. Never fewer
+    /// bytes than asked for, and never bytes of another version.
+    fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError>;
+}
+
+impl<O: Origin + ?Sized> Origin for Arc<O> {
+    fn key(&self) -> &str {
+        (**self).key()
+    }
+
+    fn stat(&self) -> Result<Stat, OriginError> {
+        (**self).stat()
+    }
+
+    fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError> {
+        (**self).read(range, pinned)
+    }
+}
+
+impl<O: Origin + ?Sized> Origin for Box<O> {
+    fn key(&self) -> &str {
+        (**self).key()
+    }
+
+    fn stat(&self) -> Result<Stat, OriginError> {
+        (**self).stat()
+    }
+
+    fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError> {
+        (**self).read(range, pinned)
+    }
+}

@@ -1,0 +1,101 @@
+//! The figures of the demo, as a table and as JSON.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use loopback_origin::Counters;
+use serde::Serialize;
+
+use super::recorder::Recording;
+use super::served::Served;
+use super::subject::Part;
+
+/// One parse.
+#[derive(Debug, Serialize)]
+pub(crate) struct Run {
+    #[serde(skip)]
+    object_bytes: u64,
+    /// What the parser asked for.
+    asked_bytes: u64,
+    /// The bytes of all distinct pages in which that lies.
+    touched_page_bytes: u64,
+    /// What the server sent.
+    fetched_bytes: u64,
+    /// How many requests the server counted, those without data included.
+    requests: u64,
+    seconds: f64,
+    /// What was read.
+    part: Part,
+}
+
+impl Run {
+    pub(crate) fn new(
+        object_bytes: u64,
+        page_size: Option<u64>,
+        recording: &RefCell<Recording>,
+        server: Counters,
+        seconds: f64,
+        part: Part,
+    ) -> Self {
+        let recording = recording.borrow();
+        let touched = svf::svf_core::NeedOptions::new()
+            .align(page_size.unwrap_or(1))
+            .plan(&recording.asked);
+        Self {
+            object_bytes,
+            asked_bytes: recording.asked_bytes,
+            touched_page_bytes: touched.iter().map(|range| range.end - range.start).sum(),
+            fetched_bytes: server.body_bytes,
+            requests: server.requests,
+            seconds,
+            part,
+        }
+    }
+}
+
+/// All runs over one object.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report<'a> {
+    url: &'a str,
+    object_bytes: u64,
+    runs: &'a [Run],
+}
+
+impl<'a> Report<'a> {
+    pub(crate) fn new(served: &'a Served, runs: &'a [Run]) -> Self {
+        let object_bytes = runs.first().map_or(0, |run| run.object_bytes);
+        Self {
+            url: served.url(),
+            object_bytes,
+            runs,
+        }
+    }
+
+    pub(crate) fn to_json(&self) -> String {
+        // Every field is a number, a string or a list of such, so there is nothing that JSON could not say.
+        serde_json::to_string(self).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+    }
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}, opened by its URL", self.url)?;
+        if let Some(run) = self.runs.first() {
+            writeln!(f, "read: {}", run.part)?;
+        }
+        writeln!(f)?;
+        writeln!(
+            f,
+            "{:>4} {:>16} {:>16} {:>16} {:>9} {:>9}",
+            "run", "object bytes", "parser asked", "server sent", "requests", "seconds"
+        )?;
+        for (number, run) in (1..).zip(self.runs) {
+            writeln!(
+                f,
+                "{number:>4} {:>16} {:>16} {:>16} {:>9} {:>9.3}",
+                run.object_bytes, run.asked_bytes, run.fetched_bytes, run.requests, run.seconds
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,158 @@
+//! The layers put together.
+
+use std::path::PathBuf;
+
+use page_cache::{Cache, CacheBuilder, Freshness};
+use window_mman::MapManager;
+
+use crate::error::Error;
+use crate::file::File;
+
+/// Where remote files are kept unless told otherwise: `$XDG_CACHE_HOME/svf`, or `~/.cache/svf`; `None` if neither
+/// `XDG_CACHE_HOME` nor `HOME` says where that is.
+pub fn default_cache_dir() -> Option<PathBuf> {
+    let absolute = |variable| {
+        std::env::var_os(variable)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
+    Some(base.join("svf"))
+}
+
+/// How files are opened: the cache for remote ones, the mappings for local ones.
+///
+/// Nothing is opened or created before it is needed: a program that reads only local files needs no cache directory,
+/// and the directory is in use only while a file is open through it, or a [`cache`](Self::cache) is kept.
+#[derive(Debug, Clone)]
+pub struct Stack {
+    cache_dir: Option<PathBuf>,
+    page_size: u64,
+    freshness: Freshness,
+    manager: MapManager,
+}
+
+impl Stack {
+    /// Options, all with good defaults.
+    pub fn builder() -> StackBuilder {
+        StackBuilder {
+            cache_dir: None,
+            page_size: CacheBuilder::DEFAULT_PAGE_SIZE,
+            freshness: Freshness::default(),
+        }
+    }
+
+    /// Opens a URL or the path of a local file, as [`open`](crate::open) does, with the options of this stack.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`], in one line that says what cannot be opened, why, and what to do.
+    pub fn open(&self, source: impl AsRef<str>) -> Result<File, Error> {
+        let source = source.as_ref();
+        match source.split_once("://") {
+            None => Ok(File::local(
+                self.manager
+                    .open(source)
+                    .map_err(window_mman::Error::from)?,
+            )),
+            Some((scheme, _)) => self.open_url(scheme, source),
+        }
+    }
+
+    /// The cache for remote files.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Cache`] or [`Error::NoCacheDir`].
+    pub fn cache(&self) -> Result<Cache, Error> {
+        let dir = self
+            .cache_dir
+            .clone()
+            .or_else(default_cache_dir)
+            .ok_or(Error::NoCacheDir)?;
+        Ok(Cache::builder(dir)
+            .page_size(self.page_size)
+            .freshness(self.freshness)
+            .open()?)
+    }
+
+    /// The mappings of local files.
+    pub fn map_manager(&self) -> &MapManager {
+        &self.manager
+    }
+
+    #[cfg(feature = "http")]
+    fn open_url(&self, scheme: &str, url: &str) -> Result<File, Error> {
+        if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+            let remedy = "use http:// or https://, or the path of a local file";
+            return Err(Error::UnsupportedScheme {
+                scheme: scheme.to_owned(),
+                remedy,
+            });
+        }
+        let origin = page_cache::HttpOrigin::new(url)?;
+        Ok(File::remote(self.cache()?.file(origin)?))
+    }
+
+    #[cfg(not(feature = "http"))]
+    fn open_url(&self, scheme: &str, _url: &str) -> Result<File, Error> {
+        let remedy = "build svf-facade with the feature http, or use the path of a local file";
+        Err(Error::UnsupportedScheme {
+            scheme: scheme.to_owned(),
+            remedy,
+        })
+    }
+}
+
+impl Default for Stack {
+    fn default() -> Self {
+        Self::builder().build()
+    }
+}
+
+/// Options of a [`Stack`].
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until build() is called"]
+pub struct StackBuilder {
+    cache_dir: Option<PathBuf>,
+    page_size: u64,
+    freshness: Freshness,
+}
+
+impl StackBuilder {
+    /// The directory in which pieces of remote files are kept. Default: [`default_cache_dir`].
+    pub fn cache_dir(self, dir: impl Into<PathBuf>) -> Self {
+        Self {
+            cache_dir: Some(dir.into()),
+            ..self
+        }
+    }
+
+    /// The size in bytes of the pages in which new remote files are kept: see [`CacheBuilder::page_size`].
+    pub fn page_size(self, bytes: u64) -> Self {
+        Self {
+            page_size: bytes,
+            ..self
+        }
+    }
+
+    /// When the origin of a known file is asked whether it has changed: see [`CacheBuilder::freshness`].
+    pub fn freshness(self, freshness: Freshness) -> Self {
+        Self { freshness, ..self }
+    }
+
+    /// The stack. What is wrong with the options shows when a file is opened.
+    pub fn build(self) -> Stack {
+        let Self {
+            cache_dir,
+            page_size,
+            freshness,
+        } = self;
+        Stack {
+            cache_dir,
+            page_size,
+            freshness,
+            manager: MapManager::new(),
+        }
+    }
+}

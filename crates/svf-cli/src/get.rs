@@ -68,7 +68,7 @@ impl Get {
         };
         let mut start = range.start;
         while start < range.end {
-            let bytes = file.bytes(start..range.end.min(start + STEP))?;
+            let bytes = file.read_range(start..range.end.min(start + STEP))?;
             output
                 .write_all(&bytes)
                 .map_err(Failure::io(format!("cannot write {name}")))?;

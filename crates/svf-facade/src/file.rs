@@ -63,18 +63,18 @@ impl File {
         }
     }
 
-    /// The bytes of `range`.
+    /// The bytes of `range`. (It is not called `bytes`, since `Read` has a method of that name.)
     ///
     /// # Errors
     ///
     /// A range that is reversed or starts behind the end, or what the origin or the system says.
-    pub fn bytes(&self, range: Range<u64>) -> Result<Bytes, Error> {
+    pub fn read_range(&self, range: Range<u64>) -> Result<Bytes, Error> {
         match &self.0 {
             Source::Remote(reader) => Ok(reader.file().bytes(range)?),
             Source::Local(reader) => Ok(reader
                 .get_ref()
                 .file
-                .read(range)
+                .bytes(range)
                 .map_err(window_mman::Error::from)?),
         }
     }

@@ -105,7 +105,7 @@ impl MappedFile {
     ///
     /// A range that is reversed or starts past the end, and no memory for it; else as for
     /// [`read_at`](Self::read_at).
-    pub fn read(&self, range: Range<u64>) -> Result<Bytes, ReadError> {
+    pub fn bytes(&self, range: Range<u64>) -> Result<Bytes, ReadError> {
         if range.start > range.end {
             let path = self.inner.open.path_buf();
             return Err(ReadError::Reversed { path, range });

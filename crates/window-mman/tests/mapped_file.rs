@@ -75,15 +75,15 @@ fn read_exact_at_is_all_or_an_error() {
 fn read_clips_and_refuses_like_views() {
     let (_directory, path) = scene(b"0123456789");
     let file = MapManager::new().open(&path).unwrap();
-    assert_eq!(file.read(2..5).unwrap(), &b"234"[..]);
-    assert_eq!(file.read(8..u64::MAX).unwrap(), &b"89"[..]);
-    assert_eq!(file.read(10..20).unwrap(), &b""[..]);
-    assert_eq!(file.read(4..4).unwrap(), &b""[..]);
+    assert_eq!(file.bytes(2..5).unwrap(), &b"234"[..]);
+    assert_eq!(file.bytes(8..u64::MAX).unwrap(), &b"89"[..]);
+    assert_eq!(file.bytes(10..20).unwrap(), &b""[..]);
+    assert_eq!(file.bytes(4..4).unwrap(), &b""[..]);
     assert!(matches!(
-        file.read(11..12),
+        file.bytes(11..12),
         Err(ReadError::StartsPastEnd { .. })
     ));
-    let error = file.read(Range { start: 5, end: 2 }).unwrap_err();
+    let error = file.bytes(Range { start: 5, end: 2 }).unwrap_err();
     assert!(matches!(error, ReadError::Reversed { .. }), "{error:?}");
     let error = std::io::Error::from(error);
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
@@ -95,7 +95,7 @@ fn an_empty_file_is_readable_and_empty() {
     let file = MapManager::new().open(path).unwrap();
     assert!(file.is_empty());
     assert_eq!(file.read_at(&mut [0; 10], 0).unwrap(), 0);
-    assert_eq!(file.read(0..100).unwrap(), &b""[..]);
+    assert_eq!(file.bytes(0..100).unwrap(), &b""[..]);
     assert!(file.read_exact_at(&mut [0], 0).is_err());
 }
 
@@ -127,7 +127,7 @@ fn a_file_truncated_since_is_an_error_and_never_zeros() {
         }
     }
     assert!(file.read_exact_at(&mut buffer, 3950).is_err());
-    assert!(file.read(0..10_000).is_err());
+    assert!(file.bytes(0..10_000).is_err());
     assert_eq!(file.read_at(&mut buffer, 10_000).unwrap(), 0);
     assert_eq!(file.len(), 10_000, "as remembered");
 }
@@ -139,9 +139,9 @@ fn a_file_that_has_grown_reads_as_it_was() {
     let file = manager.open(&path).unwrap();
     let mut writer = File::options().append(true).open(&path).unwrap();
     writer.write_all(b"abc").unwrap();
-    assert_eq!(file.read(5..100).unwrap(), &b"56789"[..]);
+    assert_eq!(file.bytes(5..100).unwrap(), &b"56789"[..]);
     let again = manager.open(&path).unwrap();
-    assert_eq!(again.read(5..100).unwrap(), &b"56789abc"[..]);
+    assert_eq!(again.bytes(5..100).unwrap(), &b"56789abc"[..]);
     assert_eq!(file.len(), 10);
 }
 
@@ -153,9 +153,9 @@ fn a_file_handed_over_needs_no_name_and_keeps_its_position() {
     let manager = MapManager::new();
     let file = manager.open_file(given.try_clone().unwrap()).unwrap();
     assert_eq!(file.path(), None);
-    assert_eq!(file.read(2..4).unwrap(), &b"23"[..]);
+    assert_eq!(file.bytes(2..4).unwrap(), &b"23"[..]);
     assert_eq!(std::io::Seek::stream_position(&mut &given).unwrap(), 0);
-    let error = file.read(11..12).unwrap_err().to_string();
+    let error = file.bytes(11..12).unwrap_err().to_string();
     assert!(error.contains("without a path"), "{error}");
 }
 

@@ -372,7 +372,7 @@ proptest! {
             let end = end.min(len);
             prop_assert_eq!(view.range(), start..end);
             prop_assert!(view == contents[start as usize..end as usize]);
-            prop_assert_eq!(&file.file().read(start..end).unwrap()[..], &view[..]);
+            prop_assert_eq!(&file.file().bytes(start..end).unwrap()[..], &view[..]);
             if start < end {
                 let crosses = start / window != (end - 1) / window;
                 let unit = if crosses { page } else { window };

@@ -344,10 +344,7 @@ impl Directory {
             self.remove(&self.aside().join(name));
         }
         for directory in [self.path.clone(), self.heads(), self.pairs()] {
-            for name in list(&directory)
-                .into_iter()
-                .filter(|name| is_temporary(name))
-            {
+            for name in list(&directory).into_iter().filter(is_temporary) {
                 self.remove(&directory.join(name));
             }
         }

@@ -1,5 +1,11 @@
 //! The crate's promises, through its public interface.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking, in its helper functions too"
+)]
+
 mod cached_file;
 mod directory;
 #[cfg(feature = "http")]

@@ -116,7 +116,7 @@ fn a_failing_read_is_an_error_with_its_source() {
     let setup = Setup::new(100);
     let file = setup.manager.open(&setup.path).unwrap();
     setup.sys.fail_read.store(true, Ordering::SeqCst);
-    let error = file.read(10..20).unwrap_err();
+    let error = file.bytes(10..20).unwrap_err();
     assert!(matches!(error, ReadError::Io { .. }), "{error:?}");
     let message = error.to_string();
     assert!(message.contains("10..20") && message.contains("the disk is broken"));
@@ -128,7 +128,7 @@ fn short_and_interrupted_reads_go_on() {
     let setup = Setup::new(1000);
     let file = setup.manager.open(&setup.path).unwrap();
     setup.sys.most_at_once.store(7, Ordering::SeqCst);
-    assert_eq!(file.read(3..990).unwrap(), setup.part(3..990));
+    assert_eq!(file.bytes(3..990).unwrap(), setup.part(3..990));
     let mut buffer = [0; 100];
     assert_eq!(file.read_at(&mut buffer, 950).unwrap(), 50);
     assert_eq!(buffer[..50], *setup.part(950..1000));

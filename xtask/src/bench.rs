@@ -13,15 +13,7 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn run(&self) -> Result {
-        let filter = self
-            .filter
-            .as_deref()
-            .into_iter()
-            .flat_map(|filter| ["--", filter]);
-        run(&mut cargo(
-            ["bench", "--package", "svf-benches", "--benches"]
-                .into_iter()
-                .chain(filter),
-        ))
+        let filter = self.filter.as_deref().into_iter().flat_map(|filter| ["--", filter]);
+        run(&mut cargo(["bench", "--package", "svf-benches", "--benches"].into_iter().chain(filter)))
     }
 }

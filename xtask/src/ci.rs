@@ -19,64 +19,24 @@ type Step = (&'static str, fn() -> Result);
 const STEPS: [Step; 10] = [
     ("format", || run(&mut cargo(["fmt", "--all", "--check"]))),
     ("clippy", || {
-        run(&mut cargo([
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--all-features",
-            "--",
-            "-D",
-            "warnings",
-        ]))
+        run(&mut cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))
     }),
     // The features that are on by default elsewhere in the workspace hide what does not build without them.
-    ("page-cache alone", || {
-        run(&mut cargo([
-            "clippy",
-            "-p",
-            "page-cache",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ]))
-    }),
+    ("page-cache alone", || run(&mut cargo(["clippy", "-p", "page-cache", "--all-targets", "--", "-D", "warnings"]))),
     ("facade without http", || {
-        run(&mut cargo([
-            "clippy",
-            "-p",
-            "svf-facade",
-            "--no-default-features",
-            "--",
-            "-D",
-            "warnings",
-        ]))
+        run(&mut cargo(["clippy", "-p", "svf-facade", "--no-default-features", "--", "-D", "warnings"]))
     }),
-    ("docs", || {
-        run(cargo(["doc", "--workspace", "--no-deps", "--all-features"])
-            .env("RUSTDOCFLAGS", "-D warnings"))
-    }),
+    ("docs", || run(cargo(["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))),
     ("test", || run(&mut cargo(["test", "--workspace"]))),
     ("trees", trees::check),
     ("demo", demo::check_sample),
     ("demo of a wheel", demo::check_wheel),
-    ("benches build", || {
-        run(&mut cargo([
-            "bench",
-            "--package",
-            "svf-benches",
-            "--no-run",
-        ]))
-    }),
+    ("benches build", || run(&mut cargo(["bench", "--package", "svf-benches", "--no-run"]))),
 ];
 
 impl Ci {
     pub(crate) fn run(&self) -> Result {
-        let wanted = |name: &str| {
-            self.filter
-                .as_ref()
-                .is_none_or(|filter| name.contains(filter.as_str()))
-        };
+        let wanted = |name: &str| self.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()));
         let mut done = Vec::new();
         for (name, step) in STEPS.into_iter().filter(|(name, _)| wanted(name)) {
             eprintln!("\n== {name}");
@@ -89,10 +49,6 @@ impl Ci {
             println!("{seconds:>7.1} s  {name}");
         }
         println!("{} passed, 0 failed", done.len());
-        if done.is_empty() {
-            Err("no step has such a name".into())
-        } else {
-            Ok(())
-        }
+        if done.is_empty() { Err("no step has such a name".into()) } else { Ok(()) }
     }
 }

@@ -37,31 +37,13 @@ pub(crate) fn check_sample() -> Result {
     let report = demo(directory.path(), None)?;
     check_cold(&report, 2 << 30)?;
     let first = &report.runs[0];
-    require(
-        first.requests <= 12,
-        format!(
-            "{} requests in the first run, not at most 12",
-            first.requests
-        ),
-    )?;
+    require(first.requests <= 12, format!("{} requests in the first run, not at most 12", first.requests))?;
 
     let again = demo(directory.path(), None)?;
     for run in &again.runs {
-        require(
-            run.fetched_bytes == 0,
-            format!("{} bytes fetched in the second process", run.fetched_bytes),
-        )?;
-        require(
-            run.requests == 0,
-            format!(
-                "{} requests in the second process, within a minute",
-                run.requests
-            ),
-        )?;
-        require(
-            run.part.sha256 == first.part.sha256,
-            "the second process read other bytes",
-        )?;
+        require(run.fetched_bytes == 0, format!("{} bytes fetched in the second process", run.fetched_bytes))?;
+        require(run.requests == 0, format!("{} requests in the second process, within a minute", run.requests))?;
+        require(run.part.sha256 == first.part.sha256, "the second process read other bytes")?;
     }
     Ok(())
 }
@@ -78,18 +60,8 @@ pub(crate) fn check_wheel() -> Result {
                         print(len(data), hashlib.sha256(data).hexdigest())";
     let read = output(program("python3", ["-c", READ]).arg(&wheel).arg(&part.name))?;
     let ours = format!("{} {}", part.bytes, part.sha256);
-    require(
-        read.trim() == ours,
-        format!(
-            "{}: Python reads {}, the demo read {ours}",
-            part.name,
-            read.trim()
-        ),
-    )?;
-    println!(
-        "{}: {} bytes, equal to what Python reads",
-        part.name, part.bytes
-    );
+    require(read.trim() == ours, format!("{}: Python reads {}, the demo read {ours}", part.name, read.trim()))?;
+    println!("{}: {} bytes, equal to what Python reads", part.name, part.bytes);
     Ok(())
 }
 
@@ -107,51 +79,20 @@ fn check_cold(report: &Report, least_bytes: u64) -> Result {
         warm.fetched_bytes,
         warm.requests
     );
-    require(
-        report.object_bytes > least_bytes,
-        "the object is smaller than this check is meant for",
-    )?;
-    require(
-        cold.asked_bytes > 0 && cold.fetched_bytes > 0 && cold.requests > 1,
-        "the first run read nothing",
-    )?;
-    require(
-        cold.fetched_bytes <= cold.touched_page_bytes,
-        "more was fetched than the pages that were touched",
-    )?;
-    require(
-        (warm.requests, warm.fetched_bytes) == (0, 0),
-        "the second run sent requests",
-    )?;
-    require(
-        warm.part.sha256 == cold.part.sha256,
-        "the second run read other bytes",
-    )
+    require(report.object_bytes > least_bytes, "the object is smaller than this check is meant for")?;
+    require(cold.asked_bytes > 0 && cold.fetched_bytes > 0 && cold.requests > 1, "the first run read nothing")?;
+    require(cold.fetched_bytes <= cold.touched_page_bytes, "more was fetched than the pages that were touched")?;
+    require((warm.requests, warm.fetched_bytes) == (0, 0), "the second run sent requests")?;
+    require(warm.part.sha256 == cold.part.sha256, "the second run read other bytes")
 }
 
 fn require(holds: bool, otherwise: impl Into<String>) -> Result {
-    if holds {
-        Ok(())
-    } else {
-        Err(otherwise.into().into())
-    }
+    if holds { Ok(()) } else { Err(otherwise.into().into()) }
 }
 
 fn demo(directory: &Path, file: Option<&Path>) -> Result<Report> {
-    let mut command = cargo([
-        "run",
-        "--release",
-        "--quiet",
-        "--package",
-        "svf-cli",
-        "--",
-        "demo",
-        "--json",
-    ]);
-    command
-        .arg("--cache-dir")
-        .arg(directory.join("cache"))
-        .args(file);
+    let mut command = cargo(["run", "--release", "--quiet", "--package", "svf-cli", "--", "demo", "--json"]);
+    command.arg("--cache-dir").arg(directory.join("cache")).args(file);
     Ok(serde_json::from_str(&output(&mut command)?)?)
 }
 
@@ -160,31 +101,13 @@ fn wheel() -> Result<PathBuf> {
     let directory = root().join("target/wheels");
     fs::create_dir_all(&directory)?;
     let find = || -> Result<Option<PathBuf>> {
-        let mut paths = fs::read_dir(&directory)?
-            .collect::<std::io::Result<Vec<_>>>()?
-            .into_iter();
-        Ok(paths
-            .find(|entry| entry.file_name().to_string_lossy().ends_with(".whl"))
-            .map(|entry| entry.path()))
+        let mut paths = fs::read_dir(&directory)?.collect::<std::io::Result<Vec<_>>>()?.into_iter();
+        Ok(paths.find(|entry| entry.file_name().to_string_lossy().ends_with(".whl")).map(|entry| entry.path()))
     };
     if find()?.is_none() {
         // The platform is named, so that the same file is fetched whatever machine this is.
-        let arguments = [
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--only-binary=:all:",
-        ];
-        let platform = [
-            "--platform",
-            "manylinux2014_x86_64",
-            "--python-version",
-            "3.11",
-            "scipy==1.14.1",
-            "--dest",
-        ];
+        let arguments = ["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"];
+        let platform = ["--platform", "manylinux2014_x86_64", "--python-version", "3.11", "scipy==1.14.1", "--dest"];
         run(program("python3", arguments.iter().chain(&platform)).arg(&directory))?;
     }
     find()?.ok_or_else(|| format!("pip left no wheel in {}", directory.display()).into())

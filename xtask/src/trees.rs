@@ -3,16 +3,7 @@
 use crate::process::{Result, cargo, output};
 
 const LIBRARIES: [&str; 3] = ["svf-core", "window-mman", "page-cache"];
-const UNWANTED: [&str; 8] = [
-    "tokio",
-    "async-std",
-    "smol",
-    "hyper",
-    "reqwest",
-    "http",
-    "object_store",
-    "rustls",
-];
+const UNWANTED: [&str; 8] = ["tokio", "async-std", "smol", "hyper", "reqwest", "http", "object_store", "rustls"];
 
 pub(crate) fn check() -> Result {
     for library in LIBRARIES {
@@ -27,10 +18,7 @@ pub(crate) fn check() -> Result {
             "--format",
             "{p}",
         ]))?;
-        let mut packages: Vec<_> = tree
-            .lines()
-            .filter_map(|line| line.split(' ').next())
-            .collect();
+        let mut packages: Vec<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
         packages.sort_unstable();
         packages.dedup();
         println!("{library}: {} packages", packages.len() - 1);

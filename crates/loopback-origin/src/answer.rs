@@ -26,9 +26,7 @@ pub(crate) fn answer(request: &RequestHead, object: Option<&Arc<Object>>) -> Res
     }
     match range_asked(request, object) {
         Asked::Whole => Response::of_object(200, object, 0..object.len()),
-        Asked::Part(range) => {
-            Response::of_object(206, object, range.clone()).content_range(&range, object.len())
-        }
+        Asked::Part(range) => Response::of_object(206, object, range.clone()).content_range(&range, object.len()),
         Asked::Unsatisfiable => Response::of_status(416)
             .header("Content-Range", format!("bytes */{}", object.len()))
             .header("Accept-Ranges", "bytes"),

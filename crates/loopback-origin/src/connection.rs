@@ -22,11 +22,7 @@ pub(crate) fn serve(stream: &TcpStream, shared: &Shared) {
     // Without this, the second small response on a connection may wait for an acknowledgement.
     // Where it cannot be set, responses are slower and still right.
     let _ = stream.set_nodelay(true);
-    let mut connection = Connection {
-        stream,
-        shared,
-        scratch: Vec::new(),
-    };
+    let mut connection = Connection { stream, shared, scratch: Vec::new() };
     let mut heads = HeadReader::default();
     loop {
         let after = match heads.next(stream) {
@@ -73,11 +69,9 @@ impl Connection<'_> {
         };
         response.close |= request.close;
 
-        let range = object.and_then(|object| {
-            match range::resolve(request.range.as_deref(), object.len()) {
-                Asked::Part(range) => Some(range),
-                Asked::Whole | Asked::Unsatisfiable => None,
-            }
+        let range = object.and_then(|object| match range::resolve(request.range.as_deref(), object.len()) {
+            Asked::Part(range) => Some(range),
+            Asked::Whole | Asked::Unsatisfiable => None,
         });
         let record = Request {
             method: request.method.as_str().to_owned(),
@@ -104,13 +98,7 @@ impl Connection<'_> {
     }
 
     /// Follows the response's script.
-    fn send(
-        &mut self,
-        response: &Response,
-        with_body: bool,
-        arrival: Arrival,
-        record: Request,
-    ) -> io::Result<After> {
+    fn send(&mut self, response: &Response, with_body: bool, arrival: Arrival, record: Request) -> io::Result<After> {
         let entry = self.shared.ledger.answering(arrival, record);
         // The head waits for the first bytes of the body, so that a small response is one packet.
         let mut head = Vec::new();
@@ -128,21 +116,11 @@ impl Connection<'_> {
             }
         }
         self.write(&head, &[], &entry)?;
-        Ok(if response.close {
-            After::Close
-        } else {
-            After::Next
-        })
+        Ok(if response.close { After::Close } else { After::Next })
     }
 
     /// Sends a part of a body, after what is in `head`, which it empties.
-    fn send_body(
-        &mut self,
-        head: &mut Vec<u8>,
-        body: &Body,
-        part: &Range<u64>,
-        entry: &Entry,
-    ) -> io::Result<()> {
+    fn send_body(&mut self, head: &mut Vec<u8>, body: &Body, part: &Range<u64>, entry: &Entry) -> io::Result<()> {
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut at = body.range.start + part.start;
         let end = body.range.start + part.end;
@@ -174,12 +152,7 @@ impl Connection<'_> {
 }
 
 /// Writes two slices in full, and says how far it came even where it fails.
-fn write_both(
-    mut stream: impl Write,
-    head: &[u8],
-    body: &[u8],
-    written: &mut usize,
-) -> io::Result<()> {
+fn write_both(mut stream: impl Write, head: &[u8], body: &[u8], written: &mut usize) -> io::Result<()> {
     let mut slices = [IoSlice::new(head), IoSlice::new(body)];
     let mut slices = slices.as_mut_slice();
     let all = head.len() + body.len();
@@ -250,10 +223,7 @@ mod tests {
 
     #[test]
     fn both_slices_are_written_in_order() {
-        let mut narrow = Narrow {
-            taken: Vec::new(),
-            room: 100,
-        };
+        let mut narrow = Narrow { taken: Vec::new(), room: 100 };
         let mut written = 0;
         write_both(&mut narrow, b"headers", b"the body", &mut written).unwrap();
         assert_eq!(narrow.taken, b"headersthe body");
@@ -263,10 +233,7 @@ mod tests {
     #[test]
     fn a_failure_tells_how_far_it_came() {
         for room in 0..15 {
-            let mut narrow = Narrow {
-                taken: Vec::new(),
-                room,
-            };
+            let mut narrow = Narrow { taken: Vec::new(), room };
             let mut written = 0;
             write_both(&mut narrow, b"headers", b"the body", &mut written).unwrap_err();
             assert_eq!(written, room);

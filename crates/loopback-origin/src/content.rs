@@ -32,12 +32,7 @@ impl Content {
     ///
     /// What reading the file gave, and [`io::ErrorKind::UnexpectedEof`] where the content ends
     /// before `end`: the file has shrunk since it was added.
-    pub(crate) fn chunk<'a>(
-        &'a self,
-        at: u64,
-        end: u64,
-        scratch: &'a mut Vec<u8>,
-    ) -> io::Result<&'a [u8]> {
+    pub(crate) fn chunk<'a>(&'a self, at: u64, end: u64, scratch: &'a mut Vec<u8>) -> io::Result<&'a [u8]> {
         // At most CHUNK, so it fits a usize.
         let wanted = end.saturating_sub(at).min(CHUNK as u64) as usize;
         if wanted == 0 {
@@ -85,17 +80,8 @@ mod tests {
     fn memory_is_lent_in_chunks() {
         let content = Content::Memory(Bytes::from(vec![1; CHUNK + 10]));
         let mut scratch = Vec::new();
-        assert_eq!(
-            content.chunk(0, content.len(), &mut scratch).unwrap().len(),
-            CHUNK
-        );
-        assert_eq!(
-            content
-                .chunk(CHUNK as u64, content.len(), &mut scratch)
-                .unwrap()
-                .len(),
-            10
-        );
+        assert_eq!(content.chunk(0, content.len(), &mut scratch).unwrap().len(), CHUNK);
+        assert_eq!(content.chunk(CHUNK as u64, content.len(), &mut scratch).unwrap().len(), 10);
         assert_eq!(content.chunk(5, 5, &mut scratch).unwrap().len(), 0);
         assert!(content.chunk(0, 0, &mut scratch).unwrap().is_empty());
         assert!(scratch.is_empty());
@@ -108,10 +94,7 @@ mod tests {
         let error = memory.chunk(2, 5, &mut scratch).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
 
-        let file = Content::File {
-            file: Arc::new(tempfile::tempfile().unwrap()),
-            len: 3,
-        };
+        let file = Content::File { file: Arc::new(tempfile::tempfile().unwrap()), len: 3 };
         let error = file.chunk(0, 3, &mut scratch).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }

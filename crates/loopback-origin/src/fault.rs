@@ -96,21 +96,13 @@ impl Times {
     /// The next `count` matching requests.
     #[must_use]
     pub fn next(count: u64) -> Times {
-        Times {
-            left: Some(count),
-            ..Times::every()
-        }
+        Times { left: Some(count), ..Times::every() }
     }
 
     /// All matching requests, until [`clear_faults`](crate::Origin::clear_faults).
     #[must_use]
     pub fn every() -> Times {
-        Times {
-            skip: 0,
-            left: None,
-            on: On::Get,
-            path: None,
-        }
+        Times { skip: 0, left: None, on: On::Get, path: None }
     }
 
     /// Lets the first `skipped` matching requests go unharmed.
@@ -154,13 +146,7 @@ impl Fault {
     pub(crate) fn respond(&self, request: &RequestHead, object: Option<&Arc<Object>>) -> Response {
         let right = || answer(request, object);
         match self {
-            Fault::FullInsteadOfPartial => answer(
-                &RequestHead {
-                    range: None,
-                    ..request.clone()
-                },
-                object,
-            ),
+            Fault::FullInsteadOfPartial => answer(&RequestHead { range: None, ..request.clone() }, object),
             Fault::ShortBody { missing } => {
                 let response = right();
                 let sent = response.body.len().saturating_sub(*missing);
@@ -308,26 +294,17 @@ mod tests {
     fn a_fault_hits_its_method_and_path_only() {
         let mut queue = FaultQueue::default();
         queue.push(Fault::Status(1), Times::once().on(On::Head).at("b"));
-        for other in [
-            request(Method::Get, "/b"),
-            request(Method::Head, "/a"),
-            request(Method::Other("POST".to_owned()), "/b"),
-        ] {
+        for other in
+            [request(Method::Get, "/b"), request(Method::Head, "/a"), request(Method::Other("POST".to_owned()), "/b")]
+        {
             assert_eq!(queue.take(&other), None);
         }
-        assert_eq!(
-            queue.take(&request(Method::Head, "/b")),
-            Some(Fault::Status(1))
-        );
+        assert_eq!(queue.take(&request(Method::Head, "/b")), Some(Fault::Status(1)));
 
         queue.push(Fault::Status(2), Times::every().on(On::Both));
         assert!(queue.take(&request(Method::Get, "/b")).is_some());
         assert!(queue.take(&request(Method::Head, "/b")).is_some());
-        assert!(
-            queue
-                .take(&request(Method::Other("POST".to_owned()), "/b"))
-                .is_none()
-        );
+        assert!(queue.take(&request(Method::Other("POST".to_owned()), "/b")).is_none());
     }
 
     #[test]

@@ -85,9 +85,7 @@ impl Ledger {
             Method::Head => books.counters.head_requests += 1,
             Method::Other(_) => {}
         }
-        Arrival {
-            generation: books.generation,
-        }
+        Arrival { generation: books.generation }
     }
 
     /// A head that was refused with `status`.
@@ -100,10 +98,7 @@ impl Ledger {
     pub(crate) fn answering(&self, arrival: Arrival, mut request: Request) -> Entry {
         cut(&mut request.method);
         cut(&mut request.path);
-        for header in [&mut request.range_header, &mut request.if_match]
-            .into_iter()
-            .flatten()
-        {
+        for header in [&mut request.range_header, &mut request.if_match].into_iter().flatten() {
             cut(header);
         }
 
@@ -239,10 +234,7 @@ mod tests {
         ledger.sending(&first, 5);
         let log = ledger.requests();
         assert_eq!(log.len(), LOG_CAPACITY);
-        assert!(
-            log.iter()
-                .all(|request| request.status == 206 && request.body_bytes == 0)
-        );
+        assert!(log.iter().all(|request| request.status == 206 && request.body_bytes == 0));
 
         ledger.clear_requests();
         let entry = ledger.answering(ledger.arrived(&Method::Get), request(200));
@@ -254,13 +246,7 @@ mod tests {
     fn long_text_is_cut_between_characters() {
         let ledger = Ledger::default();
         let path = format!("/{}", "\u{e9}".repeat(2000));
-        ledger.answering(
-            ledger.arrived(&Method::Get),
-            Request {
-                path,
-                ..request(404)
-            },
-        );
+        ledger.answering(ledger.arrived(&Method::Get), Request { path, ..request(404) });
         assert_eq!(ledger.requests()[0].path.len(), 1023);
     }
 }

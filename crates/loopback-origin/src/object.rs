@@ -60,10 +60,7 @@ impl Object {
     /// [`Error::File`] if it cannot be opened or is not a regular file.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Object, Error> {
         let path = path.as_ref();
-        let in_error = |source| Error::File {
-            path: path.to_owned(),
-            source,
-        };
+        let in_error = |source| Error::File { path: path.to_owned(), source };
         let file = File::open(path).map_err(in_error)?;
         let metadata = file.metadata().map_err(in_error)?;
         if !metadata.is_file() {
@@ -79,10 +76,7 @@ impl Object {
         };
         Ok(Object {
             etag: Some(format!("\"{:x}-{stamp}\"", metadata.len())),
-            content: Content::File {
-                file: Arc::new(file),
-                len: metadata.len(),
-            },
+            content: Content::File { file: Arc::new(file), len: metadata.len() },
             last_modified: modified,
             content_type: "application/octet-stream".to_owned(),
         })
@@ -168,12 +162,8 @@ fn content_hash(bytes: &[u8]) -> u64 {
     const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
     let step = |state: u64, word: u64| (state.rotate_left(23) ^ word).wrapping_mul(MULTIPLIER);
     let (words, rest) = bytes.as_chunks::<8>();
-    let mut state = words.iter().fold(bytes.len() as u64, |state, word| {
-        step(state, u64::from_le_bytes(*word))
-    });
-    state = rest
-        .iter()
-        .fold(state, |state, byte| step(state, u64::from(*byte)));
+    let mut state = words.iter().fold(bytes.len() as u64, |state, word| step(state, u64::from_le_bytes(*word)));
+    state = rest.iter().fold(state, |state, byte| step(state, u64::from(*byte)));
     state = (state ^ (state >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     state = (state ^ (state >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     state ^ (state >> 33)
@@ -187,12 +177,7 @@ mod tests {
 
     #[test]
     fn equal_bytes_have_an_equal_etag_and_others_another() {
-        let etag = |bytes: &[u8]| {
-            Object::from_bytes(bytes.to_vec())
-                .etag()
-                .unwrap()
-                .to_owned()
-        };
+        let etag = |bytes: &[u8]| Object::from_bytes(bytes.to_vec()).etag().unwrap().to_owned();
         assert_eq!(etag(b"some content"), etag(b"some content"));
         assert_ne!(etag(b"some content"), etag(b"some Content"));
         assert_ne!(etag(b"some content"), etag(b"some contenT"));

@@ -51,10 +51,7 @@ pub struct Origin {
 impl Origin {
     /// An origin yet to be started, on any free port, without delay and without objects.
     pub fn builder() -> OriginBuilder {
-        OriginBuilder {
-            port: 0,
-            shared: Shared::default(),
-        }
+        OriginBuilder { port: 0, shared: Shared::default() }
     }
 
     /// The URL of a path, percent-encoded where needed, whether or not an object is there.
@@ -197,8 +194,7 @@ impl OriginBuilder {
             }
         })?;
         let shared = Arc::new(shared);
-        let server = Server::start(listener, Arc::clone(&shared))
-            .map_err(|source| Error::Thread { source })?;
+        let server = Server::start(listener, Arc::clone(&shared)).map_err(|source| Error::Thread { source })?;
         Ok(Origin { server, shared })
     }
 }

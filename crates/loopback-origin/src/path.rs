@@ -22,11 +22,7 @@ const NOT_IN_A_PATH: &AsciiSet = &CONTROLS
 
 /// A path as the objects are kept by.
 pub(crate) fn with_leading_slash(path: &str) -> String {
-    if path.starts_with('/') {
-        path.to_owned()
-    } else {
-        format!("/{path}")
-    }
+    if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
 }
 
 /// A path as it stands in a URL.
@@ -38,15 +34,11 @@ pub(crate) fn encoded(path: &str) -> String {
 /// (RFC 9112, section 3.2.2).
 pub(crate) fn of_target(target: &str) -> String {
     let path = match target.split_once("://") {
-        Some((_, rest)) if !target.starts_with('/') => {
-            rest.find('/').map_or("/", |slash| &rest[slash..])
-        }
+        Some((_, rest)) if !target.starts_with('/') => rest.find('/').map_or("/", |slash| &rest[slash..]),
         _ => target,
     };
     let end = path.find(['?', '#']).unwrap_or(path.len());
-    percent_decode_str(&path[..end])
-        .decode_utf8_lossy()
-        .into_owned()
+    percent_decode_str(&path[..end]).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -74,14 +66,7 @@ mod tests {
     fn paths_go_into_urls_and_come_back() {
         assert_eq!(encoded("data.bin"), "/data.bin");
         assert_eq!(encoded("/a b?c#d%e/\u{e9}"), "/a%20b%3Fc%23d%25e/%C3%A9");
-        for path in [
-            "/",
-            "/a b",
-            "/100%",
-            "/%41",
-            "/q?#[]\\",
-            "/\u{1f980}/\u{7f}\n",
-        ] {
+        for path in ["/", "/a b", "/100%", "/%41", "/q?#[]\\", "/\u{1f980}/\u{7f}\n"] {
             assert_eq!(of_target(&encoded(path)), path);
         }
     }

@@ -57,9 +57,7 @@ impl Preconditions {
         let Some(validator) = self.if_range.as_deref().map(str::trim) else {
             return true;
         };
-        let by_tag = object
-            .etag()
-            .is_some_and(|etag| strongly_equal(validator, etag));
+        let by_tag = object.etag().is_some_and(|etag| strongly_equal(validator, etag));
         let by_date = || {
             let modified = object.last_modified().and_then(seconds);
             modified.is_some() && modified == date(&self.if_range)
@@ -72,9 +70,7 @@ fn any_tag(list: &str, object: &Object, equal: fn(&str, &str) -> bool) -> bool {
     if list.trim() == "*" {
         return true;
     }
-    object
-        .etag()
-        .is_some_and(|etag| entity_tags(list).any(|listed| equal(listed, etag)))
+    object.etag().is_some_and(|etag| entity_tags(list).any(|listed| equal(listed, etag)))
 }
 
 /// The members of a list of entity tags. A comma within quotes belongs to its tag.
@@ -154,11 +150,7 @@ mod tests {
             ("\"", object(), Verdict::Failed),
             ("\"a,b\"", object().without_etag(), Verdict::Failed),
         ] {
-            assert_eq!(
-                verdict(|p| p.if_match = Some(list.into()), &object),
-                expected,
-                "{list}"
-            );
+            assert_eq!(verdict(|p| p.if_match = Some(list.into()), &object), expected, "{list}");
         }
     }
 
@@ -186,14 +178,8 @@ mod tests {
             ("yesterday", Verdict::Proceed, Verdict::Proceed),
         ] {
             let set = Some(since.to_owned());
-            assert_eq!(
-                verdict(|p| p.if_unmodified_since = set.clone(), &object()),
-                unmodified
-            );
-            assert_eq!(
-                verdict(|p| p.if_modified_since = set.clone(), &object()),
-                modified
-            );
+            assert_eq!(verdict(|p| p.if_unmodified_since = set.clone(), &object()), unmodified);
+            assert_eq!(verdict(|p| p.if_modified_since = set.clone(), &object()), modified);
         }
         let undated = object().without_last_modified();
         let actual = verdict(|p| p.if_unmodified_since = Some(BEFORE.into()), &undated);
@@ -228,25 +214,15 @@ mod tests {
             (Some("nonsense"), object().without_last_modified(), false),
         ] {
             let if_range = validator.map(str::to_owned);
-            let preconditions = Preconditions {
-                if_range,
-                ..Preconditions::default()
-            };
-            assert_eq!(
-                preconditions.range_counts(&object),
-                expected,
-                "{validator:?}"
-            );
+            let preconditions = Preconditions { if_range, ..Preconditions::default() };
+            assert_eq!(preconditions.range_counts(&object), expected, "{validator:?}");
         }
     }
 
     #[test]
     fn times_without_an_http_date_are_none() {
         assert_eq!(http_date(UNIX_EPOCH - Duration::from_secs(1)), None);
-        assert_eq!(
-            http_date(UNIX_EPOCH + Duration::from_secs(253_402_300_800)),
-            None
-        );
+        assert_eq!(http_date(UNIX_EPOCH + Duration::from_secs(253_402_300_800)), None);
         let last = UNIX_EPOCH + Duration::from_secs(253_402_300_799);
         assert_eq!(http_date(last).unwrap(), "Fri, 31 Dec 9999 23:59:59 GMT");
     }

@@ -96,22 +96,16 @@ fn parse(bytes: &[u8]) -> Result<Option<(RequestHead, usize)>, NoHead> {
         Err(httparse::Error::TooManyHeaders) => return Err(NoHead::TooLarge),
         Err(_) => return Err(NoHead::Malformed),
     };
-    let (Some(method), Some(target), Some(version)) =
-        (request.method, request.path, request.version)
-    else {
+    let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
         return Err(NoHead::Malformed);
     };
 
     let fields = Fields(request.headers);
-    let asks_to_close = fields.joined("connection").is_some_and(|options| {
-        options
-            .split(',')
-            .any(|option| option.trim().eq_ignore_ascii_case("close"))
-    });
+    let asks_to_close = fields
+        .joined("connection")
+        .is_some_and(|options| options.split(',').any(|option| option.trim().eq_ignore_ascii_case("close")));
     let has_body = fields.joined("transfer-encoding").is_some()
-        || fields
-            .joined("content-length")
-            .is_some_and(|length| length.trim() != "0");
+        || fields.joined("content-length").is_some_and(|length| length.trim() != "0");
     let head = RequestHead {
         method: match method {
             "GET" => Method::Get,
@@ -137,10 +131,7 @@ struct Fields<'a>(&'a [httparse::Header<'a>]);
 
 impl<'a> Fields<'a> {
     fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        let named = self
-            .0
-            .iter()
-            .filter(move |field| field.name.eq_ignore_ascii_case(name));
+        let named = self.0.iter().filter(move |field| field.name.eq_ignore_ascii_case(name));
         named.map(|field| field.value)
     }
 
@@ -151,13 +142,11 @@ impl<'a> Fields<'a> {
     /// The field's value. Several lines of one field mean the list of their values (RFC 9110,
     /// section 5.3); where a field is no list, that gives a value which is malformed, as it should.
     fn joined(&self, name: &str) -> Option<String> {
-        self.values(name)
-            .map(|value| String::from_utf8_lossy(value).into_owned())
-            .reduce(|mut list, value| {
-                list.push_str(", ");
-                list.push_str(&value);
-                list
-            })
+        self.values(name).map(|value| String::from_utf8_lossy(value).into_owned()).reduce(|mut list, value| {
+            list.push_str(", ");
+            list.push_str(&value);
+            list
+        })
     }
 }
 
@@ -204,36 +193,18 @@ mod tests {
             (&b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"[..], false),
             (b"GET / HTTP/1.0\r\n\r\n", true),
             (b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", true),
-            (
-                b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc",
-                true,
-            ),
-            (
-                b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
-                false,
-            ),
-            (
-                b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n",
-                true,
-            ),
+            (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", true),
+            (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n", false),
+            (b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n", true),
         ] {
-            assert_eq!(
-                head(bytes).unwrap().close,
-                close,
-                "{}",
-                bytes.escape_ascii()
-            );
+            assert_eq!(head(bytes).unwrap().close, close, "{}", bytes.escape_ascii());
         }
     }
 
     #[test]
     fn exactly_one_host() {
         assert!(head(b"GET / HTTP/1.1\r\n\r\n").unwrap().host_is_wrong);
-        assert!(
-            head(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
-                .unwrap()
-                .host_is_wrong
-        );
+        assert!(head(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n").unwrap().host_is_wrong);
         assert!(!head(b"GET / HTTP/1.0\r\n\r\n").unwrap().host_is_wrong);
     }
 
@@ -248,34 +219,16 @@ mod tests {
     fn what_is_no_head_is_refused() {
         assert!(matches!(head(b""), Err(NoHead::Closed)));
         assert!(matches!(head(b"GET / HTT"), Err(NoHead::Closed)));
-        assert!(matches!(
-            head(b"\x16\x03\x01\x02\x00\x01"),
-            Err(NoHead::Malformed)
-        ));
-        assert!(matches!(
-            head(b"GET / HTTP/9.9\r\n\r\n"),
-            Err(NoHead::Malformed)
-        ));
-        assert!(matches!(
-            head(b"GET / HTTP/1.1\r\nno colon\r\n\r\n"),
-            Err(NoHead::Malformed)
-        ));
+        assert!(matches!(head(b"\x16\x03\x01\x02\x00\x01"), Err(NoHead::Malformed)));
+        assert!(matches!(head(b"GET / HTTP/9.9\r\n\r\n"), Err(NoHead::Malformed)));
+        assert!(matches!(head(b"GET / HTTP/1.1\r\nno colon\r\n\r\n"), Err(NoHead::Malformed)));
 
-        let long = format!(
-            "GET /{} HTTP/1.1\r\nHost: h\r\n\r\n",
-            "a".repeat(HEAD_LIMIT)
-        );
+        let long = format!("GET /{} HTTP/1.1\r\nHost: h\r\n\r\n", "a".repeat(HEAD_LIMIT));
         assert!(matches!(head(long.as_bytes()), Err(NoHead::TooLarge)));
         let endless = [b"GET / HTTP/1.1\r\nX: ".as_slice(), &[b'x'; HEAD_LIMIT]].concat();
         assert!(matches!(head(&endless), Err(NoHead::TooLarge)));
-        let many = format!(
-            "GET / HTTP/1.1\r\n{}\r\n",
-            "X: y\r\n".repeat(FIELD_LIMIT + 1)
-        );
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(FIELD_LIMIT + 1));
         assert!(matches!(head(many.as_bytes()), Err(NoHead::TooLarge)));
-        assert!(matches!(
-            head(&[b'\n'; HEAD_LIMIT + 1]),
-            Err(NoHead::TooLarge)
-        ));
+        assert!(matches!(head(&[b'\n'; HEAD_LIMIT + 1]), Err(NoHead::TooLarge)));
     }
 }

@@ -46,10 +46,7 @@ pub(crate) struct Body {
 
 impl Body {
     fn empty() -> Body {
-        Body {
-            content: Content::Memory(Bytes::new()),
-            range: 0..0,
-        }
+        Body { content: Content::Memory(Bytes::new()), range: 0..0 }
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -71,10 +68,7 @@ impl Response {
         }
         let text = Bytes::from(format!("{text}\n").into_bytes());
         let range = 0..text.len() as u64;
-        let body = Body {
-            content: Content::Memory(text),
-            range,
-        };
+        let body = Body { content: Content::Memory(text), range };
         Response::with_body(status, body).header("Content-Type", "text/plain; charset=utf-8")
     }
 
@@ -85,26 +79,14 @@ impl Response {
 
     /// A response that carries `range` of an object.
     pub(crate) fn of_object(status: u16, object: &Arc<Object>, range: Range<u64>) -> Response {
-        let body = Body {
-            content: object.content().clone(),
-            range,
-        };
-        Response::with_body(status, body)
-            .header("Content-Type", object.content_type())
-            .validators(object)
+        let body = Body { content: object.content().clone(), range };
+        Response::with_body(status, body).header("Content-Type", object.content_type()).validators(object)
     }
 
     fn with_body(status: u16, body: Body) -> Response {
         let script = vec![Step::Head, Step::Body(0..body.len())];
         let length = body.len().to_string();
-        Response {
-            status,
-            headers: Vec::new(),
-            body,
-            script,
-            close: false,
-        }
-        .header("Content-Length", length)
+        Response { status, headers: Vec::new(), body, script, close: false }.header("Content-Length", length)
     }
 
     /// Sets a header, in the place of one of that name.
@@ -132,10 +114,7 @@ impl Response {
     pub(crate) fn content_range(self, range: &Range<u64>, total: u64) -> Response {
         // A range that is answered is never empty, so it has a last byte.
         let last = range.end.saturating_sub(1);
-        self.header(
-            "Content-Range",
-            format!("bytes {}-{last}/{total}", range.start),
-        )
+        self.header("Content-Range", format!("bytes {}-{last}/{total}", range.start))
     }
 
     pub(crate) fn script(mut self, script: impl Into<Vec<Step>>) -> Response {
@@ -220,10 +199,7 @@ mod tests {
             "Accept-Ranges: bytes",
             "Content-Type: application/octet-stream",
         ] {
-            assert!(
-                head.contains(&format!("\r\n{line}\r\n")),
-                "{line} in {head}"
-            );
+            assert!(head.contains(&format!("\r\n{line}\r\n")), "{line} in {head}");
         }
         assert!(head.ends_with("\r\n\r\n"));
         assert!(!head.contains("Connection"));
@@ -232,10 +208,7 @@ mod tests {
 
     #[test]
     fn a_header_is_there_once() {
-        let response = Response::of_status(503)
-            .header("ETag", "a")
-            .header("ETag", "b")
-            .closing();
+        let response = Response::of_status(503).header("ETag", "a").header("ETag", "b").closing();
         let head = head(&response);
         assert!(head.contains("ETag: b\r\nConnection: close\r\n") && !head.contains("ETag: a"));
     }

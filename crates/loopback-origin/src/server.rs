@@ -40,20 +40,12 @@ impl Server {
         let address = listener.local_addr()?;
         let connections = Arc::new(Connections::default());
         let (alive, ended) = channel();
-        let accepting = Builder::new()
-            .name(format!("origin-{}", address.port()))
-            .spawn({
-                let (shared, connections) = (Arc::clone(&shared), Arc::clone(&connections));
-                move || accept(&listener, &shared, &connections, &alive)
-            })?;
+        let accepting = Builder::new().name(format!("origin-{}", address.port())).spawn({
+            let (shared, connections) = (Arc::clone(&shared), Arc::clone(&connections));
+            move || accept(&listener, &shared, &connections, &alive)
+        })?;
         let (accepting, ended) = (Some(accepting), Mutex::new(ended));
-        Ok(Server {
-            address,
-            shared,
-            connections,
-            accepting,
-            ended,
-        })
+        Ok(Server { address, shared, connections, accepting, ended })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -77,12 +69,7 @@ impl Drop for Server {
     }
 }
 
-fn accept(
-    listener: &TcpListener,
-    shared: &Arc<Shared>,
-    connections: &Connections,
-    alive: &Sender<Infallible>,
-) {
+fn accept(listener: &TcpListener, shared: &Arc<Shared>, connections: &Connections, alive: &Sender<Infallible>) {
     loop {
         let accepted = listener.accept();
         if shared.stop.is_raised() {
@@ -128,16 +115,14 @@ impl Connections {
         let port = stream.local_addr().map_or(0, |address| address.port());
         let stream = Arc::new(stream);
         let handle = Arc::downgrade(&stream);
-        let spawned = Builder::new()
-            .name(format!("origin-{port}-{}", open.accepted))
-            .spawn({
-                let (shared, alive) = (Arc::clone(shared), alive.clone());
-                move || {
-                    connection::serve(&stream, &shared);
-                    drop(stream);
-                    drop(alive);
-                }
-            });
+        let spawned = Builder::new().name(format!("origin-{port}-{}", open.accepted)).spawn({
+            let (shared, alive) = (Arc::clone(shared), alive.clone());
+            move || {
+                connection::serve(&stream, &shared);
+                drop(stream);
+                drop(alive);
+            }
+        });
         if let Ok(thread) = spawned {
             open.threads.push((handle, thread));
         }

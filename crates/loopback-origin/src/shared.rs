@@ -78,8 +78,7 @@ impl StopSignal {
     pub(crate) fn wait(&self, duration: Duration) -> bool {
         let mut raised = self.raised.lock();
         if !duration.is_zero() {
-            self.change
-                .wait_while_for(&mut raised, |raised| !*raised, duration);
+            self.change.wait_while_for(&mut raised, |raised| !*raised, duration);
         }
         *raised
     }

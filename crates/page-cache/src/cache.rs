@@ -42,11 +42,7 @@ pub struct Cache {
 impl Cache {
     /// Options for a cache in the directory `dir`, which is created if it is missing.
     pub fn builder(dir: impl Into<PathBuf>) -> CacheBuilder {
-        CacheBuilder {
-            dir: dir.into(),
-            page_size: CacheBuilder::DEFAULT_PAGE_SIZE,
-            freshness: Freshness::default(),
-        }
+        CacheBuilder { dir: dir.into(), page_size: CacheBuilder::DEFAULT_PAGE_SIZE, freshness: Freshness::default() }
     }
 
     /// The directory.
@@ -81,20 +77,13 @@ impl Cache {
             let _guard = self.directory.lock_key(key);
             self.directory.load_head(key)?
         };
-        match self
-            .directory
-            .open_pair(&head)
-            .and_then(|opened| match opened {
-                OpenedPair::Good(pair) => Ok((pair.pages().page_size, pair.held()?)),
-                OpenedPair::Damaged => Ok((self.page_size, RangeSet::new())),
-            }) {
-            Ok((page_size, held)) => Some(Entry {
-                key: head.key.clone(),
-                checked: head.checked(),
-                stat: head.stat,
-                page_size,
-                held,
-            }),
+        match self.directory.open_pair(&head).and_then(|opened| match opened {
+            OpenedPair::Good(pair) => Ok((pair.pages().page_size, pair.held()?)),
+            OpenedPair::Damaged => Ok((self.page_size, RangeSet::new())),
+        }) {
+            Ok((page_size, held)) => {
+                Some(Entry { key: head.key.clone(), checked: head.checked(), stat: head.stat, page_size, held })
+            }
             Err(error) => {
                 tracing::warn!(key, %error, "the files of an object cannot be opened");
                 None
@@ -104,48 +93,28 @@ impl Cache {
 
     #[cfg(test)]
     pub(crate) fn over(directory: Arc<Directory>, page_size: u64, freshness: Freshness) -> Self {
-        Self {
-            directory,
-            page_size,
-            freshness,
-        }
+        Self { directory, page_size, freshness }
     }
 
     fn open_file(&self, origin: Arc<dyn Origin>) -> Result<CachedFile, OriginError> {
         let _guard = self.directory.lock_key(origin.key());
         let known = self.directory.load_head(origin.key());
-        let fresh = known
-            .as_ref()
-            .filter(|head| self.freshness.accepts(head.age()));
+        let fresh = known.as_ref().filter(|head| self.freshness.accepts(head.age()));
         let now = match fresh {
             Some(head) => head.stat.clone(),
             None => origin.stat()?,
         };
         let confirmed = fresh.is_none();
         let pair = self.open_or_create_pair(origin.key(), &now, known, confirmed);
-        Ok(CachedFile::new(
-            origin,
-            now,
-            pair,
-            Arc::clone(&self.directory),
-        ))
+        Ok(CachedFile::new(origin, now, pair, Arc::clone(&self.directory)))
     }
 
     /// The pair for the version that the object has now: the one that the known head names, if it means this
     /// version and is sound, else a new one in its place.
-    fn open_or_create_pair(
-        &self,
-        key: &str,
-        now: &Stat,
-        known: Option<Head>,
-        confirmed: bool,
-    ) -> Option<Arc<Pair>> {
+    fn open_or_create_pair(&self, key: &str, now: &Stat, known: Option<Head>, confirmed: bool) -> Option<Arc<Pair>> {
         let directory = &self.directory;
         if now.validators.identity().is_none() {
-            tracing::warn!(
-                key,
-                "the origin gives no validators that vouch for the bytes; nothing of it is stored"
-            );
+            tracing::warn!(key, "the origin gives no validators that vouch for the bytes; nothing of it is stored");
             return None;
         }
         let warn = |error: &std::io::Error| {
@@ -171,16 +140,10 @@ impl Cache {
                 }
             }
         }
-        let pair = directory
-            .create_pair(key, now, self.page_size)
-            .inspect_err(|error| warn(error))
-            .ok()?;
+        let pair = directory.create_pair(key, now, self.page_size).inspect_err(|error| warn(error)).ok()?;
         self.save_head(key, now, &pair);
         if let Some(superseded) = superseded {
-            tracing::info!(
-                key,
-                "the object has changed; the pieces of its old version are removed"
-            );
+            tracing::info!(key, "the object has changed; the pieces of its old version are removed");
             directory.remove_pair(&superseded);
         }
         Some(pair)
@@ -229,10 +192,7 @@ impl CacheBuilder {
     /// A page is what is fetched at least, and what is checked and stored as one: small pages fetch less around small
     /// scattered reads, large ones take fewer requests.
     pub fn page_size(self, bytes: u64) -> Self {
-        Self {
-            page_size: bytes,
-            ..self
-        }
+        Self { page_size: bytes, ..self }
     }
 
     /// When an object that is known already is looked at again. Default: if the last look was over a minute ago.
@@ -246,30 +206,16 @@ impl CacheBuilder {
     ///
     /// [`OpenError`]: the directory cannot be used, or the page size cannot.
     pub fn open(self) -> Result<Cache, OpenError> {
-        let Self {
-            dir,
-            page_size,
-            freshness,
-        } = self;
+        let Self { dir, page_size, freshness } = self;
         let refuse = |reason: String| OpenError::PageSize { page_size, reason };
         if !page_size.is_power_of_two() || !(MIN_PAGE_SIZE..=MAX_PAGE_SIZE).contains(&page_size) {
-            return Err(refuse(format!(
-                "it must be a power of two from {MIN_PAGE_SIZE} to {MAX_PAGE_SIZE}"
-            )));
+            return Err(refuse(format!("it must be a power of two from {MIN_PAGE_SIZE} to {MAX_PAGE_SIZE}")));
         }
         let directory = Directory::open(&dir)?;
-        let unit = directory
-            .allocation_unit()
-            .map_err(|source| OpenError::Unusable { path: dir, source })?;
+        let unit = directory.allocation_unit().map_err(|source| OpenError::Unusable { path: dir, source })?;
         if page_size < unit {
-            return Err(refuse(format!(
-                "the file system allocates {unit} bytes at once, so it must be at least that"
-            )));
+            return Err(refuse(format!("the file system allocates {unit} bytes at once, so it must be at least that")));
         }
-        Ok(Cache {
-            directory,
-            page_size,
-            freshness,
-        })
+        Ok(Cache { directory, page_size, freshness })
     }
 }

@@ -46,14 +46,7 @@ impl CachedFile {
         pair: Option<Arc<Pair>>,
         directory: Arc<Directory>,
     ) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                origin,
-                pinned,
-                pair,
-                directory,
-            }),
-        }
+        Self { inner: Arc::new(Inner { origin, pinned, pair, directory }) }
     }
 
     /// What names the object: its URL without secrets, or whatever its origin says.
@@ -105,18 +98,9 @@ impl CachedFile {
     /// [`ReadError::TooShort`] if the file ends before `buf` is full, and as [`read_at`](Self::read_at).
     pub fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> Result<(), ReadError> {
         let wanted = buf.len() as u64;
-        if self
-            .len()
-            .checked_sub(offset)
-            .is_some_and(|rest| rest < wanted)
-        {
+        if self.len().checked_sub(offset).is_some_and(|rest| rest < wanted) {
             let key = self.key().to_owned();
-            return Err(ReadError::TooShort {
-                key,
-                start: offset,
-                wanted,
-                length: self.len(),
-            });
+            return Err(ReadError::TooShort { key, start: offset, wanted, length: self.len() });
         }
         self.read_at(buf, offset).map(|_| ())
     }
@@ -130,10 +114,7 @@ impl CachedFile {
         let range = self.clip(range)?;
         let mut bytes = self.allocate(&range)?;
         if !range.is_empty() {
-            self.read_into(&mut [Destination {
-                range,
-                out: &mut bytes,
-            }])?;
+            self.read_into(&mut [Destination { range, out: &mut bytes }])?;
         }
         Ok(bytes.into())
     }
@@ -153,10 +134,7 @@ impl CachedFile {
         let mut destinations: Vec<_> = reads
             .iter_mut()
             .filter(|(_, range)| !range.is_empty())
-            .map(|(out, range)| Destination {
-                range: range.clone(),
-                out,
-            })
+            .map(|(out, range)| Destination { range: range.clone(), out })
             .collect();
         self.read_into(&mut destinations)?;
         Ok(reads.into_iter().map(|(bytes, _)| bytes.into()).collect())
@@ -181,9 +159,7 @@ impl CachedFile {
     /// O(pages of the file).
     pub fn need(&self, ranges: &[Range<u64>]) -> Vec<Range<u64>> {
         let held = self.held();
-        let absent = ranges
-            .iter()
-            .flat_map(|range| held.gaps(range.start..range.end.min(self.len())));
+        let absent = ranges.iter().flat_map(|range| held.gaps(range.start..range.end.min(self.len())));
         self.source().plan(absent)
     }
 
@@ -193,17 +169,8 @@ impl CachedFile {
     }
 
     fn source(&self) -> Source<'_> {
-        let Inner {
-            origin,
-            pinned,
-            pair,
-            ..
-        } = &*self.inner;
-        Source {
-            origin: &**origin,
-            pinned,
-            pair: pair.as_deref(),
-        }
+        let Inner { origin, pinned, pair, .. } = &*self.inner;
+        Source { origin: &**origin, pinned, pair: pair.as_deref() }
     }
 
     fn read_into(&self, destinations: &mut [Destination<'_>]) -> Result<(), ReadError> {
@@ -218,9 +185,7 @@ impl CachedFile {
     fn doubt(&self) {
         let directory = &self.inner.directory;
         let _guard = directory.lock_key(self.key());
-        if let Some(head) = directory
-            .load_head(self.key())
-            .filter(|head| head.stat.same_version(&self.inner.pinned))
+        if let Some(head) = directory.load_head(self.key()).filter(|head| head.stat.same_version(&self.inner.pinned))
             && let Err(error) = directory.save_head(&head.doubted())
         {
             tracing::warn!(key = self.key(), %error, "a head cannot be written; the changed object may be opened again");
@@ -234,11 +199,7 @@ impl CachedFile {
             return Err(ReadError::Reversed { key: key(), range });
         }
         if range.start > length {
-            return Err(ReadError::PastEnd {
-                key: key(),
-                start: range.start,
-                length,
-            });
+            return Err(ReadError::PastEnd { key: key(), start: range.start, length });
         }
         Ok(range.start..range.end.min(length))
     }
@@ -246,10 +207,7 @@ impl CachedFile {
     /// Memory for the bytes of `range`, or an error instead of the end of the process.
     fn allocate(&self, range: &Range<u64>) -> Result<Vec<u8>, ReadError> {
         let bytes = range.end - range.start;
-        let no_memory = || ReadError::NoMemory {
-            key: self.key().to_owned(),
-            bytes,
-        };
+        let no_memory = || ReadError::NoMemory { key: self.key().to_owned(), bytes };
         let len = usize::try_from(bytes).map_err(|_| no_memory())?;
         let mut memory = Vec::new();
         memory.try_reserve_exact(len).map_err(|_| no_memory())?;

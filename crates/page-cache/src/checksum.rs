@@ -32,11 +32,7 @@ mod tests {
         let here = page_checksum(1, 1, &bytes);
         assert_ne!(here, page_checksum(1, 2, &bytes));
         assert_ne!(here, page_checksum(2, 1, &bytes));
-        assert_ne!(
-            page_checksum(1, 1, &[0; 4096]),
-            0,
-            "zeros are not vouched for by zeros"
-        );
+        assert_ne!(page_checksum(1, 1, &[0; 4096]), 0, "zeros are not vouched for by zeros");
         let mut seeded = [1u64.to_le_bytes(), 1u64.to_le_bytes()].concat();
         seeded.extend_from_slice(&bytes);
         assert_eq!(here, crc32c(&seeded));

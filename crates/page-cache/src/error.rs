@@ -77,9 +77,7 @@ pub enum ReadError {
         range: Range<u64>,
     },
     /// The range starts behind the end of the object.
-    #[error(
-        "{key}: bytes from {start} on were asked for, and it is {length} bytes long; ask for an earlier start"
-    )]
+    #[error("{key}: bytes from {start} on were asked for, and it is {length} bytes long; ask for an earlier start")]
     PastEnd {
         /// The object.
         key: String,
@@ -89,9 +87,7 @@ pub enum ReadError {
         length: u64,
     },
     /// An exact read reaches beyond the end of the object.
-    #[error(
-        "{key}: {wanted} bytes at {start} were asked for, and it is {length} bytes long; ask for fewer"
-    )]
+    #[error("{key}: {wanted} bytes at {start} were asked for, and it is {length} bytes long; ask for fewer")]
     TooShort {
         /// The object.
         key: String,

@@ -35,11 +35,8 @@ impl Destination<'_> {
     fn take(&mut self, start: u64, bytes: &[u8]) {
         let part = overlap(&(start..start + bytes.len() as u64), &self.range);
         if !part.is_empty() {
-            self.out
-                [(part.start - self.range.start) as usize..(part.end - self.range.start) as usize]
-                .copy_from_slice(
-                    &bytes[(part.start - start) as usize..(part.end - start) as usize],
-                );
+            self.out[(part.start - self.range.start) as usize..(part.end - self.range.start) as usize]
+                .copy_from_slice(&bytes[(part.start - start) as usize..(part.end - start) as usize]);
         }
     }
 }
@@ -57,10 +54,7 @@ impl Source<'_> {
     /// Fills all destinations. The missing pages of all of them are planned together.
     pub(crate) fn read(&self, destinations: &mut [Destination<'_>]) -> Result<(), ReadError> {
         let Some(pair) = self.pair else {
-            let wanted = destinations
-                .iter()
-                .map(|destination| destination.range.clone())
-                .collect();
+            let wanted = destinations.iter().map(|destination| destination.range.clone()).collect();
             return self.fetch(&wanted, destinations, |_, _| ());
         };
         let mut pending = RangeSet::new();
@@ -72,9 +66,7 @@ impl Source<'_> {
             let claimed: RangeSet = claim.ranges().collect();
             // Somebody may have stored these pages between the look and the claim.
             let absent = look_again(pair, &claimed, destinations);
-            self.fetch(&absent, destinations, |start, bytes| {
-                pair.store(start, bytes)
-            })?;
+            self.fetch(&absent, destinations, |start, bytes| pair.store(start, bytes))?;
             drop(claim);
             for range in &claimed {
                 pending.remove(range);
@@ -85,9 +77,7 @@ impl Source<'_> {
 
     /// The requests that reading `absent`, in whole pages, takes.
     pub(crate) fn plan(&self, absent: impl IntoIterator<Item = Range<u64>>) -> Vec<Range<u64>> {
-        let options = NeedOptions::new()
-            .end_of_file(self.pinned.length)
-            .max_len(MAX_REQUEST);
+        let options = NeedOptions::new().end_of_file(self.pinned.length).max_len(MAX_REQUEST);
         match self.pair {
             Some(pair) => options.align(pair.pages().page_size).plan(absent),
             None => options.plan(absent),
@@ -112,26 +102,13 @@ impl Source<'_> {
     }
 
     fn request(&self, range: Range<u64>) -> Result<Bytes, ReadError> {
-        tracing::debug!(
-            key = self.origin.key(),
-            start = range.start,
-            end = range.end,
-            "fetch"
-        );
+        tracing::debug!(key = self.origin.key(), start = range.start, end = range.end, "fetch");
         let bytes = self.origin.read(range.clone(), self.pinned)?;
         // An origin may be anybody's, and a page must never be stored short.
         if bytes.len() as u64 != range.end - range.start {
-            let (key, request) = (
-                self.origin.key().to_owned(),
-                format!("bytes {}..{}", range.start, range.end),
-            );
+            let (key, request) = (self.origin.key().to_owned(), format!("bytes {}..{}", range.start, range.end));
             let reason = format!("it has {} bytes", bytes.len());
-            return Err(OriginError::InvalidResponse {
-                key,
-                request,
-                reason,
-            }
-            .into());
+            return Err(OriginError::InvalidResponse { key, request, reason }.into());
         }
         Ok(bytes)
     }
@@ -143,8 +120,7 @@ fn look_again(pair: &Pair, claimed: &RangeSet, destinations: &mut [Destination<'
     for destination in destinations {
         for part in claimed.intersection(destination.range.clone()) {
             let start = destination.range.start;
-            let out =
-                &mut destination.out[(part.start - start) as usize..(part.end - start) as usize];
+            let out = &mut destination.out[(part.start - start) as usize..(part.end - start) as usize];
             absent.extend(&pair.copy_present(&part, out, true));
         }
     }

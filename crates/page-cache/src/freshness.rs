@@ -32,8 +32,6 @@ impl Freshness {
 impl Default for Freshness {
     /// One minute: a parser that opens a file again and again asks once, and a change is seen soon.
     fn default() -> Self {
-        Self::Revalidate {
-            max_age: Duration::from_secs(60),
-        }
+        Self::Revalidate { max_age: Duration::from_secs(60) }
     }
 }

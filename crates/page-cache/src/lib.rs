@@ -53,9 +53,7 @@
 #![forbid(unsafe_code)]
 
 #[cfg(not(target_os = "linux"))]
-compile_error!(
-    "page-cache relies on Linux: its sparse files, its locks and its /proc; use svf-core elsewhere"
-);
+compile_error!("page-cache relies on Linux: its sparse files, its locks and its /proc; use svf-core elsewhere");
 
 #[cfg(test)]
 extern crate self as page_cache;

@@ -53,17 +53,10 @@ mod tests {
 
     #[test]
     fn an_object_of_whole_pages_and_one_byte_more_and_less() {
-        for (length, count, last) in [
-            (0, 0, 0..0),
-            (1, 1, 0..1),
-            (4095, 1, 0..4095),
-            (4096, 1, 0..4096),
-            (4097, 2, 4096..4097),
-        ] {
-            let pages = Pages {
-                page_size: 4096,
-                length,
-            };
+        for (length, count, last) in
+            [(0, 0, 0..0), (1, 1, 0..1), (4095, 1, 0..4095), (4096, 1, 0..4096), (4097, 2, 4096..4097)]
+        {
+            let pages = Pages { page_size: 4096, length };
             assert_eq!(pages.count(), count);
             if count > 0 {
                 assert_eq!(pages.bytes(count - 1), last);
@@ -75,10 +68,7 @@ mod tests {
 
     #[test]
     fn nothing_overflows_at_the_greatest_length() {
-        let pages = Pages {
-            page_size: 4096,
-            length: u64::MAX,
-        };
+        let pages = Pages { page_size: 4096, length: u64::MAX };
         let last = pages.count() - 1;
         assert_eq!(pages.bytes(last), u64::MAX - 4095..u64::MAX);
         assert_eq!(pages.touching(&(u64::MAX - 1..u64::MAX)), last..last + 1);

@@ -25,12 +25,7 @@ pub struct Reader {
 
 impl Reader {
     pub(crate) fn new(file: CachedFile) -> Self {
-        Self {
-            file,
-            position: 0,
-            buffer: Bytes::new(),
-            buffer_start: 0,
-        }
+        Self { file, position: 0, buffer: Bytes::new(), buffer_start: 0 }
     }
 
     /// The file that is read.
@@ -40,12 +35,8 @@ impl Reader {
 
     /// What the buffer has at the position.
     fn buffered(&self) -> &[u8] {
-        let skip = self
-            .position
-            .checked_sub(self.buffer_start)
-            .and_then(|skip| usize::try_from(skip).ok());
-        skip.and_then(|skip| self.buffer.get(skip..))
-            .unwrap_or_default()
+        let skip = self.position.checked_sub(self.buffer_start).and_then(|skip| usize::try_from(skip).ok());
+        skip.and_then(|skip| self.buffer.get(skip..)).unwrap_or_default()
     }
 
     fn block(&self) -> u64 {
@@ -91,10 +82,7 @@ impl Seek for Reader {
             SeekFrom::End(by) => (self.file.len(), by),
         };
         self.position = from.checked_add_signed(by).ok_or_else(|| {
-            let what = format!(
-                "{}: {by} bytes from {from} is not a position in any file",
-                self.file.key()
-            );
+            let what = format!("{}: {by} bytes from {from} is not a position in any file", self.file.key());
             io::Error::new(io::ErrorKind::InvalidInput, what)
         })?;
         Ok(self.position)

@@ -51,9 +51,7 @@ impl Disk for LocalDisk {
     }
 
     fn read_dir(&self, path: &Path) -> io::Result<Vec<OsString>> {
-        path.read_dir()?
-            .map(|entry| Ok(entry?.file_name()))
-            .collect()
+        path.read_dir()?.map(|entry| Ok(entry?.file_name())).collect()
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
@@ -63,21 +61,13 @@ impl Disk for LocalDisk {
             .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
             .open(path)?;
         if !file.metadata()?.is_file() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "not a regular file",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
         }
         Ok(Box::new(file))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
         Ok(Box::new(file))
     }
 
@@ -91,13 +81,7 @@ impl Disk for LocalDisk {
             Ok(_) => std::fs::remove_file(path),
             Err(error) => Err(error),
         };
-        removed.or_else(|error| {
-            if error.kind() == io::ErrorKind::NotFound {
-                Ok(())
-            } else {
-                Err(error)
-            }
-        })
+        removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
     }
 }
 
@@ -166,10 +150,7 @@ pub(crate) mod failing {
         }
 
         /// From now on, whatever `verdict` gives an error for fails with it.
-        pub(crate) fn fail(
-            &self,
-            verdict: impl FnMut(Operation, &Path) -> Option<io::Error> + Send + 'static,
-        ) {
+        pub(crate) fn fail(&self, verdict: impl FnMut(Operation, &Path) -> Option<io::Error> + Send + 'static) {
             *self.0.lock() = Box::new(verdict);
         }
 
@@ -178,11 +159,7 @@ pub(crate) mod failing {
         }
 
         fn wrap(&self, path: &Path, file: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
-            Box::new(FailingFile {
-                file,
-                path: path.into(),
-                disk: self.clone(),
-            })
+            Box::new(FailingFile { file, path: path.into(), disk: self.clone() })
         }
     }
 

@@ -1,10 +1,7 @@
 //! Reads over a disk that fails, through the seam: right bytes, or the origin's own error, and nothing else.
 
 #[path = "../tests/it/memory_origin.rs"]
-#[expect(
-    dead_code,
-    reason = "it is the origin of all tests, and these use some of it"
-)]
+#[expect(dead_code, reason = "it is the origin of all tests, and these use some of it")]
 mod memory_origin;
 
 use std::io;
@@ -20,11 +17,7 @@ use crate::origin::Origin;
 use crate::sys::failing::{FailingDisk, Operation};
 
 fn open(dir: &Path, disk: &FailingDisk) -> Result<Cache, OpenError> {
-    Ok(Cache::over(
-        Directory::open_on(dir, Arc::new(disk.clone()))?,
-        4096,
-        Freshness::default(),
-    ))
+    Ok(Cache::over(Directory::open_on(dir, Arc::new(disk.clone()))?, 4096, Freshness::default()))
 }
 
 fn full() -> io::Error {
@@ -58,32 +51,16 @@ fn an_open_cache_is_never_why_a_read_fails() {
             disk.fail(move |operation, path| {
                 (operation == broken && path.to_string_lossy().contains(ending)).then(full)
             });
-            assert!(
-                held.bytes(0..100_000).unwrap() == bytes,
-                "{broken:?} of *{ending}"
-            );
-            assert!(
-                cache
-                    .file(origin.clone())
-                    .unwrap()
-                    .bytes(10..99_000)
-                    .unwrap()
-                    == bytes[10..99_000]
-            );
+            assert!(held.bytes(0..100_000).unwrap() == bytes, "{broken:?} of *{ending}");
+            assert!(cache.file(origin.clone()).unwrap().bytes(10..99_000).unwrap() == bytes[10..99_000]);
             let other = MemoryOrigin::new("b", bytes.clone());
-            assert!(
-                cache.file(other).unwrap().bytes(0..100_000).unwrap() == bytes,
-                "{broken:?} of *{ending}"
-            );
+            assert!(cache.file(other).unwrap().bytes(0..100_000).unwrap() == bytes, "{broken:?} of *{ending}");
             drop((held, cache));
 
             // The disk is well again: nothing that it did in between is taken for the file's bytes.
             disk.fail(|_, _| None);
             let cache = open(directory.path(), &disk).unwrap();
-            assert!(
-                cache.file(origin).unwrap().bytes(0..100_000).unwrap() == bytes,
-                "{broken:?} of *{ending}"
-            );
+            assert!(cache.file(origin).unwrap().bytes(0..100_000).unwrap() == bytes, "{broken:?} of *{ending}");
         }
     }
 }
@@ -107,20 +84,13 @@ fn a_disk_that_dies_at_any_moment_costs_no_byte() {
         });
         for range in [5_000..9_000, 0..30_000, 0..100] {
             let file = cache.file(origin.clone()).unwrap();
-            assert!(
-                file.bytes(range.clone()).unwrap()
-                    == bytes[range.start as usize..range.end as usize],
-                "{n}"
-            );
+            assert!(file.bytes(range.clone()).unwrap() == bytes[range.start as usize..range.end as usize], "{n}");
         }
         died = count.load(std::sync::atomic::Ordering::SeqCst) > n;
         drop(cache);
         disk.fail(|_, _| None);
         let cache = open(directory.path(), &disk).unwrap();
-        assert!(
-            cache.file(origin).unwrap().bytes(0..30_000).unwrap() == bytes,
-            "{n}"
-        );
+        assert!(cache.file(origin).unwrap().bytes(0..30_000).unwrap() == bytes, "{n}");
         n += 1;
     }
     assert!(n > 10, "only {n} operations were seen");
@@ -128,21 +98,12 @@ fn a_disk_that_dies_at_any_moment_costs_no_byte() {
 
 #[test]
 fn a_directory_in_which_nothing_can_be_done_is_refused_at_once() {
-    for broken in [
-        Operation::CreateDir,
-        Operation::ReadDir,
-        Operation::Create,
-        Operation::Write,
-        Operation::Rename,
-    ] {
+    for broken in [Operation::CreateDir, Operation::ReadDir, Operation::Create, Operation::Write, Operation::Rename] {
         let directory = tempfile::tempdir().unwrap();
         let disk = FailingDisk::healthy();
         disk.fail(move |operation, _| (operation == broken).then(full));
         let error = open(directory.path(), &disk).unwrap_err();
-        assert!(
-            matches!(error, OpenError::Unusable { .. }),
-            "{broken:?}: {error}"
-        );
+        assert!(matches!(error, OpenError::Unusable { .. }), "{broken:?}: {error}");
         disk.fail(|_, _| None);
         open(directory.path(), &disk).unwrap();
     }
@@ -156,16 +117,11 @@ fn a_head_that_cannot_be_written_costs_a_request_and_no_page() {
     let origin = MemoryOrigin::new("a", bytes.clone());
     let cache = open(directory.path(), &disk).unwrap();
     disk.fail(|operation, path| {
-        (operation == Operation::Create && path.parent().is_some_and(|dir| dir.ends_with("heads")))
-            .then(full)
+        (operation == Operation::Create && path.parent().is_some_and(|dir| dir.ends_with("heads"))).then(full)
     });
     let file = cache.file(origin.clone()).unwrap();
     file.bytes(0..10_000).unwrap();
     assert_eq!(file.bytes(0..10_000).unwrap(), bytes);
-    assert_eq!(
-        origin.take_reads(),
-        [0..10_000],
-        "the pair serves for as long as it is open"
-    );
+    assert_eq!(origin.take_reads(), [0..10_000], "the pair serves for as long as it is open");
     assert_eq!(cache.entry(origin.key()), None);
 }

@@ -32,35 +32,23 @@ impl FromStr for ByteRange {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let malformed =
-            || format!("{text} is no byte range; give A-B, A- or -N, as in --range 0-1023");
+        let malformed = || format!("{text} is no byte range; give A-B, A- or -N, as in --range 0-1023");
         let number = |digits: &str| {
             if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
                 return Err(malformed());
             }
-            digits.parse::<u64>().map_err(|_| {
-                format!(
-                    "{text}: no file has so many bytes; offsets end at {}",
-                    u64::MAX
-                )
-            })
+            digits.parse::<u64>().map_err(|_| format!("{text}: no file has so many bytes; offsets end at {}", u64::MAX))
         };
         match text.split_once('-').ok_or_else(malformed)? {
             ("", count) => match number(count)? {
-                0 => Err(format!(
-                    "{text} asks for no bytes; give -N with N of at least 1"
-                )),
+                0 => Err(format!("{text} asks for no bytes; give -N with N of at least 1")),
                 count => Ok(Self::Last { count }),
             },
-            (first, "") => Ok(Self::From {
-                first: number(first)?,
-            }),
+            (first, "") => Ok(Self::From { first: number(first)? }),
             (first, last) => {
                 let (first, last) = (number(first)?, number(last)?);
                 if last < first {
-                    return Err(format!(
-                        "the range {text} is reversed; put the smaller offset first: {last}-{first}"
-                    ));
+                    return Err(format!("the range {text} is reversed; put the smaller offset first: {last}-{first}"));
                 }
                 Ok(Self::Bounded { first, last })
             }
@@ -105,26 +93,11 @@ mod tests {
 
     #[test]
     fn what_is_no_range_says_what_is() {
-        for text in [
-            "",
-            "-",
-            "5",
-            "a-b",
-            "1-b",
-            "--5",
-            "-0",
-            "1-2-3",
-            " 1-2",
-            "+1-2",
-            "0x1-2",
-            "9-3",
-            "1-99999999999999999999",
-        ] {
+        for text in
+            ["", "-", "5", "a-b", "1-b", "--5", "-0", "1-2-3", " 1-2", "+1-2", "0x1-2", "9-3", "1-99999999999999999999"]
+        {
             let error = text.parse::<ByteRange>().unwrap_err();
-            assert!(
-                !error.contains('\n') && error.len() > text.len() + 10,
-                "{error}"
-            );
+            assert!(!error.contains('\n') && error.len() > text.len() + 10, "{error}");
         }
         assert!("9-3".parse::<ByteRange>().unwrap_err().contains("reversed"));
     }

@@ -22,14 +22,8 @@ Exit codes:
 pub(crate) enum Failure {
     #[error("{0}")]
     Usage(String),
-    #[error(
-        "{source_name} is {len} bytes long, so the range {range} starts behind its end; ask for an earlier one"
-    )]
-    NoSuchBytes {
-        source_name: String,
-        len: u64,
-        range: String,
-    },
+    #[error("{source_name} is {len} bytes long, so the range {range} starts behind its end; ask for an earlier one")]
+    NoSuchBytes { source_name: String, len: u64, range: String },
     #[error(transparent)]
     Stack(#[from] svf::Error),
     #[error("{what}: {error}")]
@@ -68,9 +62,7 @@ impl Failure {
                 svf::Error::UnsupportedScheme { .. } => 2,
                 svf::Error::Cache(OpenError::PageSize { .. }) => 2,
                 svf::Error::Cache(_) | svf::Error::NoCacheDir => 7,
-                svf::Error::Origin(error) | svf::Error::Read(ReadError::Origin(error)) => {
-                    code_of(error)
-                }
+                svf::Error::Origin(error) | svf::Error::Read(ReadError::Origin(error)) => code_of(error),
                 svf::Error::Read(ReadError::PastEnd { .. } | ReadError::TooShort { .. }) => 3,
                 svf::Error::Read(ReadError::Reversed { .. }) => 2,
                 _ => 1,
@@ -83,9 +75,7 @@ fn code_of(error: &OriginError) -> u8 {
     match error {
         OriginError::InvalidUrl { .. } => 2,
         OriginError::NotFound { .. } | OriginError::Denied { .. } => 4,
-        OriginError::RangesIgnored { .. }
-        | OriginError::InvalidResponse { .. }
-        | OriginError::Changed { .. } => 6,
+        OriginError::RangesIgnored { .. } | OriginError::InvalidResponse { .. } | OriginError::Changed { .. } => 6,
         OriginError::Unreachable { .. } | OriginError::Status { .. } => 5,
         _ => 1,
     }

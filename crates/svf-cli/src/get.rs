@@ -33,49 +33,30 @@ pub(crate) struct Get {
 
 impl Get {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let asked = self
-            .range
-            .as_deref()
-            .map(str::parse::<ByteRange>)
-            .transpose()
-            .map_err(Failure::Usage)?;
+        let asked = self.range.as_deref().map(str::parse::<ByteRange>).transpose().map_err(Failure::Usage)?;
         let file = self.cache.stack().open(&self.url)?;
         let range = match asked {
             None => 0..file.len(),
-            Some(asked) => asked
-                .resolve(file.len())
-                .ok_or_else(|| Failure::NoSuchBytes {
-                    source_name: file
-                        .as_cached()
-                        .map_or(self.url.as_str(), |cached| cached.key())
-                        .to_owned(),
-                    len: file.len(),
-                    range: asked.to_string(),
-                })?,
+            Some(asked) => asked.resolve(file.len()).ok_or_else(|| Failure::NoSuchBytes {
+                source_name: file.as_cached().map_or(self.url.as_str(), |cached| cached.key()).to_owned(),
+                len: file.len(),
+                range: asked.to_string(),
+            })?,
         };
         // The output is touched only when it is known that there is something to write.
         let (mut output, name): (Box<dyn Write>, _) = match &self.output {
             None => (Box::new(io::stdout().lock()), "standard output".to_owned()),
             Some(path) => {
                 let name = path.display().to_string();
-                (
-                    Box::new(
-                        File::create(path).map_err(Failure::io(format!("cannot write {name}")))?,
-                    ),
-                    name,
-                )
+                (Box::new(File::create(path).map_err(Failure::io(format!("cannot write {name}")))?), name)
             }
         };
         let mut start = range.start;
         while start < range.end {
             let bytes = file.read_range(start..range.end.min(start + STEP))?;
-            output
-                .write_all(&bytes)
-                .map_err(Failure::io(format!("cannot write {name}")))?;
+            output.write_all(&bytes).map_err(Failure::io(format!("cannot write {name}")))?;
             start += bytes.len() as u64;
         }
-        output
-            .flush()
-            .map_err(Failure::io(format!("cannot write {name}")))
+        output.flush().map_err(Failure::io(format!("cannot write {name}")))
     }
 }

@@ -25,41 +25,22 @@ impl<'a> HeldMap<'a> {
     /// How many bytes a cell stands for: whole pages, and few enough cells for a screen.
     fn cell_size(&self) -> u64 {
         let pages = self.entry.stat.length.div_ceil(self.entry.page_size);
-        pages
-            .div_ceil(COLUMNS * MAX_ROWS)
-            .max(1)
-            .saturating_mul(self.entry.page_size)
+        pages.div_ceil(COLUMNS * MAX_ROWS).max(1).saturating_mul(self.entry.page_size)
     }
 }
 
 impl fmt::Display for HeldMap<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Entry {
-            key,
-            stat,
-            page_size,
-            held,
-            ..
-        } = self.entry;
+        let Entry { key, stat, page_size, held, .. } = self.entry;
         let (length, held_bytes) = (stat.length, held.num_bytes());
         writeln!(f, "{key}")?;
-        let share = if length == 0 {
-            0.0
-        } else {
-            100.0 * held_bytes as f64 / length as f64
-        };
-        writeln!(
-            f,
-            "{held_bytes} of {length} bytes are held ({share:.3} %), in pages of {page_size} bytes"
-        )?;
+        let share = if length == 0 { 0.0 } else { 100.0 * held_bytes as f64 / length as f64 };
+        writeln!(f, "{held_bytes} of {length} bytes are held ({share:.3} %), in pages of {page_size} bytes")?;
 
         let cell = self.cell_size();
         let mut start = 0;
         while start < length {
-            let row = start
-                ..start
-                    .saturating_add(cell.saturating_mul(COLUMNS))
-                    .min(length);
+            let row = start..start.saturating_add(cell.saturating_mul(COLUMNS)).min(length);
             write!(f, "{:>16}  ", row.start)?;
             while start < row.end {
                 let end = start.saturating_add(cell).min(length);
@@ -68,19 +49,10 @@ impl fmt::Display for HeldMap<'_> {
             }
             writeln!(f)?;
         }
-        writeln!(
-            f,
-            "each character is {cell} bytes: # held, + in part, . not held"
-        )?;
+        writeln!(f, "each character is {cell} bytes: # held, + in part, . not held")?;
 
         for range in held.iter().take(MAX_RANGES) {
-            writeln!(
-                f,
-                "  {}-{}  {} bytes",
-                range.start,
-                range.end - 1,
-                range.end - range.start
-            )?;
+            writeln!(f, "  {}-{}  {} bytes", range.start, range.end - 1, range.end - range.start)?;
         }
         match held.num_ranges().saturating_sub(MAX_RANGES) {
             0 => Ok(()),

@@ -19,11 +19,7 @@ use crate::arguments::{Arguments, Command};
 fn main() -> ExitCode {
     // A usage error ends the process here, with clap's message and exit code 2.
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_max_level(tracing::Level::WARN)
-        .without_time()
-        .init();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).without_time().init();
     let done = match arguments.command {
         Command::Get(get) => get.run(),
         Command::Map(map) => map.run(),

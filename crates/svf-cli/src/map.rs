@@ -20,21 +20,14 @@ pub(crate) struct Map {
 impl Map {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         if !self.url.contains("://") {
-            let message = format!(
-                "{} is a local file, of which nothing is kept; give a URL",
-                self.url
-            );
+            let message = format!("{} is a local file, of which nothing is kept; give a URL", self.url);
             return Err(Failure::Usage(message));
         }
         let origin = HttpOrigin::new(&self.url).map_err(svf::Error::from)?;
         let cache = self.cache.stack().cache()?;
         match cache.entry(origin.key()) {
             Some(entry) => print!("{}", HeldMap::new(&entry)),
-            None => println!(
-                "{}: nothing is held in {}",
-                origin.key(),
-                cache.dir().display()
-            ),
+            None => println!("{}: nothing is held in {}", origin.key(), cache.dir().display()),
         }
         Ok(())
     }

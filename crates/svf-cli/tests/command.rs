@@ -1,9 +1,6 @@
 //! `svf` as a process: what it prints, where, and how it ends.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, in its helper functions too"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
 use std::fs::{self, File};
 use std::io::{Cursor, Read, Write};
@@ -23,9 +20,7 @@ fn pattern(len: usize) -> Vec<u8> {
     let mut state = 1u64;
     (0..len)
         .map(|_| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 56) as u8
         })
         .collect()
@@ -39,15 +34,8 @@ struct Scene {
 
 fn scene() -> Scene {
     let bytes = pattern(LEN);
-    let origin = Origin::builder()
-        .serve_bytes("/huge.bin", bytes.clone())
-        .start()
-        .unwrap();
-    Scene {
-        origin,
-        bytes,
-        directory: tempfile::tempdir().unwrap(),
-    }
+    let origin = Origin::builder().serve_bytes("/huge.bin", bytes.clone()).start().unwrap();
+    Scene { origin, bytes, directory: tempfile::tempdir().unwrap() }
 }
 
 impl Scene {
@@ -70,12 +58,7 @@ impl Scene {
 
 fn svf(cache: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_svf"));
-    command
-        .args(arguments)
-        .arg("--cache-dir")
-        .arg(cache)
-        .env_remove("XDG_CACHE_HOME")
-        .env_remove("HOME");
+    command.args(arguments).arg("--cache-dir").arg(cache).env_remove("XDG_CACHE_HOME").env_remove("HOME");
     command.stdin(Stdio::null()).output().unwrap()
 }
 
@@ -99,16 +82,11 @@ fn get_of_ten_random_ranges_equals_the_bytes_of_the_file() {
     let scene = scene();
     let mut state = 7u64;
     for _ in 0..10 {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let first = (state >> 33) as usize % LEN;
         let last = (first + (state >> 20) as usize % 200_000).min(LEN - 1);
         let output = scene.get(&format!("{first}-{last}"));
-        assert!(
-            stdout_of(&output) == &scene.bytes[first..=last],
-            "{first}-{last}"
-        );
+        assert!(stdout_of(&output) == &scene.bytes[first..=last], "{first}-{last}");
         assert_eq!(output.stderr, b"");
     }
     for (range, expected) in [
@@ -116,10 +94,7 @@ fn get_of_ten_random_ranges_equals_the_bytes_of_the_file() {
         ("-1".to_owned(), &scene.bytes[LEN - 1..]),
         (format!("{}-", LEN - 1), &scene.bytes[LEN - 1..]),
         ("0-0".to_owned(), &scene.bytes[..1]),
-        (
-            format!("{}-{}", LEN - 10, u64::MAX),
-            &scene.bytes[LEN - 10..],
-        ),
+        (format!("{}-{}", LEN - 10, u64::MAX), &scene.bytes[LEN - 10..]),
         ("-99999999999".to_owned(), &scene.bytes[..]),
     ] {
         assert!(stdout_of(&scene.get(&range)) == expected, "{range}");
@@ -141,30 +116,16 @@ fn the_default_cache_directory_is_the_usual_one() {
     let scene = scene();
     let get = |variable: Option<&str>| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_svf"));
-        command
-            .args(["get", &scene.url(), "--range", "0-9"])
-            .env_remove("XDG_CACHE_HOME")
-            .env_remove("HOME");
+        command.args(["get", &scene.url(), "--range", "0-9"]).env_remove("XDG_CACHE_HOME").env_remove("HOME");
         command.envs(variable.map(|variable| (variable, scene.directory.path())));
         command.output().unwrap()
     };
     for (variable, dir) in [("XDG_CACHE_HOME", "svf"), ("HOME", ".cache/svf")] {
         assert_eq!(stdout_of(&get(Some(variable))), &scene.bytes[..10]);
-        assert!(
-            scene
-                .directory
-                .path()
-                .join(dir)
-                .join("CACHEDIR.TAG")
-                .exists(),
-            "{variable}"
-        );
+        assert!(scene.directory.path().join(dir).join("CACHEDIR.TAG").exists(), "{variable}");
     }
     let error = failure(&get(None), 7);
-    assert!(
-        error.contains("XDG_CACHE_HOME") && error.contains("HOME"),
-        "{error}"
-    );
+    assert!(error.contains("XDG_CACHE_HOME") && error.contains("HOME"), "{error}");
 }
 
 #[test]
@@ -175,20 +136,14 @@ fn get_without_a_range_writes_everything_also_into_a_file() {
     stdout_of(&scene.svf(&["get", &scene.url(), "--output", path.to_str().unwrap()]));
     assert!(fs::read(&path).unwrap() == scene.bytes);
     // A local file goes the same way, and needs no cache.
-    let output = svf(
-        Path::new("/dev/null/none"),
-        &["get", path.to_str().unwrap(), "--range", "5-9"],
-    );
+    let output = svf(Path::new("/dev/null/none"), &["get", path.to_str().unwrap(), "--range", "5-9"]);
     assert_eq!(stdout_of(&output), &scene.bytes[5..10]);
 }
 
 #[test]
 fn an_output_that_cannot_be_written() {
     let scene = scene();
-    let error = failure(
-        &scene.svf(&["get", &scene.url(), "--output", "/dev/null/none"]),
-        1,
-    );
+    let error = failure(&scene.svf(&["get", &scene.url(), "--output", "/dev/null/none"]), 1);
     assert!(error.contains("/dev/null/none"), "{error}");
     // A reader that has seen enough is no failure.
     let mut child = Command::new(env!("CARGO_BIN_EXE_svf"))
@@ -198,12 +153,7 @@ fn an_output_that_cannot_be_written() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child
-        .stdout
-        .take()
-        .unwrap()
-        .read_exact(&mut [0; 10])
-        .unwrap();
+    child.stdout.take().unwrap().read_exact(&mut [0; 10]).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(output.stderr, b"");
@@ -214,10 +164,7 @@ fn a_url_that_does_not_exist() {
     let scene = scene();
     let url = scene.origin.url("/absent");
     let error = failure(&scene.svf(&["get", &url]), 4);
-    assert!(
-        error.contains(&url) && error.contains("does not exist"),
-        "{error}"
-    );
+    assert!(error.contains(&url) && error.contains("does not exist"), "{error}");
 }
 
 #[test]
@@ -233,30 +180,20 @@ fn a_url_that_is_none() {
 #[test]
 fn a_server_that_ignores_ranges() {
     let scene = scene();
-    scene
-        .origin
-        .inject(Fault::FullInsteadOfPartial, Times::every());
+    scene.origin.inject(Fault::FullInsteadOfPartial, Times::every());
     let error = failure(&scene.get("0-10"), 6);
-    assert!(
-        error.contains("ignores range requests") && error.contains("download"),
-        "{error}"
-    );
+    assert!(error.contains("ignores range requests") && error.contains("download"), "{error}");
 }
 
 #[test]
 fn an_unreachable_host() {
     let scene = scene();
     let url = scene.url();
-    let Scene {
-        origin, directory, ..
-    } = scene;
+    let Scene { origin, directory, .. } = scene;
     drop(origin);
     let start = Instant::now();
     let error = failure(&svf(&directory.path().join("cache"), &["get", &url]), 5);
-    assert!(
-        error.contains("cannot be reached") && error.contains("network"),
-        "{error}"
-    );
+    assert!(error.contains("cannot be reached") && error.contains("network"), "{error}");
     assert!(start.elapsed() < Duration::from_secs(20));
 }
 
@@ -264,28 +201,14 @@ fn an_unreachable_host() {
 fn a_range_that_is_reversed_or_malformed_or_past_the_end() {
     let scene = scene();
     let error = failure(&scene.get("20-10"), 2);
-    assert!(
-        error.contains("20-10") && error.contains("reversed"),
-        "{error}"
-    );
+    assert!(error.contains("20-10") && error.contains("reversed"), "{error}");
     for range in ["", "x", "1", "-0", "1-2-3", "--range"] {
         failure(&scene.get(range), 2);
     }
-    assert_eq!(
-        scene.origin.counters().requests,
-        0,
-        "nobody was asked for such ranges"
-    );
-    for range in [
-        format!("{LEN}-"),
-        format!("{LEN}-{LEN}"),
-        format!("{}-", u64::MAX),
-    ] {
+    assert_eq!(scene.origin.counters().requests, 0, "nobody was asked for such ranges");
+    for range in [format!("{LEN}-"), format!("{LEN}-{LEN}"), format!("{}-", u64::MAX)] {
         let error = failure(&scene.get(&range), 3);
-        assert!(
-            error.contains(&LEN.to_string()) && error.contains("huge.bin"),
-            "{error}"
-        );
+        assert!(error.contains(&LEN.to_string()) && error.contains("huge.bin"), "{error}");
     }
 }
 
@@ -294,10 +217,7 @@ fn a_cache_directory_that_cannot_be_used() {
     let scene = scene();
     let refused = |dir: &Path| {
         let error = failure(&svf(dir, &["get", &scene.url(), "--range", "0-1"]), 7);
-        assert!(
-            error.contains(dir.to_str().unwrap()) && error.contains("choose"),
-            "{error}"
-        );
+        assert!(error.contains(dir.to_str().unwrap()) && error.contains("choose"), "{error}");
     };
     let file = scene.directory.path().join("file");
     fs::write(&file, b"").unwrap();
@@ -308,11 +228,7 @@ fn a_cache_directory_that_cannot_be_used() {
     let other = scene.directory.path().join("other");
     fs::create_dir(&other).unwrap();
     // Only root can give a directory away; anybody else finds one of another user at the root.
-    refused(if chown(&other, Some(12_345), None).is_ok() {
-        &other
-    } else {
-        Path::new("/")
-    });
+    refused(if chown(&other, Some(12_345), None).is_ok() { &other } else { Path::new("/") });
     let precious = scene.directory.path().join("precious");
     fs::create_dir(&precious).unwrap();
     fs::write(precious.join("file"), b"precious").unwrap();
@@ -326,28 +242,16 @@ fn a_cache_directory_on_a_read_only_mount() {
     let scene = scene();
     let mount = scene.directory.path().join("mount");
     fs::create_dir(&mount).unwrap();
-    let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "ro,mode=700", "svf-test"])
-        .arg(&mount)
-        .output();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "ro,mode=700", "svf-test"]).arg(&mount).output();
     if !mounted.is_ok_and(|output| output.status.success()) {
         eprintln!("this process may not mount: /sys stands in for it in another test");
         return;
     }
     let outputs = [&mount, &mount.join("below")].map(|dir| svf(dir, &["get", &scene.url()]));
-    assert!(
-        Command::new("umount")
-            .arg(&mount)
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("umount").arg(&mount).status().unwrap().success());
     for output in &outputs {
         let error = failure(output, 7);
-        assert!(
-            error.contains("Read-only") && error.contains("choose"),
-            "{error}"
-        );
+        assert!(error.contains("Read-only") && error.contains("choose"), "{error}");
     }
 }
 
@@ -367,18 +271,11 @@ fn a_cache_directory_that_another_process_uses() {
 fn an_index_of_random_bytes_is_set_aside_and_the_read_goes_on() {
     let scene = scene();
     stdout_of(&scene.get("0-100000"));
-    let other = Origin::builder()
-        .serve_bytes("/other", pattern(100))
-        .start()
-        .unwrap();
+    let other = Origin::builder().serve_bytes("/other", pattern(100)).start().unwrap();
     let pairs = scene.cache().join("pairs");
     let indices = || {
-        let paths = fs::read_dir(&pairs)
-            .unwrap()
-            .map(|entry| entry.unwrap().path());
-        paths
-            .filter(|path| path.extension().is_some_and(|ending| ending == "index"))
-            .collect::<Vec<_>>()
+        let paths = fs::read_dir(&pairs).unwrap().map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.extension().is_some_and(|ending| ending == "index")).collect::<Vec<_>>()
     };
     let index = indices().pop().unwrap();
     stdout_of(&scene.svf(&["get", &other.url("/other")]));
@@ -387,14 +284,8 @@ fn an_index_of_random_bytes_is_set_aside_and_the_read_goes_on() {
     let output = scene.get("0-100000");
     assert!(stdout_of(&output) == &scene.bytes[..100_001]);
     let warning = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        warning.contains("set aside") && warning.contains("index"),
-        "{warning}"
-    );
-    assert_eq!(
-        fs::read_dir(scene.cache().join("aside")).unwrap().count(),
-        2
-    );
+    assert!(warning.contains("set aside") && warning.contains("index"), "{warning}");
+    assert_eq!(fs::read_dir(scene.cache().join("aside")).unwrap().count(), 2);
     assert!(!indices().contains(&index));
     other.reset_counters();
     assert!(stdout_of(&scene.svf(&["get", &other.url("/other")])) == pattern(100));
@@ -414,10 +305,7 @@ fn a_map_shows_what_is_held_and_asks_nobody() {
     // 1,000,003 bytes are 16 pages; page 1 and the short last one are held.
     assert!(text.contains(".#.............#\n"), "{text}");
     assert!(text.contains("82499 of 1000003 bytes"), "{text}");
-    assert!(
-        text.contains("65536-131071  65536 bytes") && text.contains("983040-1000002  16963 bytes"),
-        "{text}"
-    );
+    assert!(text.contains("65536-131071  65536 bytes") && text.contains("983040-1000002  16963 bytes"), "{text}");
     assert_eq!(scene.origin.counters().requests, requests);
     failure(&scene.svf(&["map", "/a/local/file"]), 2);
     failure(&scene.svf(&["map", "ftp://host/a"]), 2);
@@ -426,14 +314,8 @@ fn a_map_shows_what_is_held_and_asks_nobody() {
 #[test]
 fn secrets_in_a_url_are_not_shown() {
     let scene = scene();
-    let url = scene
-        .origin
-        .url("/absent")
-        .replace("http://", "http://user:secret@");
-    let error = failure(
-        &scene.svf(&["get", &format!("{url}?X-Amz-Signature=secret")]),
-        4,
-    );
+    let url = scene.origin.url("/absent").replace("http://", "http://user:secret@");
+    let error = failure(&scene.svf(&["get", &format!("{url}?X-Amz-Signature=secret")]), 4);
     assert!(!error.contains("secret"), "{error}");
 }
 
@@ -450,11 +332,8 @@ fn number(report: &Value, run: usize, field: &str) -> u64 {
 fn archive(members: usize) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for member in 0..members {
-        let options = zip::write::SimpleFileOptions::default()
-            .compression_method(zip::CompressionMethod::Stored);
-        archive
-            .start_file(format!("member {member}"), options)
-            .unwrap();
+        let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        archive.start_file(format!("member {member}"), options).unwrap();
         archive.write_all(&pattern(100_000)).unwrap();
     }
     archive.finish().unwrap().into_inner()
@@ -466,42 +345,20 @@ fn the_demo_reads_a_member_of_a_zip_twice_and_the_second_time_for_nothing() {
     let path = scene.directory.path().join("an archive.zip");
     fs::write(&path, archive(41)).unwrap();
     let report = demo(&scene, &path);
-    assert_eq!(
-        report["object_bytes"].as_u64().unwrap(),
-        path.metadata().unwrap().len()
-    );
+    assert_eq!(report["object_bytes"].as_u64().unwrap(), path.metadata().unwrap().len());
     assert_eq!(report["runs"][0]["part"]["name"], "member 20");
     assert_eq!(number(&report, 0, "asked_bytes") / 100_000, 1);
     assert!(number(&report, 0, "fetched_bytes") <= number(&report, 0, "touched_page_bytes"));
-    assert!(
-        (2..10).contains(&number(&report, 0, "requests")),
-        "{report}"
-    );
-    assert_eq!(
-        (
-            number(&report, 1, "requests"),
-            number(&report, 1, "fetched_bytes")
-        ),
-        (0, 0)
-    );
+    assert!((2..10).contains(&number(&report, 0, "requests")), "{report}");
+    assert_eq!((number(&report, 1, "requests"), number(&report, 1, "fetched_bytes")), (0, 0));
     // Another process, the same port, the same ETag: nothing is fetched at all.
     let again = demo(&scene, &path);
     assert_eq!(again["url"], report["url"]);
-    assert_eq!(
-        (
-            number(&again, 0, "requests"),
-            number(&again, 0, "fetched_bytes")
-        ),
-        (0, 0)
-    );
+    assert_eq!((number(&again, 0, "requests"), number(&again, 0, "fetched_bytes")), (0, 0));
     // Another version is another matter.
     fs::write(&path, archive(42)).unwrap();
     std::thread::sleep(Duration::from_millis(10));
-    assert_eq!(
-        demo(&scene, &path)["runs"][0]["part"]["summary"],
-        "41 members",
-        "known for a minute"
-    );
+    assert_eq!(demo(&scene, &path)["runs"][0]["part"]["summary"], "41 members", "known for a minute");
 }
 
 #[test]
@@ -525,26 +382,14 @@ fn the_demo_reads_a_strip_of_a_tiff_and_prints_a_table_and_a_map() {
     let path = scene.directory.path().join("image.tif");
     let mut tiff = Cursor::new(Vec::new());
     let mut encoder = tiff::encoder::TiffEncoder::new(&mut tiff).unwrap();
-    encoder
-        .write_image::<tiff::encoder::colortype::Gray8>(1_000, 1_000, &pattern(1_000_000))
-        .unwrap();
+    encoder.write_image::<tiff::encoder::colortype::Gray8>(1_000, 1_000, &pattern(1_000_000)).unwrap();
     fs::write(&path, tiff.into_inner()).unwrap();
     let output = scene.svf(&["demo", path.to_str().unwrap()]);
     let text = String::from_utf8(stdout_of(&output).to_vec()).unwrap();
-    for expected in [
-        "image.tif",
-        "1000 x 1000",
-        "strip",
-        "object bytes",
-        "server sent",
-        "# held",
-    ] {
+    for expected in ["image.tif", "1000 x 1000", "strip", "object bytes", "server sent", "# held"] {
         assert!(text.contains(expected), "{expected}: {text}");
     }
-    let rows: Vec<Vec<&str>> = text
-        .lines()
-        .map(|line| line.split_whitespace().collect())
-        .collect();
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
     let second = rows.iter().find(|row| row.first() == Some(&"2")).unwrap();
     assert_eq!(second[3..5], ["0", "0"], "{text}");
 }
@@ -564,11 +409,7 @@ fn the_demo_of_something_else() {
 #[test]
 fn help_tells_the_exit_codes_and_an_example_of_each_subcommand() {
     let help = |arguments: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_svf"))
-            .args(arguments)
-            .arg("--help")
-            .output()
-            .unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_svf")).args(arguments).arg("--help").output().unwrap();
         String::from_utf8(stdout_of(&output).to_vec()).unwrap()
     };
     let general = help(&[]);
@@ -576,14 +417,8 @@ fn help_tells_the_exit_codes_and_an_example_of_each_subcommand() {
         assert!(general.contains(&format!("\n  {code}  ")), "{general}");
     }
     for subcommand in ["get", "map", "demo"] {
-        assert!(
-            help(&[subcommand]).contains(&format!("Example: svf {subcommand} ")),
-            "{subcommand}"
-        );
+        assert!(help(&[subcommand]).contains(&format!("Example: svf {subcommand} ")), "{subcommand}");
     }
-    let usage = Command::new(env!("CARGO_BIN_EXE_svf"))
-        .arg("--no-such-option")
-        .output()
-        .unwrap();
+    let usage = Command::new(env!("CARGO_BIN_EXE_svf")).arg("--no-such-option").output().unwrap();
     assert_eq!(usage.status.code(), Some(2));
 }

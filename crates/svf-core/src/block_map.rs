@@ -76,12 +76,7 @@ impl BlockMap {
 
     /// An empty map with another policy for writes over bytes that are held already.
     pub const fn with_on_overlap(on_overlap: OnOverlap) -> Self {
-        Self {
-            chunks: BTreeMap::new(),
-            num_bytes: 0,
-            num_blocks: 0,
-            on_overlap,
-        }
+        Self { chunks: BTreeMap::new(), num_bytes: 0, num_blocks: 0, on_overlap }
     }
 
     /// Writes a copy of `data` at `offset`. Empty data changes nothing.
@@ -117,10 +112,7 @@ impl BlockMap {
     ///
     /// [`NeedOptions::plan`](crate::NeedOptions::plan) makes requests of them.
     pub fn need(&self, range: Range<u64>) -> Need<'_> {
-        Need(GapsBetween::new(
-            ChunkRanges(self.overlapping(range.clone())),
-            range,
-        ))
+        Need(GapsBetween::new(ChunkRanges(self.overlapping(range.clone())), range))
     }
 
     /// The bytes of `range`: without a copy if one chunk holds them all, else in one copy.
@@ -152,10 +144,7 @@ impl BlockMap {
         // No byte from 2^64 - 1 on can be held, so this read cannot be answered whatever is held before.
         let Some(end) = offset.checked_add(rest.len() as u64) else {
             let requested = offset..u64::MAX;
-            let first = self
-                .need(requested.clone())
-                .next()
-                .unwrap_or(u64::MAX..u64::MAX);
+            let first = self.need(requested.clone()).next().unwrap_or(u64::MAX..u64::MAX);
             return Err(Missing { requested, first });
         };
         for chunk in self.chunks(offset..end)? {
@@ -173,10 +162,7 @@ impl BlockMap {
     /// [`Missing`] with the first range that is not held.
     pub fn chunks(&self, range: Range<u64>) -> Result<Chunks, Missing> {
         if let Some(first) = self.need(range.clone()).next() {
-            return Err(Missing {
-                requested: range,
-                first,
-            });
+            return Err(Missing { requested: range, first });
         }
         let mut chunks = Chunks::default();
         for (&start, chunk) in self.overlapping(range.clone()) {
@@ -192,30 +178,12 @@ impl BlockMap {
 
     /// The block that holds the byte at `offset`. O(chunks of the block).
     pub fn block_at(&self, offset: u64) -> Option<Range<u64>> {
-        let mut back = self
-            .chunks
-            .range(..=offset)
-            .rev()
-            .map(|(&start, chunk)| range_of(start, chunk));
+        let mut back = self.chunks.range(..=offset).rev().map(|(&start, chunk)| range_of(start, chunk));
         let holding = back.next().filter(|chunk| offset < chunk.end)?;
-        let start = back.try_fold(holding.start, |start, chunk| {
-            if chunk.end == start {
-                Ok(chunk.start)
-            } else {
-                Err(start)
-            }
-        });
-        let mut forth = self
-            .chunks
-            .range(holding.end..)
-            .map(|(&start, chunk)| range_of(start, chunk));
-        let end = forth.try_fold(holding.end, |end, chunk| {
-            if chunk.start == end {
-                Ok(chunk.end)
-            } else {
-                Err(end)
-            }
-        });
+        let start =
+            back.try_fold(holding.start, |start, chunk| if chunk.end == start { Ok(chunk.start) } else { Err(start) });
+        let mut forth = self.chunks.range(holding.end..).map(|(&start, chunk)| range_of(start, chunk));
+        let end = forth.try_fold(holding.end, |end, chunk| if chunk.start == end { Ok(chunk.end) } else { Err(end) });
         let (Ok(start) | Err(start), Ok(end) | Err(end)) = (start, end);
         Some(start..end)
     }
@@ -224,10 +192,7 @@ impl BlockMap {
     ///
     /// `Bytes` that were handed out stay valid.
     pub fn remove(&mut self, range: Range<u64>) -> u64 {
-        let cut: Vec<u64> = self
-            .overlapping(range.clone())
-            .map(|(&start, _)| start)
-            .collect();
+        let cut: Vec<u64> = self.overlapping(range.clone()).map(|(&start, _)| start).collect();
         let before = self.num_bytes;
         for start in cut {
             let Some(chunk) = self.take_chunk(start) else {
@@ -262,9 +227,7 @@ impl BlockMap {
 
     /// The end of the last block, 0 if nothing is held.
     pub fn end(&self) -> u64 {
-        self.chunks
-            .last_key_value()
-            .map_or(0, |(&start, chunk)| range_of(start, chunk).end)
+        self.chunks.last_key_value().map_or(0, |(&start, chunk)| range_of(start, chunk).end)
     }
 
     /// What a write does with bytes that are held already.
@@ -275,9 +238,7 @@ impl BlockMap {
     /// The range of a write that may be done.
     fn check_write(&self, offset: u64, data: &[u8]) -> Result<Range<u64>, WriteError> {
         let len = data.len() as u64;
-        let end = offset
-            .checked_add(len)
-            .ok_or(WriteError::OffsetOverflow { offset, len })?;
+        let end = offset.checked_add(len).ok_or(WriteError::OffsetOverflow { offset, len })?;
         if self.on_overlap == OnOverlap::Reject {
             self.compare(offset..end, data)?;
         }
@@ -292,17 +253,9 @@ impl BlockMap {
             if held == written {
                 continue;
             }
-            let difference = held
-                .iter()
-                .zip(written)
-                .enumerate()
-                .find(|(_, (held, written))| held != written);
+            let difference = held.iter().zip(written).enumerate().find(|(_, (held, written))| held != written);
             if let Some((index, (&held, &written))) = difference {
-                return Err(WriteError::Conflict {
-                    offset: offset + index as u64,
-                    held,
-                    written,
-                });
+                return Err(WriteError::Conflict { offset: offset + index as u64, held, written });
             }
         }
         Ok(())
@@ -327,10 +280,7 @@ impl BlockMap {
             let part = (gap.start - range.start) as usize..(gap.end - range.start) as usize;
             self.insert_chunk(gap.start, part_of_data(part));
         }
-        Ok(Written {
-            new,
-            overlapping: (range.end - range.start) - new,
-        })
+        Ok(Written { new, overlapping: (range.end - range.start) - new })
     }
 
     /// Adds a chunk where nothing is held, and keeps the counts.
@@ -390,15 +340,10 @@ impl PartialEq for BlockMap {
         self.num_bytes == other.num_bytes
             && self.num_blocks == other.num_blocks
             && self.chunks.iter().all(|(&start, chunk)| {
-                other
-                    .chunks(range_of(start, chunk))
-                    .is_ok_and(|mut others| {
-                        let mut rest = &chunk[..];
-                        others.all(|part| {
-                            rest.split_off(..part.len())
-                                .is_some_and(|held| held == part)
-                        })
-                    })
+                other.chunks(range_of(start, chunk)).is_ok_and(|mut others| {
+                    let mut rest = &chunk[..];
+                    others.all(|part| rest.split_off(..part.len()).is_some_and(|held| held == part))
+                })
             })
     }
 }

@@ -64,11 +64,7 @@ impl Buf for Chunks {
     ///
     /// As [`Buf`] demands, if `count` exceeds [`Buf::remaining`].
     fn advance(&mut self, mut count: usize) {
-        assert!(
-            count <= self.remaining,
-            "advanced by {count} of {} remaining bytes",
-            self.remaining
-        );
+        assert!(count <= self.remaining, "advanced by {count} of {} remaining bytes", self.remaining);
         self.remaining -= count;
         while let Some(front) = self.chunks.front_mut() {
             if count < front.len() {
@@ -81,11 +77,7 @@ impl Buf for Chunks {
     }
 
     fn copy_to_bytes(&mut self, len: usize) -> Bytes {
-        assert!(
-            len <= self.remaining,
-            "copied {len} of {} remaining bytes",
-            self.remaining
-        );
+        assert!(len <= self.remaining, "copied {len} of {} remaining bytes", self.remaining);
         if let Some(front) = self.chunks.front_mut()
             && len <= front.len()
         {

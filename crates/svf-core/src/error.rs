@@ -34,9 +34,7 @@ pub enum WriteError {
         written: u8,
     },
     /// The write would reach beyond offset 2^64 - 2, the last one that a half-open range of `u64` can name.
-    #[error(
-        "{len} bytes at offset {offset} end beyond 2^64 - 1; check the offset, no file is that long"
-    )]
+    #[error("{len} bytes at offset {offset} end beyond 2^64 - 1; check the offset, no file is that long")]
     OffsetOverflow {
         /// Where the write was to start.
         offset: u64,

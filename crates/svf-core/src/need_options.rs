@@ -37,60 +37,39 @@ pub struct NeedOptions {
 impl NeedOptions {
     /// Options that change nothing but the order.
     pub const fn new() -> Self {
-        Self {
-            greedy: 0,
-            align: 1,
-            max_gap: 0,
-            end_of_file: None,
-            max_len: None,
-        }
+        Self { greedy: 0, align: 1, max_gap: 0, end_of_file: None, max_len: None }
     }
 
     /// Asks for at least `bytes` from the start of each run of missing bytes. 0, the default, asks for no more than
     /// is missing.
     #[must_use = "the options are returned, not changed in place"]
     pub const fn greedy(self, bytes: u64) -> Self {
-        Self {
-            greedy: bytes,
-            ..self
-        }
+        Self { greedy: bytes, ..self }
     }
 
     /// Starts and ends requests at multiples of `bytes`, which need not be a power of two. 0 and 1 align nothing.
     #[must_use = "the options are returned, not changed in place"]
     pub const fn align(self, bytes: u64) -> Self {
-        Self {
-            align: bytes,
-            ..self
-        }
+        Self { align: bytes, ..self }
     }
 
     /// Joins requests that have at most `bytes` between them; the bytes between are then asked for too.
     #[must_use = "the options are returned, not changed in place"]
     pub const fn max_gap(self, bytes: u64) -> Self {
-        Self {
-            max_gap: bytes,
-            ..self
-        }
+        Self { max_gap: bytes, ..self }
     }
 
     /// The length of the file, if it is known: nothing at or behind it is asked for.
     #[must_use = "the options are returned, not changed in place"]
     pub const fn end_of_file(self, offset: u64) -> Self {
-        Self {
-            end_of_file: Some(offset),
-            ..self
-        }
+        Self { end_of_file: Some(offset), ..self }
     }
 
     /// Splits requests that are longer than `bytes`, at multiples of the alignment: no piece is longer than the
     /// largest multiple of the alignment that fits into `bytes`, or than one alignment if none fits. 0 is taken as 1.
     #[must_use = "the options are returned, not changed in place"]
     pub const fn max_len(self, bytes: u64) -> Self {
-        Self {
-            max_len: Some(bytes),
-            ..self
-        }
+        Self { max_len: Some(bytes), ..self }
     }
 
     /// The requests to send for these missing ranges: in order, disjoint, and covering every missing byte before
@@ -99,10 +78,7 @@ impl NeedOptions {
     /// The ranges may come in any order and overlap; empty ones are dropped. O(n log n) in their number, O(n) if
     /// they come sorted; the result can be longer only by what `max_len` splits.
     pub fn plan(&self, missing: impl IntoIterator<Item = Range<u64>>) -> Vec<Range<u64>> {
-        let mut missing: Vec<_> = missing
-            .into_iter()
-            .filter(|range| !range.is_empty())
-            .collect();
+        let mut missing: Vec<_> = missing.into_iter().filter(|range| !range.is_empty()).collect();
         missing.sort_by_key(|range| range.start);
 
         let mut runs: Vec<Range<u64>> = Vec::with_capacity(missing.len());
@@ -126,15 +102,11 @@ impl NeedOptions {
         }
 
         let end_of_file = self.end_of_file.unwrap_or(u64::MAX);
-        let clipped = requests
-            .into_iter()
-            .map(|range| range.start..range.end.min(end_of_file))
-            .filter(|range| !range.is_empty());
+        let clipped =
+            requests.into_iter().map(|range| range.start..range.end.min(end_of_file)).filter(|range| !range.is_empty());
         match self.max_len {
             None => clipped.collect(),
-            Some(max_len) => clipped
-                .flat_map(|range| self.split(range, max_len))
-                .collect(),
+            Some(max_len) => clipped.flat_map(|range| self.split(range, max_len)).collect(),
         }
     }
 
@@ -142,10 +114,7 @@ impl NeedOptions {
     fn align_outward(&self, range: Range<u64>) -> Range<u64> {
         let align = self.align.max(1);
         let start = range.start - range.start % align;
-        let end = range
-            .end
-            .checked_next_multiple_of(align)
-            .unwrap_or(u64::MAX);
+        let end = range.end.checked_next_multiple_of(align).unwrap_or(u64::MAX);
         start..end
     }
 

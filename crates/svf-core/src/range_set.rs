@@ -38,10 +38,7 @@ pub struct RangeSet {
 impl RangeSet {
     /// An empty set.
     pub const fn new() -> Self {
-        Self {
-            ranges: BTreeMap::new(),
-            num_bytes: 0,
-        }
+        Self { ranges: BTreeMap::new(), num_bytes: 0 }
     }
 
     /// Adds a range and returns how many bytes of it are new. An empty range adds nothing.
@@ -92,10 +89,7 @@ impl RangeSet {
 
     /// Whether every byte of `range` is in the set. An empty range always is.
     pub fn contains(&self, range: Range<u64>) -> bool {
-        range.is_empty()
-            || self
-                .range_at(range.start)
-                .is_some_and(|held| range.end <= held.end)
+        range.is_empty() || self.range_at(range.start).is_some_and(|held| range.end <= held.end)
     }
 
     /// The range of the set that holds the byte at `offset`.
@@ -111,8 +105,7 @@ impl RangeSet {
 
     /// The parts of `range` that are in the set, in order.
     pub fn intersection(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
-        self.overlapping(range.clone())
-            .map(move |held| held.start.max(range.start)..held.end.min(range.end))
+        self.overlapping(range.clone()).map(move |held| held.start.max(range.start)..held.end.min(range.end))
     }
 
     /// The ranges, in order.
@@ -150,9 +143,7 @@ impl RangeSet {
         if range.is_empty() {
             return Ranges(self.ranges.range(0..0));
         }
-        let first = self
-            .range_at(range.start)
-            .map_or(range.start, |held| held.start);
+        let first = self.range_at(range.start).map_or(range.start, |held| held.start);
         Ranges(self.ranges.range(first..range.end))
     }
 }

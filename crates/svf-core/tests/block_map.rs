@@ -1,9 +1,6 @@
 //! `BlockMap` against a byte array with a presence flag for each byte.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, in its helper functions too"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
 use std::ops::Range;
 
@@ -26,12 +23,7 @@ impl Model {
     }
 
     /// What the write must report, or the offset of the first conflict.
-    fn write(
-        &mut self,
-        offset: u64,
-        data: &[u8],
-        on_overlap: OnOverlap,
-    ) -> Result<(u64, u64), u64> {
+    fn write(&mut self, offset: u64, data: &[u8], on_overlap: OnOverlap) -> Result<(u64, u64), u64> {
         let before = self.clone();
         let (mut new, mut overlapping) = (0, 0);
         for (index, &byte) in data.iter().enumerate() {
@@ -87,12 +79,7 @@ enum Operation {
 
 fn operations() -> impl Strategy<Value = Vec<Operation>> {
     // Few different values, so that overlapping writes agree often enough to be accepted.
-    let write = || {
-        (
-            0..SPAN,
-            prop::collection::vec(prop_oneof![9 => Just(7u8), 1 => Just(8u8)], 0..16),
-        )
-    };
+    let write = || (0..SPAN, prop::collection::vec(prop_oneof![9 => Just(7u8), 1 => Just(8u8)], 0..16));
     let operation = prop_oneof![
         8 => write().prop_map(|(offset, data)| Operation::Write(offset, data)),
         8 => write().prop_map(|(offset, data)| Operation::WriteBytes(offset, data)),
@@ -105,26 +92,13 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
 fn check_against(map: &BlockMap, model: &Model, asked: Range<u64>) -> Result<(), TestCaseError> {
     let whole = model.base..model.base + SPAN as u64;
     let blocks = model.runs(whole.clone(), true);
-    prop_assert_eq!(
-        map.blocks().collect::<Vec<_>>(),
-        blocks.clone(),
-        "sorted, disjoint, never touching"
-    );
+    prop_assert_eq!(map.blocks().collect::<Vec<_>>(), blocks.clone(), "sorted, disjoint, never touching");
     prop_assert_eq!(map.num_blocks(), blocks.len());
-    prop_assert_eq!(
-        map.num_bytes(),
-        blocks
-            .iter()
-            .map(|block| block.end - block.start)
-            .sum::<u64>()
-    );
+    prop_assert_eq!(map.num_bytes(), blocks.iter().map(|block| block.end - block.start).sum::<u64>());
     prop_assert_eq!(map.end(), blocks.last().map_or(0, |block| block.end));
     prop_assert_eq!(map.is_empty(), blocks.is_empty());
     for offset in whole.clone() {
-        prop_assert_eq!(
-            map.block_at(offset),
-            blocks.iter().find(|block| block.contains(&offset)).cloned()
-        );
+        prop_assert_eq!(map.block_at(offset), blocks.iter().find(|block| block.contains(&offset)).cloned());
     }
     for range in [whole, asked] {
         let missing = model.runs(range.clone(), false);
@@ -134,12 +108,7 @@ fn check_against(map: &BlockMap, model: &Model, asked: Range<u64>) -> Result<(),
         match model.read(range.clone()) {
             Some(bytes) => {
                 prop_assert_eq!(map.read(range.clone()).unwrap(), bytes.clone());
-                prop_assert_eq!(
-                    map.chunks(range.clone())
-                        .unwrap()
-                        .copy_to_bytes(bytes.len()),
-                    bytes.clone()
-                );
+                prop_assert_eq!(map.chunks(range.clone()).unwrap().copy_to_bytes(bytes.len()), bytes.clone());
                 map.read_into(range.start, &mut out).unwrap();
                 prop_assert_eq!(out, bytes);
             }
@@ -149,10 +118,7 @@ fn check_against(map: &BlockMap, model: &Model, asked: Range<u64>) -> Result<(),
                 prop_assert_eq!(&error.requested, &range);
                 prop_assert_eq!(map.chunks(range.clone()).unwrap_err(), error.clone());
                 prop_assert_eq!(map.read_into(range.start, &mut out).unwrap_err(), error);
-                prop_assert!(
-                    out.iter().all(|&byte| byte == 0xEE),
-                    "a refused read writes nothing"
-                );
+                prop_assert!(out.iter().all(|&byte| byte == 0xEE), "a refused read writes nothing");
             }
         }
     }
@@ -216,14 +182,7 @@ fn check_report(
         (Ok(written), Ok(expected)) => {
             prop_assert_eq!((written.new, written.overlapping), expected)
         }
-        (
-            Err(WriteError::Conflict {
-                offset,
-                held,
-                written,
-            }),
-            Err(expected),
-        ) => {
+        (Err(WriteError::Conflict { offset, held, written }), Err(expected)) => {
             prop_assert_eq!(offset, expected);
             prop_assert_ne!(held, written);
             prop_assert_eq!(before, after, "a refused write changes nothing");
@@ -244,11 +203,7 @@ fn every_order_of_writing_ends_in_one_block() {
             for &slot in order.iter() {
                 map.write(slot * 3, &[slot as u8; 3]).unwrap();
             }
-            assert_eq!(
-                map.blocks().collect::<Vec<_>>(),
-                [0..order.len() as u64 * 3],
-                "{order:?}"
-            );
+            assert_eq!(map.blocks().collect::<Vec<_>>(), [0..order.len() as u64 * 3], "{order:?}");
             assert_eq!(map.num_blocks(), 1, "{order:?}");
             *orders += 1;
         }
@@ -275,10 +230,7 @@ fn a_difference_in_any_overlapping_byte_is_found() {
         let mut data = held.clone();
         data[changed] ^= 1;
         let error = map.write(1_000, &data).unwrap_err();
-        assert!(
-            matches!(error, WriteError::Conflict { offset, .. } if offset == 1_000 + changed as u64),
-            "{error}"
-        );
+        assert!(matches!(error, WriteError::Conflict { offset, .. } if offset == 1_000 + changed as u64), "{error}");
     }
     assert_eq!(map.read(1_000..1_100).unwrap(), held);
 }
@@ -288,17 +240,8 @@ fn a_write_beyond_the_last_offset_is_an_error_and_changes_nothing() {
     let mut map = BlockMap::new();
     map.write(u64::MAX - 4, b"abcd").unwrap();
     let before = map.clone();
-    assert_eq!(
-        map.write(u64::MAX, b"x").unwrap_err(),
-        WriteError::OffsetOverflow {
-            offset: u64::MAX,
-            len: 1
-        }
-    );
-    assert!(
-        map.write_bytes(u64::MAX - 1, Bytes::from_static(b"xy"))
-            .is_err()
-    );
+    assert_eq!(map.write(u64::MAX, b"x").unwrap_err(), WriteError::OffsetOverflow { offset: u64::MAX, len: 1 });
+    assert!(map.write_bytes(u64::MAX - 1, Bytes::from_static(b"xy")).is_err());
     assert_eq!(map, before);
     assert_eq!(map.read(u64::MAX - 4..u64::MAX).unwrap(), "abcd");
     assert_eq!(map.end(), u64::MAX);
@@ -306,10 +249,7 @@ fn a_write_beyond_the_last_offset_is_an_error_and_changes_nothing() {
     let mut out = [0; 8];
     let error = map.read_into(u64::MAX - 4, &mut out).unwrap_err();
     assert_eq!(error.requested, u64::MAX - 4..u64::MAX);
-    assert_eq!(
-        map.write(u64::MAX, b"").unwrap(),
-        svf_core::Written::default()
-    );
+    assert_eq!(map.write(u64::MAX, b"").unwrap(), svf_core::Written::default());
 }
 
 #[test]
@@ -343,15 +283,10 @@ fn bytes_that_were_handed_out_outlive_the_map() {
 fn missing_names_the_first_range_and_what_to_do() {
     let mut map = BlockMap::new();
     map.write(14, b"ABCDEF").unwrap();
-    let Missing {
-        requested, first, ..
-    } = map.read(8..32).unwrap_err();
+    let Missing { requested, first, .. } = map.read(8..32).unwrap_err();
     assert_eq!((requested, first), (8..32, 8..14));
     let message = map.read(16..32).unwrap_err().to_string();
-    assert!(
-        message.contains("20..32") && message.contains("16..32") && message.contains("write"),
-        "{message}"
-    );
+    assert!(message.contains("20..32") && message.contains("16..32") && message.contains("write"), "{message}");
 }
 
 #[test]

@@ -5,10 +5,7 @@ use svf_core::{NeedOptions, RangeSet};
 
 #[test]
 fn by_default_ranges_are_only_sorted_and_joined() {
-    assert_eq!(
-        NeedOptions::new().plan([20..30, 5..10, 0..5, 25..40, 50..50]),
-        [0..10, 20..40]
-    );
+    assert_eq!(NeedOptions::new().plan([20..30, 5..10, 0..5, 25..40, 50..50]), [0..10, 20..40]);
     assert_eq!(NeedOptions::default().plan([7..9]), [7..9]);
     assert_eq!(NeedOptions::new().plan([]), []);
 }
@@ -17,96 +14,44 @@ fn by_default_ranges_are_only_sorted_and_joined() {
 fn greedy_lengthens_the_first_run_and_swallows_what_it_reaches() {
     // Blocks (8, 4), (16, 4), (32, 4) are held and 8..48 is asked with greedy 64.
     let missing = [12..16, 20..32, 36..48];
-    assert_eq!(
-        NeedOptions::new().greedy(64).plan(missing.clone()),
-        [12..76]
-    );
+    assert_eq!(NeedOptions::new().greedy(64).plan(missing.clone()), [12..76]);
     // What starts at the end reached so far is merged; what starts behind it starts a run of its own.
-    assert_eq!(
-        NeedOptions::new().greedy(8).plan(missing.clone()),
-        [12..32, 36..48]
-    );
-    assert_eq!(
-        NeedOptions::new().greedy(14).plan([0..1, 14..15, 16..17]),
-        [0..15, 16..30]
-    );
-    assert_eq!(
-        NeedOptions::new().greedy(2).plan(missing),
-        [12..16, 20..32, 36..48]
-    );
+    assert_eq!(NeedOptions::new().greedy(8).plan(missing.clone()), [12..32, 36..48]);
+    assert_eq!(NeedOptions::new().greedy(14).plan([0..1, 14..15, 16..17]), [0..15, 16..30]);
+    assert_eq!(NeedOptions::new().greedy(2).plan(missing), [12..16, 20..32, 36..48]);
 }
 
 #[test]
 fn alignment_widens_outward_and_joins_what_then_touches() {
-    assert_eq!(
-        NeedOptions::new().align(10).plan([11..12, 29..31]),
-        [10..40]
-    );
-    assert_eq!(
-        NeedOptions::new().align(10).plan([10..20, 30..40]),
-        [10..20, 30..40]
-    );
+    assert_eq!(NeedOptions::new().align(10).plan([11..12, 29..31]), [10..40]);
+    assert_eq!(NeedOptions::new().align(10).plan([10..20, 30..40]), [10..20, 30..40]);
     assert_eq!(NeedOptions::new().align(0).plan([11..12]), [11..12]);
     assert_eq!(
-        NeedOptions::new()
-            .align(1 << 20)
-            .plan([u64::MAX - 3..u64::MAX]),
+        NeedOptions::new().align(1 << 20).plan([u64::MAX - 3..u64::MAX]),
         [u64::MAX - ((1 << 20) - 1)..u64::MAX]
     );
 }
 
 #[test]
 fn small_gaps_are_fetched_too() {
-    assert_eq!(
-        NeedOptions::new().max_gap(5).plan([0..10, 15..20, 26..30]),
-        [0..20, 26..30]
-    );
-    assert_eq!(
-        NeedOptions::new()
-            .max_gap(u64::MAX)
-            .plan([0..1, u64::MAX - 1..u64::MAX]),
-        [0..u64::MAX]
-    );
+    assert_eq!(NeedOptions::new().max_gap(5).plan([0..10, 15..20, 26..30]), [0..20, 26..30]);
+    assert_eq!(NeedOptions::new().max_gap(u64::MAX).plan([0..1, u64::MAX - 1..u64::MAX]), [0..u64::MAX]);
 }
 
 #[test]
 fn nothing_behind_the_end_is_asked_for() {
-    assert_eq!(
-        NeedOptions::new()
-            .align(16)
-            .end_of_file(40)
-            .plan([20..32, 34..35, 90..99]),
-        [16..40]
-    );
+    assert_eq!(NeedOptions::new().align(16).end_of_file(40).plan([20..32, 34..35, 90..99]), [16..40]);
     assert_eq!(NeedOptions::new().end_of_file(0).plan([0..1]), []);
-    assert_eq!(
-        NeedOptions::new()
-            .greedy(100)
-            .end_of_file(30)
-            .plan([20..21]),
-        [20..30]
-    );
+    assert_eq!(NeedOptions::new().greedy(100).end_of_file(30).plan([20..21]), [20..30]);
 }
 
 #[test]
 fn long_requests_are_split_at_multiples_of_the_alignment() {
-    assert_eq!(
-        NeedOptions::new().max_len(4).plan([1..10]),
-        [1..5, 5..9, 9..10]
-    );
-    assert_eq!(
-        NeedOptions::new().align(10).max_len(25).plan([3..51]),
-        [0..20, 20..40, 40..60]
-    );
-    assert_eq!(
-        NeedOptions::new().align(10).max_len(3).plan([3..21]),
-        [0..10, 10..20, 20..30]
-    );
+    assert_eq!(NeedOptions::new().max_len(4).plan([1..10]), [1..5, 5..9, 9..10]);
+    assert_eq!(NeedOptions::new().align(10).max_len(25).plan([3..51]), [0..20, 20..40, 40..60]);
+    assert_eq!(NeedOptions::new().align(10).max_len(3).plan([3..21]), [0..10, 10..20, 20..30]);
     assert_eq!(NeedOptions::new().max_len(0).plan([3..5]), [3..4, 4..5]);
-    assert_eq!(
-        NeedOptions::new().max_len(u64::MAX).plan([0..u64::MAX]),
-        [0..u64::MAX]
-    );
+    assert_eq!(NeedOptions::new().max_len(u64::MAX).plan([0..u64::MAX]), [0..u64::MAX]);
 }
 
 proptest! {

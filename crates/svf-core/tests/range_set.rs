@@ -111,10 +111,7 @@ proptest! {
 #[test]
 fn an_empty_or_reversed_range_changes_nothing_and_is_contained() {
     let mut set = RangeSet::new();
-    #[expect(
-        clippy::reversed_empty_ranges,
-        reason = "a reversed range is what is tested"
-    )]
+    #[expect(clippy::reversed_empty_ranges, reason = "a reversed range is what is tested")]
     let reversed = 9..3;
     assert_eq!(set.insert(5..5), 0);
     assert_eq!(set.insert(reversed.clone()), 0);
@@ -133,8 +130,5 @@ fn the_greatest_range_fits() {
     assert_eq!(set.insert(0..u64::MAX), u64::MAX);
     assert_eq!(set.num_bytes(), u64::MAX);
     assert_eq!(set.remove(1..u64::MAX - 1), u64::MAX - 2);
-    assert_eq!(
-        set.iter().collect::<Vec<_>>(),
-        [0..1, u64::MAX - 1..u64::MAX]
-    );
+    assert_eq!(set.iter().collect::<Vec<_>>(), [0..1, u64::MAX - 1..u64::MAX]);
 }

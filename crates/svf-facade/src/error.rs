@@ -27,9 +27,7 @@ pub enum Error {
         remedy: &'static str,
     },
     /// There is no place for the cache.
-    #[error(
-        "there is no default cache directory, since neither XDG_CACHE_HOME nor HOME is set; give one"
-    )]
+    #[error("there is no default cache directory, since neither XDG_CACHE_HOME nor HOME is set; give one")]
     NoCacheDir,
 }
 

@@ -28,10 +28,7 @@ impl File {
     }
 
     pub(crate) fn local(file: MappedFile) -> Self {
-        Self(Source::Local(BufReader::new(LocalReader {
-            file,
-            position: 0,
-        })))
+        Self(Source::Local(BufReader::new(LocalReader { file, position: 0 })))
     }
 
     /// The length in bytes.
@@ -55,11 +52,9 @@ impl File {
     pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, Error> {
         match &self.0 {
             Source::Remote(reader) => Ok(reader.file().read_at(buf, offset)?),
-            Source::Local(reader) => Ok(reader
-                .get_ref()
-                .file
-                .read_at(buf, offset)
-                .map_err(window_mman::Error::from)?),
+            Source::Local(reader) => {
+                Ok(reader.get_ref().file.read_at(buf, offset).map_err(window_mman::Error::from)?)
+            }
         }
     }
 
@@ -71,11 +66,7 @@ impl File {
     pub fn read_range(&self, range: Range<u64>) -> Result<Bytes, Error> {
         match &self.0 {
             Source::Remote(reader) => Ok(reader.file().bytes(range)?),
-            Source::Local(reader) => Ok(reader
-                .get_ref()
-                .file
-                .bytes(range)
-                .map_err(window_mman::Error::from)?),
+            Source::Local(reader) => Ok(reader.get_ref().file.bytes(range).map_err(window_mman::Error::from)?),
         }
     }
 
@@ -142,10 +133,7 @@ impl Read for LocalReader {
         if self.position >= self.file.len() {
             return Ok(0);
         }
-        let count = self
-            .file
-            .read_at(out, self.position)
-            .map_err(window_mman::Error::from)?;
+        let count = self.file.read_at(out, self.position).map_err(window_mman::Error::from)?;
         self.position += count as u64;
         Ok(count)
     }
@@ -159,10 +147,7 @@ impl Seek for LocalReader {
             SeekFrom::End(by) => (self.file.len(), by),
         };
         self.position = from.checked_add_signed(by).ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("{by} bytes from {from} is not a position in any file"),
-            )
+            io::Error::new(io::ErrorKind::InvalidInput, format!("{by} bytes from {from} is not a position in any file"))
         })?;
         Ok(self.position)
     }

@@ -72,3 +72,8 @@ pub mod prelude {
 pub fn open(source: impl AsRef<str>) -> Result<File, Error> {
     Stack::builder().build().open(source)
 }
+
+/// Compiles the code of the README.
+#[cfg(all(doctest, feature = "http"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -11,11 +11,7 @@ use crate::file::File;
 /// Where remote files are kept unless told otherwise: `$XDG_CACHE_HOME/svf`, or `~/.cache/svf`; `None` if neither
 /// `XDG_CACHE_HOME` nor `HOME` says where that is.
 pub fn default_cache_dir() -> Option<PathBuf> {
-    let absolute = |variable| {
-        std::env::var_os(variable)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
+    let absolute = |variable| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")))?;
     Some(base.join("svf"))
 }
@@ -35,11 +31,7 @@ pub struct Stack {
 impl Stack {
     /// Options, all with good defaults.
     pub fn builder() -> StackBuilder {
-        StackBuilder {
-            cache_dir: None,
-            page_size: CacheBuilder::DEFAULT_PAGE_SIZE,
-            freshness: Freshness::default(),
-        }
+        StackBuilder { cache_dir: None, page_size: CacheBuilder::DEFAULT_PAGE_SIZE, freshness: Freshness::default() }
     }
 
     /// Opens a URL or the path of a local file, as [`open`](crate::open) does, with the options of this stack.
@@ -50,11 +42,7 @@ impl Stack {
     pub fn open(&self, source: impl AsRef<str>) -> Result<File, Error> {
         let source = source.as_ref();
         match source.split_once("://") {
-            None => Ok(File::local(
-                self.manager
-                    .open(source)
-                    .map_err(window_mman::Error::from)?,
-            )),
+            None => Ok(File::local(self.manager.open(source).map_err(window_mman::Error::from)?)),
             Some((scheme, _)) => self.open_url(scheme, source),
         }
     }
@@ -65,15 +53,8 @@ impl Stack {
     ///
     /// [`Error::Cache`] or [`Error::NoCacheDir`].
     pub fn cache(&self) -> Result<Cache, Error> {
-        let dir = self
-            .cache_dir
-            .clone()
-            .or_else(default_cache_dir)
-            .ok_or(Error::NoCacheDir)?;
-        Ok(Cache::builder(dir)
-            .page_size(self.page_size)
-            .freshness(self.freshness)
-            .open()?)
+        let dir = self.cache_dir.clone().or_else(default_cache_dir).ok_or(Error::NoCacheDir)?;
+        Ok(Cache::builder(dir).page_size(self.page_size).freshness(self.freshness).open()?)
     }
 
     /// The mappings of local files.
@@ -85,10 +66,7 @@ impl Stack {
     fn open_url(&self, scheme: &str, url: &str) -> Result<File, Error> {
         if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
             let remedy = "use http:// or https://, or the path of a local file";
-            return Err(Error::UnsupportedScheme {
-                scheme: scheme.to_owned(),
-                remedy,
-            });
+            return Err(Error::UnsupportedScheme { scheme: scheme.to_owned(), remedy });
         }
         let origin = page_cache::HttpOrigin::new(url)?;
         Ok(File::remote(self.cache()?.file(origin)?))
@@ -97,10 +75,7 @@ impl Stack {
     #[cfg(not(feature = "http"))]
     fn open_url(&self, scheme: &str, _url: &str) -> Result<File, Error> {
         let remedy = "build svf-facade with the feature http, or use the path of a local file";
-        Err(Error::UnsupportedScheme {
-            scheme: scheme.to_owned(),
-            remedy,
-        })
+        Err(Error::UnsupportedScheme { scheme: scheme.to_owned(), remedy })
     }
 }
 
@@ -122,18 +97,12 @@ pub struct StackBuilder {
 impl StackBuilder {
     /// The directory in which pieces of remote files are kept. Default: [`default_cache_dir`].
     pub fn cache_dir(self, dir: impl Into<PathBuf>) -> Self {
-        Self {
-            cache_dir: Some(dir.into()),
-            ..self
-        }
+        Self { cache_dir: Some(dir.into()), ..self }
     }
 
     /// The size in bytes of the pages in which new remote files are kept: see [`CacheBuilder::page_size`].
     pub fn page_size(self, bytes: u64) -> Self {
-        Self {
-            page_size: bytes,
-            ..self
-        }
+        Self { page_size: bytes, ..self }
     }
 
     /// When the origin of a known file is asked whether it has changed: see [`CacheBuilder::freshness`].
@@ -143,16 +112,7 @@ impl StackBuilder {
 
     /// The stack. What is wrong with the options shows when a file is opened.
     pub fn build(self) -> Stack {
-        let Self {
-            cache_dir,
-            page_size,
-            freshness,
-        } = self;
-        Stack {
-            cache_dir,
-            page_size,
-            freshness,
-            manager: MapManager::new(),
-        }
+        let Self { cache_dir, page_size, freshness } = self;
+        Stack { cache_dir, page_size, freshness, manager: MapManager::new() }
     }
 }

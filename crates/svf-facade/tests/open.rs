@@ -1,9 +1,6 @@
 //! `svf::open` and `svf::Stack`: one line for remote and local files alike.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by panicking, in its helper functions too"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
 use std::io::{BufRead, Read, Seek, SeekFrom};
 
@@ -11,9 +8,7 @@ use svf::Stack;
 use svf::page_cache::{OriginError, ReadError};
 
 fn pattern(len: usize) -> Vec<u8> {
-    (0..len as u64)
-        .map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8)
-        .collect()
+    (0..len as u64).map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
 
 /// Everything that a file can do, remote or local.
@@ -22,21 +17,14 @@ fn read_every_way(mut file: svf::File, bytes: &[u8]) {
     assert_eq!(file.len(), len);
     assert!(!file.is_empty());
     assert_eq!(file.read_range(10..20).unwrap(), bytes[10..20]);
-    assert_eq!(
-        file.read_range(len - 1..u64::MAX).unwrap(),
-        bytes[bytes.len() - 1..]
-    );
+    assert_eq!(file.read_range(len - 1..u64::MAX).unwrap(), bytes[bytes.len() - 1..]);
     assert!(file.read_range(len + 1..len + 2).is_err());
     let mut buf = [0; 100];
     assert_eq!(file.read_at(&mut buf, len - 50).unwrap(), 50);
     assert_eq!(buf[..50], bytes[bytes.len() - 50..]);
     assert!(file.read_at(&mut buf, len + 1).is_err());
 
-    assert_eq!(
-        file.stream_position().unwrap(),
-        0,
-        "reads at an offset do not move the position"
-    );
+    assert_eq!(file.stream_position().unwrap(), 0, "reads at an offset do not move the position");
     file.read_exact(&mut buf).unwrap();
     assert_eq!(buf, bytes[..100]);
     assert_eq!(file.seek(SeekFrom::End(-30)).unwrap(), len - 30);
@@ -61,11 +49,7 @@ fn a_local_file_is_read_where_it_is() {
     assert!(file.as_cached().is_none());
     assert_eq!(file.as_mapped().unwrap().len(), 100_000);
     read_every_way(file, &bytes);
-    assert_eq!(
-        std::fs::read_dir(directory.path()).unwrap().count(),
-        1,
-        "nothing was made beside it"
-    );
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing was made beside it");
     let error = svf::open(directory.path().join("absent").to_str().unwrap()).unwrap_err();
     assert!(error.to_string().contains("absent"), "{error}");
 }
@@ -74,76 +58,36 @@ fn a_local_file_is_read_where_it_is() {
 #[test]
 fn a_url_is_read_through_the_cache() {
     let bytes = pattern(500_000);
-    let server = loopback_origin::Origin::builder()
-        .serve_bytes("/a", bytes.clone())
-        .start()
-        .unwrap();
+    let server = loopback_origin::Origin::builder().serve_bytes("/a", bytes.clone()).start().unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let stack = Stack::builder()
-        .cache_dir(directory.path().join("cache"))
-        .page_size(4096)
-        .build();
+    let stack = Stack::builder().cache_dir(directory.path().join("cache")).page_size(4096).build();
     read_every_way(stack.open(server.url("/a")).unwrap(), &bytes);
     let fetched = server.counters();
     let file = stack.open(server.url("/a")).unwrap();
     assert_eq!(file.as_cached().unwrap().page_size(), Some(4096));
     read_every_way(file, &bytes);
-    assert_eq!(
-        server.counters(),
-        fetched,
-        "the second handle sent requests"
-    );
+    assert_eq!(server.counters(), fetched, "the second handle sent requests");
 }
 
 #[cfg(feature = "http")]
 #[test]
 fn errors_come_from_the_layer_that_has_them() {
-    let server = loopback_origin::Origin::builder()
-        .serve_bytes("/a", pattern(10))
-        .start()
-        .unwrap();
+    let server = loopback_origin::Origin::builder().serve_bytes("/a", pattern(10)).start().unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let stack = Stack::builder()
-        .cache_dir(directory.path().join("cache"))
-        .build();
+    let stack = Stack::builder().cache_dir(directory.path().join("cache")).build();
     let error = stack.open(server.url("/absent")).unwrap_err();
-    assert!(
-        matches!(error, svf::Error::Origin(OriginError::NotFound { .. })),
-        "{error}"
-    );
-    assert_eq!(
-        std::io::Error::from(error).kind(),
-        std::io::ErrorKind::NotFound
-    );
-    let error = stack
-        .open(server.url("/a"))
-        .unwrap()
-        .read_range(11..12)
-        .unwrap_err();
-    assert!(
-        matches!(error, svf::Error::Read(ReadError::PastEnd { .. })),
-        "{error}"
-    );
-    let error = Stack::builder()
-        .cache_dir("/dev/null/x")
-        .build()
-        .open(server.url("/a"))
-        .unwrap_err();
+    assert!(matches!(error, svf::Error::Origin(OriginError::NotFound { .. })), "{error}");
+    assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::NotFound);
+    let error = stack.open(server.url("/a")).unwrap().read_range(11..12).unwrap_err();
+    assert!(matches!(error, svf::Error::Read(ReadError::PastEnd { .. })), "{error}");
+    let error = Stack::builder().cache_dir("/dev/null/x").build().open(server.url("/a")).unwrap_err();
     assert!(matches!(error, svf::Error::Cache(_)), "{error}");
-    let error = Stack::builder()
-        .page_size(5)
-        .cache_dir(directory.path())
-        .build()
-        .cache()
-        .unwrap_err();
+    let error = Stack::builder().page_size(5).cache_dir(directory.path()).build().cache().unwrap_err();
     assert!(matches!(error, svf::Error::Cache(_)), "{error}");
 }
 
 #[test]
 fn a_scheme_that_this_build_cannot_read() {
     let error = Stack::default().open("gopher://host/a").unwrap_err();
-    assert!(
-        matches!(&error, svf::Error::UnsupportedScheme { scheme, .. } if scheme == "gopher"),
-        "{error}"
-    );
+    assert!(matches!(&error, svf::Error::UnsupportedScheme { scheme, .. } if scheme == "gopher"), "{error}");
 }

@@ -297,10 +297,7 @@ impl OpenError {
     fn kind(&self) -> io::ErrorKind {
         match self {
             Self::Io { source, .. } => source.kind(),
-            Self::NotRegular {
-                kind: FileKind::Directory,
-                ..
-            } => io::ErrorKind::IsADirectory,
+            Self::NotRegular { kind: FileKind::Directory, .. } => io::ErrorKind::IsADirectory,
             Self::NotRegular { .. } => io::ErrorKind::InvalidInput,
             Self::NotReadable => io::ErrorKind::PermissionDenied,
         }
@@ -321,9 +318,7 @@ impl ReadError {
 impl ViewError {
     fn kind(&self) -> io::ErrorKind {
         match self {
-            Self::Reversed { .. } | Self::StartsPastEnd { .. } | Self::TooLong { .. } => {
-                io::ErrorKind::InvalidInput
-            }
+            Self::Reversed { .. } | Self::StartsPastEnd { .. } | Self::TooLong { .. } => io::ErrorKind::InvalidInput,
             Self::Truncated { .. } => io::ErrorKind::UnexpectedEof,
             Self::Map { source, .. } => source.kind(),
         }

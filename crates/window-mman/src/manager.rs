@@ -46,9 +46,7 @@ impl MapManager {
 
     /// A manager with options.
     pub fn builder() -> MapManagerBuilder {
-        MapManagerBuilder {
-            window_size: DEFAULT_WINDOW_SIZE,
-        }
+        MapManagerBuilder { window_size: DEFAULT_WINDOW_SIZE }
     }
 
     /// Opens the file at `path`, through symbolic links, for reading.
@@ -98,9 +96,7 @@ impl MapManager {
 
     /// A manager over any system; tests bring their own.
     fn with_sys(grid: Grid, sys: Arc<dyn Sys>) -> Self {
-        Self {
-            regions: Arc::new(Regions::new(grid, sys)),
-        }
+        Self { regions: Arc::new(Regions::new(grid, sys)) }
     }
 }
 
@@ -148,10 +144,8 @@ impl MapManagerBuilder {
     /// more than `isize::MAX`.
     pub fn build(self) -> Result<MapManager, BuildError> {
         let window_size = NonZeroU64::new(self.window_size).ok_or(BuildError::WindowIsEmpty)?;
-        let grid = Grid::new(window_size, granularity()).ok_or(BuildError::WindowTooLarge {
-            requested: self.window_size,
-            largest: Grid::LARGEST_WINDOW,
-        })?;
+        let grid = Grid::new(window_size, granularity())
+            .ok_or(BuildError::WindowTooLarge { requested: self.window_size, largest: Grid::LARGEST_WINDOW })?;
         Ok(MapManager::with_sys(grid, Arc::new(Os)))
     }
 }

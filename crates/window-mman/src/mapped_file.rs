@@ -36,9 +36,7 @@ struct Inner {
 impl MappedFile {
     pub(crate) fn new(open: OpenFile, regions: Arc<Regions>) -> Self {
         regions.counters().file_opened();
-        Self {
-            inner: Arc::new(Inner { open, regions }),
-        }
+        Self { inner: Arc::new(Inner { open, regions }) }
     }
 
     /// The length when it was opened, in bytes.
@@ -89,12 +87,7 @@ impl MappedFile {
     pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), ReadError> {
         let wanted = buffer.len() as u64;
         if self.left_from(offset)? < wanted {
-            return Err(ReadError::EndsPastEnd {
-                path: self.inner.open.path_buf(),
-                offset,
-                wanted,
-                len: self.len(),
-            });
+            return Err(ReadError::EndsPastEnd { path: self.inner.open.path_buf(), offset, wanted, len: self.len() });
         }
         self.fill(buffer, offset)
     }
@@ -134,12 +127,11 @@ impl MappedFile {
     /// How many bytes there are from `offset` on.
     fn left_from(&self, offset: u64) -> Result<u64, ReadError> {
         let len = self.len();
-        len.checked_sub(offset)
-            .ok_or_else(|| ReadError::StartsPastEnd {
-                path: self.inner.open.path_buf(),
-                offset,
-                len,
-            })
+        len.checked_sub(offset).ok_or_else(|| ReadError::StartsPastEnd {
+            path: self.inner.open.path_buf(),
+            offset,
+            len,
+        })
     }
 
     /// Fills all of `buffer`, which does not go beyond the remembered length.
@@ -158,11 +150,7 @@ impl MappedFile {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(source) => {
                     let path = open.path_buf();
-                    return Err(ReadError::Io {
-                        path,
-                        range,
-                        source,
-                    });
+                    return Err(ReadError::Io { path, range, source });
                 }
             }
         }
@@ -174,27 +162,15 @@ impl MappedFile {
         let Inner { open, regions } = &*self.inner;
         let path = open.path_buf();
         match regions.sys().len(&open.file) {
-            Ok(now) => ReadError::Truncated {
-                path,
-                range,
-                opened_with: open.len,
-                now,
-            },
-            Err(source) => ReadError::Io {
-                path,
-                range,
-                source,
-            },
+            Ok(now) => ReadError::Truncated { path, range, opened_with: open.len, now },
+            Err(source) => ReadError::Io { path, range, source },
         }
     }
 }
 
 impl fmt::Debug for MappedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MappedFile")
-            .field("path", &self.path())
-            .field("len", &self.len())
-            .finish_non_exhaustive()
+        f.debug_struct("MappedFile").field("path", &self.path()).field("len", &self.len()).finish_non_exhaustive()
     }
 }
 

@@ -22,15 +22,9 @@ pub(crate) struct OpenFile {
 impl OpenFile {
     /// Opens the file at `path`. What is not a regular file is refused without being opened.
     pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
-        let failed = |source| OpenError::Io {
-            path: Some(path.to_path_buf()),
-            source,
-        };
+        let failed = |source| OpenError::Io { path: Some(path.to_path_buf()), source };
         if let Some(kind) = sys::kind_at(path).map_err(failed)? {
-            return Err(OpenError::NotRegular {
-                path: Some(path.to_path_buf()),
-                kind,
-            });
+            return Err(OpenError::NotRegular { path: Some(path.to_path_buf()), kind });
         }
         let file = sys::open(path).map_err(failed)?;
         Self::remember(file, Some(path.into()))
@@ -38,35 +32,19 @@ impl OpenFile {
 
     /// Takes over a file that somebody else has opened.
     pub(crate) fn adopt(file: File) -> Result<Self, OpenError> {
-        let readable =
-            sys::can_read(&file).map_err(|source| OpenError::Io { path: None, source })?;
+        let readable = sys::can_read(&file).map_err(|source| OpenError::Io { path: None, source })?;
         // The kind first: "it is a FIFO" says more than "it cannot be read".
         let open = Self::remember(file, None)?;
-        if readable {
-            Ok(open)
-        } else {
-            Err(OpenError::NotReadable)
-        }
+        if readable { Ok(open) } else { Err(OpenError::NotReadable) }
     }
 
     fn remember(file: File, path: Option<Arc<Path>>) -> Result<Self, OpenError> {
         let owned = || path.as_deref().map(Path::to_path_buf);
-        let identity = sys::identify(&file).map_err(|source: io::Error| OpenError::Io {
-            path: owned(),
-            source,
-        })?;
+        let identity = sys::identify(&file).map_err(|source: io::Error| OpenError::Io { path: owned(), source })?;
         if let Some(kind) = identity.special {
-            return Err(OpenError::NotRegular {
-                path: owned(),
-                kind,
-            });
+            return Err(OpenError::NotRegular { path: owned(), kind });
         }
-        Ok(Self {
-            file,
-            id: identity.id,
-            len: identity.len,
-            path,
-        })
+        Ok(Self { file, id: identity.id, len: identity.len, path })
     }
 
     /// The path for an error.

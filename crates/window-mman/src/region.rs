@@ -46,12 +46,7 @@ pub(crate) enum MapFailure {
 
 impl Regions {
     pub(crate) fn new(grid: Grid, sys: Arc<dyn Sys>) -> Self {
-        Self {
-            grid,
-            sys,
-            table: Arc::new(WeakTable::new()),
-            counters: Arc::default(),
-        }
+        Self { grid, sys, table: Arc::new(WeakTable::new()), counters: Arc::default() }
     }
 
     pub(crate) fn grid(&self) -> &Grid {
@@ -78,17 +73,9 @@ impl Regions {
     /// From this call on until the region is dropped, nobody truncates the file below the length
     /// it has now, or changes one of the bytes that it was opened with.
     #[expect(unsafe_code, reason = "hands out memory on a promise about a file")]
-    pub(crate) unsafe fn region(
-        &self,
-        file: &OpenFile,
-        range: &Range<u64>,
-    ) -> Result<Arc<Region>, MapFailure> {
+    pub(crate) unsafe fn region(&self, file: &OpenFile, range: &Range<u64>) -> Result<Arc<Region>, MapFailure> {
         let region = self.grid.region_for(range, file.len);
-        let key = RegionKey {
-            file: file.id,
-            start: region.start,
-            end: region.end,
-        };
+        let key = RegionKey { file: file.id, start: region.start, end: region.end };
         if let Some(region) = self.table.get(&key) {
             return Ok(region);
         }
@@ -108,12 +95,8 @@ impl Regions {
         // SAFETY: the file has at least `file.len` bytes now, as was just seen, and the grid ends
         // regions there. The caller promises that it stays so and that none of these bytes
         // changes until the region, which owns the mapping and drops it, is dropped.
-        let mapping =
-            unsafe { self.sys.map(&file.file, key.start, len) }.map_err(MapFailure::Io)?;
-        let region = Arc::new(Region {
-            mapping,
-            record: Record::new(self, key, file.path.clone()),
-        });
+        let mapping = unsafe { self.sys.map(&file.file, key.start, len) }.map_err(MapFailure::Io)?;
+        let region = Arc::new(Region { mapping, record: Record::new(self, key, file.path.clone()) });
         Ok(self.table.share(key, region))
     }
 }
@@ -156,9 +139,7 @@ impl Region {
 
 impl fmt::Debug for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Region")
-            .field("key", &self.record.key)
-            .finish_non_exhaustive()
+        f.debug_struct("Region").field("key", &self.record.key).finish_non_exhaustive()
     }
 }
 
@@ -172,12 +153,7 @@ struct Record {
 
 impl Record {
     fn new(regions: &Regions, key: RegionKey, path: Option<Arc<Path>>) -> Self {
-        let record = Self {
-            key,
-            path,
-            table: Arc::clone(&regions.table),
-            counters: Arc::clone(&regions.counters),
-        };
+        let record = Self { key, path, table: Arc::clone(&regions.table), counters: Arc::clone(&regions.counters) };
         record.counters.mapped(record.len());
         tracing::debug!(
             file = %Name(record.path.as_deref()),

@@ -112,20 +112,13 @@ impl StableFile {
             return Err(ViewError::Reversed { path, range });
         }
         if range.start > open.len {
-            return Err(ViewError::StartsPastEnd {
-                path: open.path_buf(),
-                range,
-                len: open.len,
-            });
+            return Err(ViewError::StartsPastEnd { path: open.path_buf(), range, len: open.len });
         }
         let clipped = range.start..range.end.min(open.len);
         if clipped.is_empty() {
             return Ok(View::empty(clipped.start));
         }
-        #[expect(
-            unsafe_code,
-            reason = "the promise given to `assume_stable` is used here"
-        )]
+        #[expect(unsafe_code, reason = "the promise given to `assume_stable` is used here")]
         // SAFETY: a `StableFile` comes from `assume_stable` alone, whose caller promises that
         // nobody truncates the file or writes into its first `len` bytes while this file or any
         // view of it lives; and a region lives only in views.
@@ -141,26 +134,14 @@ impl StableFile {
         let path = open.path_buf();
         match failure {
             MapFailure::TooLong => ViewError::TooLong { path, range },
-            MapFailure::Truncated { now } => ViewError::Truncated {
-                path,
-                range,
-                opened_with: open.len,
-                now,
-            },
-            MapFailure::Io(source) => ViewError::Map {
-                path,
-                range,
-                source,
-            },
+            MapFailure::Truncated { now } => ViewError::Truncated { path, range, opened_with: open.len, now },
+            MapFailure::Io(source) => ViewError::Map { path, range, source },
         }
     }
 }
 
 impl fmt::Debug for StableFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StableFile")
-            .field("path", &self.path())
-            .field("len", &self.len())
-            .finish_non_exhaustive()
+        f.debug_struct("StableFile").field("path", &self.path()).field("len", &self.len()).finish_non_exhaustive()
     }
 }

@@ -68,14 +68,7 @@ mod tests {
         counters.mapped(10);
         counters.mapped(5);
         counters.unmapped(10);
-        assert_eq!(
-            counters.snapshot(),
-            Stats {
-                open_files: 1,
-                mapped_regions: 1,
-                mapped_bytes: 5
-            }
-        );
+        assert_eq!(counters.snapshot(), Stats { open_files: 1, mapped_regions: 1, mapped_bytes: 5 });
         counters.unmapped(5);
         counters.file_closed();
         assert_eq!(counters.snapshot(), Stats::default());

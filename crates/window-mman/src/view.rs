@@ -72,21 +72,13 @@ pub struct View {
 impl View {
     /// A view of nothing at `offset`.
     pub(crate) fn empty(offset: u64) -> Self {
-        Self {
-            region: None,
-            position: 0..0,
-            offset,
-        }
+        Self { region: None, position: 0..0, offset }
     }
 
     /// A view of `range` of the file; `None` if it is not all in the region.
     pub(crate) fn new(region: Arc<Region>, range: &Range<u64>) -> Option<Self> {
         let position = region.position_of(range)?;
-        Some(Self {
-            region: Some(region),
-            position,
-            offset: range.start,
-        })
+        Some(Self { region: Some(region), position, offset: range.start })
     }
 
     /// Where in the file it is: in bytes, half-open, clipped at the end of the file.
@@ -111,11 +103,7 @@ impl View {
         }
         let start = self.position.start.checked_add(part.start)?;
         let end = self.position.start.checked_add(part.end)?;
-        Some(Self {
-            region: self.region.clone(),
-            position: start..end,
-            offset,
-        })
+        Some(Self { region: self.region.clone(), position: start..end, offset })
     }
 }
 
@@ -160,9 +148,6 @@ impl Eq for View {}
 /// Shows where it is, not what is there: that may be gigabytes, and nobody's business.
 impl fmt::Debug for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("View")
-            .field("range", &self.range())
-            .field("len", &self.len())
-            .finish()
+        f.debug_struct("View").field("range", &self.range()).field("len", &self.len()).finish()
     }
 }

@@ -24,9 +24,7 @@ pub(crate) struct WeakTable<K, V> {
 
 impl<K: Eq + Hash, V> WeakTable<K, V> {
     pub(crate) fn new() -> Self {
-        Self {
-            entries: DashMap::new(),
-        }
+        Self { entries: DashMap::new() }
     }
 
     /// The value of this key, if somebody holds it.
@@ -63,8 +61,7 @@ impl<K: Eq + Hash, V> WeakTable<K, V> {
     /// A count of zero never rises again, so this removes an entry that is dead or none, whether
     /// it is the caller's own or that of a later value.
     pub(crate) fn forget_dead(&self, key: &K) {
-        self.entries
-            .remove_if(key, |_, value| value.strong_count() == 0);
+        self.entries.remove_if(key, |_, value| value.strong_count() == 0);
     }
 
     #[cfg(test)]
@@ -75,9 +72,7 @@ impl<K: Eq + Hash, V> WeakTable<K, V> {
 
 impl<K: Eq + Hash, V> fmt::Debug for WeakTable<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WeakTable")
-            .field("entries", &self.entries.len())
-            .finish()
+        f.debug_struct("WeakTable").field("entries", &self.entries.len()).finish()
     }
 }
 
@@ -97,20 +92,9 @@ mod tests {
     }
 
     impl Value {
-        fn new(
-            key: u8,
-            number: usize,
-            table: &Arc<WeakTable<u8, Value>>,
-            alive: &Arc<AtomicUsize>,
-        ) -> Self {
+        fn new(key: u8, number: usize, table: &Arc<WeakTable<u8, Value>>, alive: &Arc<AtomicUsize>) -> Self {
             alive.fetch_add(1, Ordering::SeqCst);
-            Self {
-                key,
-                number,
-                table: Arc::clone(table),
-                alive: Arc::clone(alive),
-                before_forgetting: None,
-            }
+            Self { key, number, table: Arc::clone(table), alive: Arc::clone(alive), before_forgetting: None }
         }
     }
 

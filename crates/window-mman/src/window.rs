@@ -31,22 +31,15 @@ impl Grid {
     /// `None` if the rounded size is more than [`Grid::LARGEST_WINDOW`].
     pub(crate) fn new(window_size: NonZeroU64, granularity: NonZeroU64) -> Option<Self> {
         let rounded = round_up(window_size.get(), granularity)?;
-        let window_size =
-            NonZeroU64::new(rounded).filter(|size| size.get() <= Self::LARGEST_WINDOW)?;
-        Some(Self {
-            window_size,
-            granularity,
-        })
+        let window_size = NonZeroU64::new(rounded).filter(|size| size.get() <= Self::LARGEST_WINDOW)?;
+        Some(Self { window_size, granularity })
     }
 
     /// The grid of [`DEFAULT_WINDOW_SIZE`], or of one granule where that is more.
     pub(crate) fn with_default_window(granularity: NonZeroU64) -> Self {
         NonZeroU64::new(DEFAULT_WINDOW_SIZE)
             .and_then(|size| Self::new(size, granularity))
-            .unwrap_or(Self {
-                window_size: granularity,
-                granularity,
-            })
+            .unwrap_or(Self { window_size: granularity, granularity })
     }
 
     /// The size of every window but the last of a file, in bytes.
@@ -72,9 +65,7 @@ impl Grid {
     /// The window in which `offset` lies.
     fn window_at(&self, offset: u64, len: u64) -> Range<u64> {
         let start = round_down(offset, self.window_size);
-        let end = start
-            .checked_add(self.window_size.get())
-            .map_or(len, |end| end.min(len));
+        let end = start.checked_add(self.window_size.get()).map_or(len, |end| end.min(len));
         start..end
     }
 }
@@ -95,11 +86,7 @@ mod tests {
     const PAGE: u64 = 4096;
 
     fn grid(window_size: u64) -> Grid {
-        Grid::new(
-            NonZeroU64::new(window_size).unwrap(),
-            NonZeroU64::new(PAGE).unwrap(),
-        )
-        .unwrap()
+        Grid::new(NonZeroU64::new(window_size).unwrap(), NonZeroU64::new(PAGE).unwrap()).unwrap()
     }
 
     #[test]
@@ -135,10 +122,7 @@ mod tests {
         let len = 100 * PAGE + 7;
         assert_eq!(grid.region_for(&(0..1), len), 0..4 * PAGE);
         assert_eq!(grid.region_for(&(0..4 * PAGE), len), 0..4 * PAGE);
-        assert_eq!(
-            grid.region_for(&(4 * PAGE..4 * PAGE + 1), len),
-            4 * PAGE..8 * PAGE
-        );
+        assert_eq!(grid.region_for(&(4 * PAGE..4 * PAGE + 1), len), 4 * PAGE..8 * PAGE);
     }
 
     #[test]
@@ -147,26 +131,16 @@ mod tests {
         assert_eq!(grid.region_for(&(0..3), 3), 0..3);
         let len = 5 * PAGE + 7;
         assert_eq!(grid.region_for(&(len - 1..len), len), 4 * PAGE..len);
-        assert_eq!(
-            grid.region_for(&(4 * PAGE - 1..len), len),
-            3 * PAGE..len,
-            "a cover ends there too"
-        );
+        assert_eq!(grid.region_for(&(4 * PAGE - 1..len), len), 3 * PAGE..len, "a cover ends there too");
     }
 
     #[test]
     fn a_range_that_crosses_gets_its_pages() {
         let grid = grid(4 * PAGE);
         let len = 100 * PAGE;
-        assert_eq!(
-            grid.region_for(&(4 * PAGE - 1..4 * PAGE + 1), len),
-            3 * PAGE..5 * PAGE
-        );
+        assert_eq!(grid.region_for(&(4 * PAGE - 1..4 * PAGE + 1), len), 3 * PAGE..5 * PAGE);
         assert_eq!(grid.region_for(&(0..4 * PAGE + 1), len), 0..5 * PAGE);
-        assert_eq!(
-            grid.region_for(&(PAGE + 5..50 * PAGE + 5), len),
-            PAGE..51 * PAGE
-        );
+        assert_eq!(grid.region_for(&(PAGE + 5..50 * PAGE + 5), len), PAGE..51 * PAGE);
     }
 
     #[test]

@@ -32,10 +32,7 @@ fn window_sizes_that_cannot_be_are_refused() {
     assert!(error.to_string().contains("at least 1"));
     for size in [u64::MAX, isize::MAX as u64, 1 << 63] {
         let error = MapManager::builder().window_size(size).build().unwrap_err();
-        assert!(
-            matches!(error, BuildError::WindowTooLarge { requested, .. } if requested == size),
-            "{error:?}"
-        );
+        assert!(matches!(error, BuildError::WindowTooLarge { requested, .. } if requested == size), "{error:?}");
         let error = std::io::Error::from(Error::from(error));
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
     }

@@ -1,9 +1,6 @@
 //! Opening and copying reads.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "what sets up a test may panic as the test may"
-)]
+#![expect(clippy::unwrap_used, reason = "what sets up a test may panic as the test may")]
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -35,10 +32,7 @@ fn read_at_is_short_only_at_the_end() {
     assert_eq!(file.read_at(&mut [], 5).unwrap(), 0);
     for offset in [11, u64::MAX] {
         let error = file.read_at(&mut buffer, offset).unwrap_err();
-        assert!(
-            matches!(error, ReadError::StartsPastEnd { len: 10, .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error, ReadError::StartsPastEnd { len: 10, .. }), "{error:?}");
         assert!(file.read_at(&mut [], offset).is_err());
     }
     assert_eq!(&buffer, b"8956", "errors in the range touch nothing");
@@ -52,18 +46,7 @@ fn read_exact_at_is_all_or_an_error() {
     file.read_exact_at(&mut buffer, 6).unwrap();
     assert_eq!(&buffer, b"6789");
     let error = file.read_exact_at(&mut buffer, 7).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            ReadError::EndsPastEnd {
-                offset: 7,
-                wanted: 4,
-                len: 10,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    assert!(matches!(error, ReadError::EndsPastEnd { offset: 7, wanted: 4, len: 10, .. }), "{error:?}");
     assert_eq!(std::io::Error::from(error).kind(), ErrorKind::UnexpectedEof);
     assert_eq!(&buffer, b"6789");
     file.read_exact_at(&mut [], 10).unwrap();
@@ -79,10 +62,7 @@ fn read_clips_and_refuses_like_views() {
     assert_eq!(file.bytes(8..u64::MAX).unwrap(), &b"89"[..]);
     assert_eq!(file.bytes(10..20).unwrap(), &b""[..]);
     assert_eq!(file.bytes(4..4).unwrap(), &b""[..]);
-    assert!(matches!(
-        file.bytes(11..12),
-        Err(ReadError::StartsPastEnd { .. })
-    ));
+    assert!(matches!(file.bytes(11..12), Err(ReadError::StartsPastEnd { .. })));
     let error = file.bytes(Range { start: 5, end: 2 }).unwrap_err();
     assert!(matches!(error, ReadError::Reversed { .. }), "{error:?}");
     let error = std::io::Error::from(error);
@@ -111,13 +91,7 @@ fn a_file_truncated_since_is_an_error_and_never_zeros() {
     assert_eq!(buffer, [7; 100], "what is there can be read");
     for (offset, range) in [(3950, 3950..4050), (4000, 4000..4100), (9990, 9990..10_000)] {
         let error = file.read_at(&mut buffer, offset).unwrap_err();
-        let ReadError::Truncated {
-            range: told,
-            opened_with: 10_000,
-            now: 4000,
-            ..
-        } = &error
-        else {
+        let ReadError::Truncated { range: told, opened_with: 10_000, now: 4000, .. } = &error else {
             panic!("{error:?}");
         };
         assert_eq!(*told, range);
@@ -186,18 +160,11 @@ fn a_missing_file_is_named() {
     let error = MapManager::new().open(path).unwrap_err();
     assert!(matches!(error, OpenError::Io { .. }), "{error:?}");
     let message = error.to_string();
-    assert!(
-        message.contains(r"not\nhere"),
-        "escaped, on one line: {message}"
-    );
+    assert!(message.contains(r"not\nhere"), "escaped, on one line: {message}");
     assert!(message.contains("no such file"), "{message}");
     let error = std::io::Error::from(Error::from(error));
     assert_eq!(error.kind(), ErrorKind::NotFound);
-    assert!(
-        error
-            .get_ref()
-            .is_some_and(|inner| inner.is::<Error>() && inner.source().is_some())
-    );
+    assert!(error.get_ref().is_some_and(|inner| inner.is::<Error>() && inner.source().is_some()));
 }
 
 #[test]
@@ -206,29 +173,13 @@ fn a_directory_is_refused_by_path_and_by_file() {
     let manager = MapManager::new();
     let error = manager.open(directory.path()).unwrap_err();
     let message = error.to_string();
-    assert!(
-        matches!(
-            error,
-            OpenError::NotRegular {
-                kind: FileKind::Directory,
-                path: Some(_)
-            }
-        ),
-        "{message}"
-    );
-    for part in [
-        directory.path().to_str().unwrap(),
-        "a directory",
-        "open a file inside",
-    ] {
+    assert!(matches!(error, OpenError::NotRegular { kind: FileKind::Directory, path: Some(_) }), "{message}");
+    for part in [directory.path().to_str().unwrap(), "a directory", "open a file inside"] {
         assert!(message.contains(part), "{message}");
     }
     assert_eq!(std::io::Error::from(error).kind(), ErrorKind::IsADirectory);
     #[cfg(unix)]
-    assert!(matches!(
-        manager.open_file(File::open(directory.path()).unwrap()),
-        Err(OpenError::NotRegular { .. })
-    ));
+    assert!(matches!(manager.open_file(File::open(directory.path()).unwrap()), Err(OpenError::NotRegular { .. })));
     assert_eq!(manager.stats().open_files, 0);
 }
 
@@ -241,38 +192,21 @@ mod unix {
     fn a_fifo_is_refused_without_waiting_or_waking_its_writer() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("fifo");
-        let made = std::process::Command::new("mkfifo")
-            .arg(&path)
-            .status()
-            .unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
         assert!(made.success());
         let (send, receive) = std::sync::mpsc::channel();
         let there = path.clone();
         std::thread::spawn(move || send.send(MapManager::new().open(there)));
-        let result = receive
-            .recv_timeout(std::time::Duration::from_secs(20))
-            .expect("opening a FIFO must not wait");
+        let result = receive.recv_timeout(std::time::Duration::from_secs(20)).expect("opening a FIFO must not wait");
         let error = result.unwrap_err();
-        assert!(matches!(
-            error,
-            OpenError::NotRegular {
-                kind: FileKind::Fifo,
-                ..
-            }
-        ));
+        assert!(matches!(error, OpenError::NotRegular { kind: FileKind::Fifo, .. }));
         let message = error.to_string();
-        assert!(
-            message.contains("a FIFO") && message.contains("fifo\""),
-            "{message}"
-        );
+        assert!(message.contains("a FIFO") && message.contains("fifo\""), "{message}");
 
         let given = File::options().read(true).write(true).open(&path).unwrap();
         assert!(matches!(
             MapManager::new().open_file(given),
-            Err(OpenError::NotRegular {
-                kind: FileKind::Fifo,
-                path: None
-            })
+            Err(OpenError::NotRegular { kind: FileKind::Fifo, path: None })
         ));
     }
 
@@ -282,10 +216,7 @@ mod unix {
             Err(OpenError::NotRegular { kind, .. }) => kind,
             other => panic!("{other:?}"),
         };
-        assert_eq!(
-            kind(std::path::Path::new("/dev/null")),
-            FileKind::CharacterDevice
-        );
+        assert_eq!(kind(std::path::Path::new("/dev/null")), FileKind::CharacterDevice);
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
         let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
@@ -299,21 +230,11 @@ mod unix {
         let given = File::options().write(true).open(&path).unwrap();
         let error = manager.open_file(given).unwrap_err();
         assert!(matches!(error, OpenError::NotReadable), "{error:?}");
-        assert_eq!(
-            std::io::Error::from(error).kind(),
-            ErrorKind::PermissionDenied
-        );
+        assert_eq!(std::io::Error::from(error).kind(), ErrorKind::PermissionDenied);
         // Opened for its path only (O_PATH on Linux), which reads nothing either.
-        #[cfg(all(
-            target_os = "linux",
-            any(target_arch = "x86_64", target_arch = "aarch64")
-        ))]
+        #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
         {
-            let given = File::options()
-                .read(true)
-                .custom_flags(0o10_000_000)
-                .open(&path)
-                .unwrap();
+            let given = File::options().read(true).custom_flags(0o10_000_000).open(&path).unwrap();
             let error = manager.open_file(given).unwrap_err();
             assert!(matches!(error, OpenError::NotReadable), "{error:?}");
         }

@@ -1,9 +1,6 @@
 //! Views over real mappings.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "what sets up a test may panic as the test may"
-)]
+#![expect(clippy::unwrap_used, reason = "what sets up a test may panic as the test may")]
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -31,10 +28,7 @@ impl Scene {
         .take(len)
         .collect();
         std::fs::write(directory.path().join("file"), &contents).unwrap();
-        Self {
-            directory,
-            contents,
-        }
+        Self { directory, contents }
     }
 
     fn path(&self) -> PathBuf {
@@ -226,10 +220,7 @@ fn an_empty_file_has_an_empty_view() {
         assert_eq!(view.range(), 0..0);
         assert_eq!(Bytes::from(view), Bytes::new());
     }
-    assert!(matches!(
-        file.view(1..1),
-        Err(ViewError::StartsPastEnd { .. })
-    ));
+    assert!(matches!(file.view(1..1), Err(ViewError::StartsPastEnd { .. })));
     assert_eq!(manager.stats().mapped_regions, 0);
 }
 

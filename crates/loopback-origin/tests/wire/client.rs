@@ -20,10 +20,7 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
-        let mut named = self
-            .fields
-            .iter()
-            .filter(|(given, _)| given.eq_ignore_ascii_case(name));
+        let mut named = self.fields.iter().filter(|(given, _)| given.eq_ignore_ascii_case(name));
         let value = named.next().map(|(_, value)| value.as_str());
         assert!(named.next().is_none(), "{name} comes twice");
         value
@@ -44,13 +41,8 @@ impl Client {
     pub(crate) fn connect(origin: &Origin) -> Client {
         let stream = TcpStream::connect(origin.address()).unwrap();
         // A test that waits for ever says less than one that fails.
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        Client {
-            stream,
-            buffered: Vec::new(),
-        }
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        Client { stream, buffered: Vec::new() }
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
@@ -75,11 +67,7 @@ impl Client {
     /// Reads status line and headers.
     pub(crate) fn reply_head(&mut self) -> Reply {
         let end = loop {
-            if let Some(at) = self
-                .buffered
-                .windows(4)
-                .position(|four| four == b"\r\n\r\n")
-            {
+            if let Some(at) = self.buffered.windows(4).position(|four| four == b"\r\n\r\n") {
                 break at;
             }
             assert!(self.read_more(), "the connection ends within a head");
@@ -88,18 +76,12 @@ impl Client {
         let head = String::from_utf8(head).unwrap();
         let mut lines = head.trim_end().split("\r\n");
         let status_line = lines.next().unwrap();
-        let status = status_line.strip_prefix("HTTP/1.1 ").unwrap()[..3]
-            .parse()
-            .unwrap();
+        let status = status_line.strip_prefix("HTTP/1.1 ").unwrap()[..3].parse().unwrap();
         let fields = lines.map(|line| {
             let (name, value) = line.split_once(": ").unwrap();
             (name.to_owned(), value.to_owned())
         });
-        Reply {
-            status,
-            fields: fields.collect(),
-            body: Vec::new(),
-        }
+        Reply { status, fields: fields.collect(), body: Vec::new() }
     }
 
     /// Reads a reply with its body, or as much of the body as comes before the connection ends.

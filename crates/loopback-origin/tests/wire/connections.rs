@@ -7,10 +7,7 @@ use loopback_origin::Origin;
 use crate::client::{Client, content, get};
 
 fn origin() -> Origin {
-    Origin::builder()
-        .serve_bytes("/d", content(1000))
-        .start()
-        .unwrap()
+    Origin::builder().serve_bytes("/d", content(1000)).start().unwrap()
 }
 
 #[test]
@@ -22,10 +19,7 @@ fn requests_follow_each_other_on_one_connection() {
         assert_eq!(reply.body, [content(1000)[at]]);
         assert_eq!(reply.field("Connection"), None);
     }
-    assert_eq!(
-        (origin.counters().connections, origin.counters().requests),
-        (1, 50)
-    );
+    assert_eq!((origin.counters().connections, origin.counters().requests), (1, 50));
 }
 
 #[test]
@@ -75,10 +69,7 @@ fn other_methods_and_paths_are_refused() {
     for method in ["PUT", "DELETE", "OPTIONS", "get", "BREW"] {
         client.request(method, "/d", &[]);
         let reply = client.reply();
-        assert_eq!(
-            (reply.status, reply.field("Allow")),
-            (405, Some("GET, HEAD"))
-        );
+        assert_eq!((reply.status, reply.field("Allow")), (405, Some("GET, HEAD")));
     }
     assert_eq!(client.get("/d?query", &[]).status, 200);
     let whole_url = origin.url("/d");
@@ -93,14 +84,9 @@ fn other_methods_and_paths_are_refused() {
 
 #[test]
 fn a_path_is_decoded() {
-    let origin = Origin::builder()
-        .serve_bytes("/a b/\u{e9}?.bin", "x")
-        .start()
-        .unwrap();
+    let origin = Origin::builder().serve_bytes("/a b/\u{e9}?.bin", "x").start().unwrap();
     let url = origin.url("/a b/\u{e9}?.bin");
-    let path = url
-        .strip_prefix(&format!("http://{}", origin.address()))
-        .unwrap();
+    let path = url.strip_prefix(&format!("http://{}", origin.address())).unwrap();
     assert_eq!(path, "/a%20b/%C3%A9%3F.bin");
     assert_eq!(get(&origin, path, &[]).body, b"x");
     assert_eq!(origin.requests()[0].path, "/a b/\u{e9}?.bin");
@@ -109,11 +95,7 @@ fn a_path_is_decoded() {
 #[test]
 fn responses_are_delayed() {
     let delay = Duration::from_millis(100);
-    let origin = Origin::builder()
-        .serve_bytes("/d", "x")
-        .delay(delay)
-        .start()
-        .unwrap();
+    let origin = Origin::builder().serve_bytes("/d", "x").delay(delay).start().unwrap();
     let mut client = Client::connect(&origin);
     let start = Instant::now();
     client.get("/d", &[]);
@@ -142,57 +124,27 @@ fn responses_are_delayed() {
 fn what_is_no_request_is_refused() {
     let origin = origin();
     for (bytes, status) in [
-        (
-            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(),
-            400,
-        ),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec(), 400),
         (b"GET /d\r\n\r\n".to_vec(), 400),
         (b"GET /d HTTP/3.0\r\n\r\n".to_vec(), 400),
         (b"GET /d HTTP/1.1\r\nHost\r\n\r\n".to_vec(), 400),
         (b"GET /d HTTP/1.1\r\n\r\n".to_vec(), 400),
-        (
-            b"GET /d HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".to_vec(),
-            400,
-        ),
-        (
-            [
-                b"GET /",
-                vec![b'a'; 70_000].as_slice(),
-                b" HTTP/1.1\r\nHost: h\r\n\r\n",
-            ]
-            .concat(),
-            431,
-        ),
-        (
-            [
-                b"GET / HTTP/1.1\r\n".as_slice(),
-                &b"X: y\r\n".repeat(200),
-                b"\r\n",
-            ]
-            .concat(),
-            431,
-        ),
+        (b"GET /d HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".to_vec(), 400),
+        ([b"GET /", vec![b'a'; 70_000].as_slice(), b" HTTP/1.1\r\nHost: h\r\n\r\n"].concat(), 431),
+        ([b"GET / HTTP/1.1\r\n".as_slice(), &b"X: y\r\n".repeat(200), b"\r\n"].concat(), 431),
         // Much more than is read before the answer: the answer must get through all the same.
         (vec![b'\n'; 600_000], 431),
     ] {
         let mut client = Client::connect(&origin);
         client.send(&bytes);
         let reply = client.reply();
-        assert_eq!(
-            reply.status,
-            status,
-            "{}",
-            bytes[..bytes.len().min(60)].escape_ascii()
-        );
+        assert_eq!(reply.status, status, "{}", bytes[..bytes.len().min(60)].escape_ascii());
         assert_eq!(reply.field("Connection"), Some("close"));
         assert!(reply.is_complete() && client.is_closed());
     }
     let counters = origin.counters();
     assert_eq!((counters.malformed_requests, counters.requests), (7, 2));
-    assert_eq!(
-        (counters.with_status(400), counters.with_status(431)),
-        (6, 3)
-    );
+    assert_eq!((counters.with_status(400), counters.with_status(431)), (6, 3));
 }
 
 /// Bytes at random, and requests with a few bytes changed, leave the origin as it was.
@@ -206,8 +158,7 @@ fn garbage_does_no_harm() {
         state ^= state << 17;
         state
     };
-    let request =
-        b"GET /d%20 HTTP/1.1\r\nHost: h\r\nRange: bytes=1-2\r\nIf-Match: \"a\", W/\"b\"\r\n\
+    let request = b"GET /d%20 HTTP/1.1\r\nHost: h\r\nRange: bytes=1-2\r\nIf-Match: \"a\", W/\"b\"\r\n\
                     If-Range: Sun, 06 Nov 1994 08:49:37 GMT\r\nIf-None-Match: \"\"\r\n\
                     If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n";
     for round in 0..400 {

@@ -81,10 +81,7 @@ fn wrong_total_and_no_content_range() {
     assert_eq!(reply.field("Content-Range"), Some("bytes 100-199/7"));
     assert_eq!(reply.body, content(1000)[100..200]);
     let reply = get(&origin, "/d", &["Range: bytes=1000-"]);
-    assert_eq!(
-        (reply.status, reply.field("Content-Range")),
-        (416, Some("bytes */7"))
-    );
+    assert_eq!((reply.status, reply.field("Content-Range")), (416, Some("bytes */7")));
     assert_right(&ask(&origin));
 
     origin.inject(Fault::WrongTotal { total: 7 }, Times::once().on(On::Head));
@@ -127,10 +124,7 @@ fn changed_etag() {
     origin.inject(Fault::ChangedEtag, Times::next(2));
     for _ in 0..2 {
         let reply = ask(&origin);
-        assert_eq!(
-            (reply.status, reply.field("ETag")),
-            (206, Some("\"v1-changed\""))
-        );
+        assert_eq!((reply.status, reply.field("ETag")), (206, Some("\"v1-changed\"")));
         assert_eq!(reply.body, content(1000)[100..200]);
     }
     assert_right(&ask(&origin));
@@ -141,25 +135,16 @@ fn changed_etag() {
 
 #[test]
 fn a_real_change_is_another_object() {
-    let origin = Origin::builder()
-        .serve_bytes("/d", content(1000))
-        .start()
-        .unwrap();
+    let origin = Origin::builder().serve_bytes("/d", content(1000)).start().unwrap();
     let first = get(&origin, "/d", &["Range: bytes=0-9"]);
     let etag = first.field("ETag").unwrap();
     let if_match = format!("If-Match: {etag}");
-    assert_eq!(
-        get(&origin, "/d", &["Range: bytes=10-19", &if_match]).status,
-        206
-    );
+    assert_eq!(get(&origin, "/d", &["Range: bytes=10-19", &if_match]).status, 206);
 
     let mut changed = content(1000);
     changed[999] ^= 1;
     origin.put("/d", Object::from_bytes(changed));
-    assert_eq!(
-        get(&origin, "/d", &["Range: bytes=10-19", &if_match]).status,
-        412
-    );
+    assert_eq!(get(&origin, "/d", &["Range: bytes=10-19", &if_match]).status, 412);
     let second = get(&origin, "/d", &["Range: bytes=10-19"]);
     assert_ne!(second.field("ETag"), Some(etag));
 

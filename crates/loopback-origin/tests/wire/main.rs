@@ -1,8 +1,5 @@
 //! The origin as its clients see it: every test talks to it by bytes on a socket.
-#![expect(
-    clippy::unwrap_used,
-    reason = "in a test, what fails is to fail the test"
-)]
+#![expect(clippy::unwrap_used, reason = "in a test, what fails is to fail the test")]
 
 mod client;
 mod connections;

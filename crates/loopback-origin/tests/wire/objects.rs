@@ -20,11 +20,7 @@ fn a_sparse_file_beyond_two_gib() {
         file.seek(SeekFrom::Start(at)).unwrap();
         file.write_all(&content(1000)).unwrap();
     }
-    let origin = Origin::builder()
-        .serve_file("/sparse", &path)
-        .unwrap()
-        .start()
-        .unwrap();
+    let origin = Origin::builder().serve_file("/sparse", &path).unwrap().start().unwrap();
     let mut client = Client::connect(&origin);
     assert_eq!(client.head("/sparse", &[]).promised(), len);
 
@@ -35,10 +31,7 @@ fn a_sparse_file_beyond_two_gib() {
     let total = format!("bytes {}-{}/{len}", 3 * GIB - 500, 3 * GIB + 499);
     assert_eq!(reply.field("Content-Range"), Some(total.as_str()));
 
-    assert_eq!(
-        client.get("/sparse", &["Range: bytes=-1000"]).body,
-        content(1000)
-    );
+    assert_eq!(client.get("/sparse", &["Range: bytes=-1000"]).body, content(1000));
     let last = format!("Range: bytes={}-", len - 1);
     assert_eq!(client.get("/sparse", &[&last]).body, content(1000)[999..]);
     // Several chunks, holes among them.
@@ -59,28 +52,17 @@ fn a_file_has_validators() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data");
     std::fs::write(&path, content(1000)).unwrap();
-    let origin = Origin::builder()
-        .serve_file("data", &path)
-        .unwrap()
-        .start()
-        .unwrap();
+    let origin = Origin::builder().serve_file("data", &path).unwrap().start().unwrap();
     let reply = get(&origin, "/data", &[]);
     assert_eq!(reply.body, content(1000));
     let etag = format!("If-Match: {}", reply.field("ETag").unwrap());
-    let since = format!(
-        "If-Unmodified-Since: {}",
-        reply.field("Last-Modified").unwrap()
-    );
+    let since = format!("If-Unmodified-Since: {}", reply.field("Last-Modified").unwrap());
     assert_eq!(get(&origin, "/data", &[&etag]).status, 200);
     assert_eq!(get(&origin, "/data", &[&since]).status, 200);
 
     // After a restart it is the same object.
     drop(origin);
-    let origin = Origin::builder()
-        .serve_file("data", &path)
-        .unwrap()
-        .start()
-        .unwrap();
+    let origin = Origin::builder().serve_file("data", &path).unwrap().start().unwrap();
     assert_eq!(get(&origin, "/data", &[&etag]).status, 200);
 }
 
@@ -89,11 +71,7 @@ fn a_file_that_grows_keeps_its_length_and_one_that_shrinks_breaks_off() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data");
     std::fs::write(&path, content(1000)).unwrap();
-    let origin = Origin::builder()
-        .serve_file("/data", &path)
-        .unwrap()
-        .start()
-        .unwrap();
+    let origin = Origin::builder().serve_file("/data", &path).unwrap().start().unwrap();
     let file = File::options().write(true).open(&path).unwrap();
     file.set_len(2000).unwrap();
     assert_eq!(get(&origin, "/data", &[]).body, content(1000));
@@ -108,32 +86,18 @@ fn a_file_that_grows_keeps_its_length_and_one_that_shrinks_breaks_off() {
 
 #[test]
 fn a_missing_file_is_an_error_with_its_path() {
-    let error = Origin::builder()
-        .serve_file("/x", "/no/such/file")
-        .unwrap_err();
-    assert!(
-        matches!(&error, Error::File { path, .. } if path.ends_with("file")),
-        "{error}"
-    );
+    let error = Origin::builder().serve_file("/x", "/no/such/file").unwrap_err();
+    assert!(matches!(&error, Error::File { path, .. } if path.ends_with("file")), "{error}");
 }
 
 #[test]
 fn an_object_has_its_content_type() {
     let origin = Origin::builder()
-        .serve(
-            "/text",
-            Object::from_bytes("x").with_content_type("text/plain"),
-        )
+        .serve("/text", Object::from_bytes("x").with_content_type("text/plain"))
         .serve_bytes("/bytes", "y")
         .start()
         .unwrap();
-    assert_eq!(
-        get(&origin, "/text", &[]).field("Content-Type"),
-        Some("text/plain")
-    );
+    assert_eq!(get(&origin, "/text", &[]).field("Content-Type"), Some("text/plain"));
     let reply = get(&origin, "/bytes", &[]);
-    assert_eq!(
-        reply.field("Content-Type"),
-        Some("application/octet-stream")
-    );
+    assert_eq!(reply.field("Content-Type"), Some("application/octet-stream"));
 }

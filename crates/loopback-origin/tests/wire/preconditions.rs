@@ -60,52 +60,28 @@ fn each_precondition_has_its_status() {
 fn validators_are_sent() {
     let origin = origin();
     let mut client = Client::connect(&origin);
-    for reply in [
-        client.head("/d", &[]),
-        client.get("/d", &["Range: bytes=0-1"]),
-    ] {
+    for reply in [client.head("/d", &[]), client.get("/d", &["Range: bytes=0-1"])] {
         assert_eq!(reply.field("ETag"), Some("\"v1\""));
         assert_eq!(reply.field("Last-Modified"), Some(SAME));
         assert!(reply.field("Date").unwrap().ends_with(" GMT"));
     }
     origin.put("/d", Object::from_bytes("x").without_etag());
     let reply = client.get("/d", &[]);
-    assert_eq!(
-        (reply.field("ETag"), reply.field("Last-Modified")),
-        (None, None)
-    );
+    assert_eq!((reply.field("ETag"), reply.field("Last-Modified")), (None, None));
     assert_eq!(client.get("/d", &["If-Match: \"v1\""]).status, 412);
 }
 
 #[test]
 fn a_precondition_on_nothing_is_404() {
     let origin = origin();
-    assert_eq!(
-        Client::connect(&origin).get("/x", &["If-Match: *"]).status,
-        404
-    );
+    assert_eq!(Client::connect(&origin).get("/x", &["If-Match: *"]).status, 404);
 }
 
 #[test]
 fn a_condition_goes_before_the_range() {
     let origin = origin();
     let mut client = Client::connect(&origin);
-    assert_eq!(
-        client
-            .get("/d", &["Range: bytes=90-", "If-Match: \"v0\""])
-            .status,
-        412
-    );
-    assert_eq!(
-        client
-            .get("/d", &["Range: bytes=90-", "If-Match: \"v1\""])
-            .status,
-        416
-    );
-    assert_eq!(
-        client
-            .get("/d", &["Range: bytes=90-", "If-Range: \"v0\""])
-            .status,
-        200
-    );
+    assert_eq!(client.get("/d", &["Range: bytes=90-", "If-Match: \"v0\""]).status, 412);
+    assert_eq!(client.get("/d", &["Range: bytes=90-", "If-Match: \"v1\""]).status, 416);
+    assert_eq!(client.get("/d", &["Range: bytes=90-", "If-Range: \"v0\""]).status, 200);
 }

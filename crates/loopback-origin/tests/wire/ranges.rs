@@ -7,10 +7,7 @@ use crate::client::{Client, content, get};
 #[test]
 fn every_form_of_one_range() {
     let data = content(1000);
-    let origin = Origin::builder()
-        .serve_bytes("/d", data.clone())
-        .start()
-        .unwrap();
+    let origin = Origin::builder().serve_bytes("/d", data.clone()).start().unwrap();
     let mut client = Client::connect(&origin);
     for (range, bytes, content_range) in [
         ("0-0", 0..1, "bytes 0-0/1000"),
@@ -37,18 +34,9 @@ fn every_form_of_one_range() {
 
 #[test]
 fn what_lies_outside_is_416() {
-    let origin = Origin::builder()
-        .serve_bytes("/d", content(1000))
-        .start()
-        .unwrap();
+    let origin = Origin::builder().serve_bytes("/d", content(1000)).start().unwrap();
     let mut client = Client::connect(&origin);
-    for range in [
-        "1000-",
-        "1000-1000",
-        "5000-6000",
-        "99999999999999999999999-",
-        "-0",
-    ] {
+    for range in ["1000-", "1000-1000", "5000-6000", "99999999999999999999999-", "-0"] {
         let reply = client.get("/d", &[&format!("Range: bytes={range}")]);
         assert_eq!(reply.status, 416, "{range}");
         assert_eq!(reply.field("Content-Range"), Some("bytes */1000"));
@@ -59,19 +47,9 @@ fn what_lies_outside_is_416() {
 #[test]
 fn what_is_malformed_or_several_gives_the_whole() {
     let data = content(1000);
-    let origin = Origin::builder()
-        .serve_bytes("/d", data.clone())
-        .start()
-        .unwrap();
+    let origin = Origin::builder().serve_bytes("/d", data.clone()).start().unwrap();
     let mut client = Client::connect(&origin);
-    for range in [
-        "bytes=5-2",
-        "bytes=0-1,5-6",
-        "bytes=",
-        "bytes=x-y",
-        "items=0-1",
-        "bytes=-",
-    ] {
+    for range in ["bytes=5-2", "bytes=0-1,5-6", "bytes=", "bytes=x-y", "items=0-1", "bytes=-"] {
         let reply = client.get("/d", &[&format!("Range: {range}")]);
         assert_eq!(reply.status, 200, "{range}");
         assert_eq!(reply.field("Content-Range"), None);
@@ -83,10 +61,7 @@ fn what_is_malformed_or_several_gives_the_whole() {
 
 #[test]
 fn an_empty_object_has_no_ranges() {
-    let origin = Origin::builder()
-        .serve_bytes("/empty", Vec::new())
-        .start()
-        .unwrap();
+    let origin = Origin::builder().serve_bytes("/empty", Vec::new()).start().unwrap();
     let mut client = Client::connect(&origin);
     for (fields, status) in [
         (&[][..], 200),
@@ -108,10 +83,7 @@ fn an_empty_object_has_no_ranges() {
 
 #[test]
 fn head_knows_no_ranges() {
-    let origin = Origin::builder()
-        .serve_bytes("/d", content(1000))
-        .start()
-        .unwrap();
+    let origin = Origin::builder().serve_bytes("/d", content(1000)).start().unwrap();
     let mut client = Client::connect(&origin);
     for fields in [&[][..], &["Range: bytes=0-9"], &["Range: bytes=5000-"]] {
         let reply = client.head("/d", fields);
@@ -120,19 +92,13 @@ fn head_knows_no_ranges() {
         assert_eq!(reply.field("Accept-Ranges"), Some("bytes"));
     }
     // No body came in between: the connection is still in step.
-    assert_eq!(
-        client.get("/d", &["Range: bytes=-4"]).body,
-        content(1000)[996..]
-    );
+    assert_eq!(client.get("/d", &["Range: bytes=-4"]).body, content(1000)[996..]);
 }
 
 #[test]
 fn a_large_body_comes_whole() {
     let data = content(3_000_001);
-    let origin = Origin::builder()
-        .serve_bytes("/d", data.clone())
-        .start()
-        .unwrap();
+    let origin = Origin::builder().serve_bytes("/d", data.clone()).start().unwrap();
     assert!(get(&origin, "/d", &[]).body == data);
     let reply = get(&origin, "/d", &["Range: bytes=1-2999999"]);
     assert!(reply.body == data[1..3_000_000]);

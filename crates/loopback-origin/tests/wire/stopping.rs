@@ -14,11 +14,7 @@ use crate::client::{Client, get};
 fn drop_quickly(origin: Origin) {
     let start = Instant::now();
     drop(origin);
-    assert!(
-        start.elapsed() < Duration::from_millis(100),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -26,10 +22,7 @@ fn a_taken_port_is_an_error() {
     let origin = Origin::builder().start().unwrap();
     let error = Origin::builder().port(origin.port()).start().unwrap_err();
     assert!(matches!(error, Error::PortTaken { port, .. } if port == origin.port()));
-    assert!(
-        error.to_string().contains(&origin.port().to_string()),
-        "{error}"
-    );
+    assert!(error.to_string().contains(&origin.port().to_string()), "{error}");
 }
 
 #[test]
@@ -38,11 +31,7 @@ fn a_port_may_be_chosen_and_is_free_again_afterwards() {
     let port = origin.port();
     assert_eq!(get(&origin, "/d", &[]).body, b"x");
     drop_quickly(origin);
-    let origin = Origin::builder()
-        .port(port)
-        .serve_bytes("/d", "y")
-        .start()
-        .unwrap();
+    let origin = Origin::builder().port(port).serve_bytes("/d", "y").start().unwrap();
     assert_eq!(origin.port(), port);
     assert_eq!(get(&origin, "/d", &[]).body, b"y");
 }
@@ -74,11 +63,7 @@ fn idle_connections_are_closed() {
 #[test]
 fn a_delayed_response_is_given_up() {
     let delay = Duration::from_secs(3600);
-    let origin = Origin::builder()
-        .serve_bytes("/d", "x")
-        .delay(delay)
-        .start()
-        .unwrap();
+    let origin = Origin::builder().serve_bytes("/d", "x").delay(delay).start().unwrap();
     let mut client = Client::connect(&origin);
     client.request("GET", "/d", &[]);
     while origin.counters().requests == 0 {
@@ -90,11 +75,7 @@ fn a_delayed_response_is_given_up() {
 
 #[test]
 fn the_longest_delay_there_is() {
-    let origin = Origin::builder()
-        .serve_bytes("/d", "x")
-        .delay(Duration::MAX)
-        .start()
-        .unwrap();
+    let origin = Origin::builder().serve_bytes("/d", "x").delay(Duration::MAX).start().unwrap();
     let mut client = Client::connect(&origin);
     client.request("GET", "/d", &[]);
     while origin.counters().requests == 0 {
@@ -109,10 +90,7 @@ fn the_longest_delay_there_is() {
 #[test]
 fn a_response_that_nobody_takes_is_given_up() {
     let len = 100_000_000;
-    let origin = Origin::builder()
-        .serve_bytes("/d", vec![0; len])
-        .start()
-        .unwrap();
+    let origin = Origin::builder().serve_bytes("/d", vec![0; len]).start().unwrap();
     let mut client = Client::connect(&origin);
     client.request("GET", "/d", &[]);
     while origin.counters().body_bytes == 0 {

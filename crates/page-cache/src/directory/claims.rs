@@ -20,16 +20,10 @@ impl Claims {
     pub(crate) fn claim(&self, wanted: &RangeSet) -> Claim<'_> {
         let mut claimed = self.claimed.lock();
         loop {
-            let free: RangeSet = wanted
-                .iter()
-                .flat_map(|range| claimed.gaps(range))
-                .collect();
+            let free: RangeSet = wanted.iter().flat_map(|range| claimed.gaps(range)).collect();
             if !free.is_empty() || wanted.is_empty() {
                 claimed.extend(&free);
-                return Claim {
-                    ranges: free,
-                    claims: self,
-                };
+                return Claim { ranges: free, claims: self };
             }
             self.released.wait(&mut claimed);
         }
@@ -78,10 +72,7 @@ mod tests {
         assert_eq!(first.ranges().collect::<Vec<_>>(), [0..10, 20..30]);
         assert_eq!(second.ranges().collect::<Vec<_>>(), [10..20]);
         drop(first);
-        assert_eq!(
-            claims.claim(&set([0..40])).ranges().collect::<Vec<_>>(),
-            [0..10, 20..40]
-        );
+        assert_eq!(claims.claim(&set([0..40])).ranges().collect::<Vec<_>>(), [0..10, 20..40]);
     }
 
     #[test]
@@ -92,10 +83,7 @@ mod tests {
             let first = claims.claim(&set([0..10]));
             let waiter = scope.spawn(|| {
                 let claim = claims.claim(&set([2..4]));
-                assert!(
-                    given_back.load(Ordering::SeqCst),
-                    "granted while another had it"
-                );
+                assert!(given_back.load(Ordering::SeqCst), "granted while another had it");
                 claim.ranges().collect::<Vec<_>>()
             });
             std::thread::sleep(Duration::from_millis(20));
@@ -108,9 +96,6 @@ mod tests {
 
     #[test]
     fn asking_for_nothing_does_not_wait() {
-        assert_eq!(
-            Claims::default().claim(&RangeSet::new()).ranges().count(),
-            0
-        );
+        assert_eq!(Claims::default().claim(&RangeSet::new()).ranges().count(), 0);
     }
 }

@@ -34,11 +34,7 @@ impl EntryWord {
     const CRC_SHIFT: u32 = 32;
 
     pub(crate) const fn present(crc: u32, generation: u32) -> Self {
-        Self(
-            (crc as u64) << Self::CRC_SHIFT
-                | 2 << Self::STATE_SHIFT
-                | (generation & Self::MAX_GENERATION) as u64,
-        )
+        Self((crc as u64) << Self::CRC_SHIFT | 2 << Self::STATE_SHIFT | (generation & Self::MAX_GENERATION) as u64)
     }
 
     pub(crate) const fn from_le_bytes(bytes: [u8; 8]) -> Self {
@@ -73,13 +69,7 @@ impl EntryWord {
 
 impl std::fmt::Debug for EntryWord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{:?}(crc {:08x}, generation {})",
-            self.state(),
-            self.crc(),
-            self.generation()
-        )
+        write!(f, "{:?}(crc {:08x}, generation {})", self.state(), self.crc(), self.generation())
     }
 }
 
@@ -92,27 +82,15 @@ mod tests {
         assert_eq!(EntryWord::from_le_bytes([0; 8]).state(), PageState::Empty);
         let word = EntryWord::present(0xDEAD_BEEF, EntryWord::MAX_GENERATION);
         assert_eq!(word.state(), PageState::Present);
-        assert_eq!(
-            (word.crc(), word.generation()),
-            (0xDEAD_BEEF, EntryWord::MAX_GENERATION)
-        );
+        assert_eq!((word.crc(), word.generation()), (0xDEAD_BEEF, EntryWord::MAX_GENERATION));
         assert_eq!(EntryWord::from_le_bytes(word.to_le_bytes()), word);
     }
 
     #[test]
     fn the_bytes_on_disk_are_as_documented() {
         let word = EntryWord::present(0x0403_0201, 0x0706_0500);
-        assert_eq!(
-            word.to_le_bytes(),
-            [0x00, 0x05, 0x06, 0x87, 0x01, 0x02, 0x03, 0x04]
-        );
-        assert_eq!(
-            EntryWord::from_le_bytes([0, 0, 0, 0x40, 0, 0, 0, 0]).state(),
-            PageState::Charged
-        );
-        assert_eq!(
-            EntryWord::from_le_bytes([0xFF; 8]).state(),
-            PageState::Invalid
-        );
+        assert_eq!(word.to_le_bytes(), [0x00, 0x05, 0x06, 0x87, 0x01, 0x02, 0x03, 0x04]);
+        assert_eq!(EntryWord::from_le_bytes([0, 0, 0, 0x40, 0, 0, 0, 0]).state(), PageState::Charged);
+        assert_eq!(EntryWord::from_le_bytes([0xFF; 8]).state(), PageState::Invalid);
     }
 }

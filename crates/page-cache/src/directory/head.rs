@@ -38,12 +38,7 @@ pub(crate) struct Head {
 impl Head {
     /// A head that was confirmed at this moment.
     pub(crate) fn new(key: String, stat: Stat, pair: String) -> Self {
-        Self {
-            key,
-            stat,
-            checked: to_millis(SystemTime::now()),
-            pair,
-        }
+        Self { key, stat, checked: to_millis(SystemTime::now()), pair }
     }
 
     /// The same, to be checked by the next who opens it under any policy that ever checks.
@@ -57,25 +52,18 @@ impl Head {
 
     /// How long ago it was confirmed; `None` if that lies in the future, as after a clock was set back.
     pub(crate) fn age(&self) -> Option<Duration> {
-        to_millis(SystemTime::now())
-            .checked_sub(self.checked)
-            .map(Duration::from_millis)
+        to_millis(SystemTime::now()).checked_sub(self.checked).map(Duration::from_millis)
     }
 
     pub(crate) fn to_bytes(&self) -> io::Result<Vec<u8>> {
         let body = serde_json::to_vec(self)?;
-        let preamble = Preamble {
-            magic: MAGIC,
-            format: FORMAT.into(),
-            checksum: crc32c(&body).into(),
-        };
+        let preamble = Preamble { magic: MAGIC, format: FORMAT.into(), checksum: crc32c(&body).into() };
         Ok([preamble.as_bytes(), &body].concat())
     }
 
     /// An error says why it is not a head.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        let (preamble, body) =
-            Preamble::read_from_prefix(bytes).map_err(|_| "it is too short".to_owned())?;
+        let (preamble, body) = Preamble::read_from_prefix(bytes).map_err(|_| "it is too short".to_owned())?;
         if preamble.magic != MAGIC {
             return Err("it does not begin as a head does".to_owned());
         }
@@ -90,8 +78,7 @@ impl Head {
 }
 
 fn to_millis(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as u64)
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
 #[cfg(test)]
@@ -105,14 +92,7 @@ mod tests {
             version: None,
             last_modified: Some(UNIX_EPOCH + Duration::from_nanos(1_234_567_890_123_456_789)),
         };
-        Head::new(
-            "http://host/a".into(),
-            Stat {
-                length: u64::MAX,
-                validators,
-            },
-            "pair".into(),
-        )
+        Head::new("http://host/a".into(), Stat { length: u64::MAX, validators }, "pair".into())
     }
 
     #[test]
@@ -125,10 +105,7 @@ mod tests {
 
     #[test]
     fn a_head_from_the_future_has_no_age() {
-        let head = Head {
-            checked: to_millis(SystemTime::now()) + 60_000,
-            ..head()
-        };
+        let head = Head { checked: to_millis(SystemTime::now()) + 60_000, ..head() };
         assert_eq!(head.age(), None);
     }
 

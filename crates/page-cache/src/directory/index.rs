@@ -83,11 +83,7 @@ impl Index {
         header.checksum = header.computed_checksum().into();
         file.set_len(file_len(&identity.pages)?)?;
         file.write_all_at(header.as_bytes(), 0)?;
-        let index = Self {
-            file,
-            identity,
-            next_generation: Mutex::new(1),
-        };
+        let index = Self { file, identity, next_generation: Mutex::new(1) };
         index.write_counter(1)?;
         Ok(index)
     }
@@ -104,21 +100,13 @@ impl Index {
             return Err(damaged("it does not begin as an index does".to_owned()));
         }
         if header.format != FORMAT {
-            return Err(damaged(format!(
-                "its format is {}, not {FORMAT}",
-                header.format
-            )));
+            return Err(damaged(format!("its format is {}, not {FORMAT}", header.format)));
         }
         if header.checksum != header.computed_checksum() {
             return Err(damaged("the checksum of its header is wrong".to_owned()));
         }
-        let pages = Pages {
-            page_size: header.page_size.get(),
-            length: header.length.get(),
-        };
-        if !pages.page_size.is_power_of_two()
-            || !(MIN_PAGE_SIZE..=MAX_PAGE_SIZE).contains(&pages.page_size)
-        {
+        let pages = Pages { page_size: header.page_size.get(), length: header.length.get() };
+        if !pages.page_size.is_power_of_two() || !(MIN_PAGE_SIZE..=MAX_PAGE_SIZE).contains(&pages.page_size) {
             return Err(damaged(format!("its page size is {}", pages.page_size)));
         }
         let (len, expected) = (file.len()?, file_len(&pages)?);
@@ -135,11 +123,7 @@ impl Index {
             key_hash: header.key_hash,
             version_hash: header.version_hash,
         };
-        Ok(Self {
-            file,
-            identity,
-            next_generation,
-        })
+        Ok(Self { file, identity, next_generation })
     }
 
     pub(crate) fn identity(&self) -> &Identity {
@@ -148,17 +132,13 @@ impl Index {
 
     /// Loads the words of as many pages as `words` has room for, from `first_page` on.
     pub(crate) fn load(&self, first_page: u64, words: &mut [[u8; 8]]) -> io::Result<()> {
-        self.file.read_exact_at(
-            words.as_flattened_mut(),
-            TABLE_OFFSET + first_page * EntryWord::LEN,
-        )
+        self.file.read_exact_at(words.as_flattened_mut(), TABLE_OFFSET + first_page * EntryWord::LEN)
     }
 
     /// Stores the words of neighbouring pages.
     pub(crate) fn store(&self, first_page: u64, words: &[EntryWord]) -> io::Result<()> {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        self.file
-            .write_all_at(&bytes, TABLE_OFFSET + first_page * EntryWord::LEN)
+        self.file.write_all_at(&bytes, TABLE_OFFSET + first_page * EntryWord::LEN)
     }
 
     /// Gives out `count` generations that no word of this file has had, and returns the first.
@@ -170,17 +150,14 @@ impl Index {
         let end = first
             .checked_add(count)
             .filter(|&end| end <= EntryWord::MAX_GENERATION)
-            .ok_or_else(|| {
-                io::Error::other("this pair has used up its generations, and is to be superseded")
-            })?;
+            .ok_or_else(|| io::Error::other("this pair has used up its generations, and is to be superseded"))?;
         self.write_counter(end)?;
         *next = end;
         Ok(first)
     }
 
     fn write_counter(&self, counter: u32) -> io::Result<()> {
-        self.file
-            .write_all_at(&u64::from(counter).to_le_bytes(), COUNTER_OFFSET)
+        self.file.write_all_at(&u64::from(counter).to_le_bytes(), COUNTER_OFFSET)
     }
 }
 
@@ -197,10 +174,7 @@ mod tests {
     use crate::sys::LocalDisk;
 
     const IDENTITY: Identity = Identity {
-        pages: Pages {
-            page_size: 65_536,
-            length: 1_000_000,
-        },
+        pages: Pages { page_size: 65_536, length: 1_000_000 },
         nonce: 0x0102_0304_0506_0708,
         data_inode: 42,
         key_hash: [1; 32],
@@ -215,9 +189,7 @@ mod tests {
     fn the_header_on_disk_is_as_documented() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("index");
-        create(&path)
-            .store(3, &[EntryWord::present(0xAABB_CCDD, 5)])
-            .unwrap();
+        create(&path).store(3, &[EntryWord::present(0xAABB_CCDD, 5)]).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         assert_eq!(bytes.len(), 8192 + 16 * 8);
         assert_eq!(&bytes[..16], b"SVFINDEX\x01\0\0\0\0\0\0\0");
@@ -229,16 +201,8 @@ mod tests {
         assert_eq!(bytes[80..112], [2; 32]);
         assert_eq!(bytes[112..116], crc32c(&bytes[..112]).to_le_bytes());
         assert_eq!(bytes[4096..4104], 1u64.to_le_bytes());
-        assert_eq!(
-            bytes[8192 + 24..8192 + 32],
-            EntryWord::present(0xAABB_CCDD, 5).to_le_bytes()
-        );
-        assert!(
-            bytes[116..4096]
-                .iter()
-                .chain(&bytes[4104..8192 + 24])
-                .all(|&byte| byte == 0)
-        );
+        assert_eq!(bytes[8192 + 24..8192 + 32], EntryWord::present(0xAABB_CCDD, 5).to_le_bytes());
+        assert!(bytes[116..4096].iter().chain(&bytes[4104..8192 + 24]).all(|&byte| byte == 0));
     }
 
     #[test]
@@ -246,21 +210,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("index");
         drop(create(&path));
-        assert_eq!(
-            Index::open(&LocalDisk, &path).unwrap().identity(),
-            &IDENTITY
-        );
+        assert_eq!(Index::open(&LocalDisk, &path).unwrap().identity(), &IDENTITY);
         let good = std::fs::read(&path).unwrap();
         let damaged = |bytes: &[u8]| {
             std::fs::write(&path, bytes).unwrap();
             let kind = Index::open(&LocalDisk, &path).unwrap_err().kind();
-            assert!(
-                matches!(
-                    kind,
-                    io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
-                ),
-                "{kind}"
-            );
+            assert!(matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof), "{kind}");
         };
         for bit in 0..size_of::<Header>() * 8 {
             let mut bytes = good.clone();
@@ -284,27 +239,15 @@ mod tests {
         assert_eq!(index.reserve_generations(1).unwrap(), 4);
         let index = Index::open(&LocalDisk, &path).unwrap();
         assert_eq!(index.reserve_generations(1).unwrap(), 5);
-        assert!(
-            index
-                .reserve_generations(EntryWord::MAX_GENERATION - 6)
-                .is_ok()
-        );
+        assert!(index.reserve_generations(EntryWord::MAX_GENERATION - 6).is_ok());
         assert!(index.reserve_generations(1).is_err());
-        assert!(
-            Index::open(&LocalDisk, &path)
-                .unwrap()
-                .reserve_generations(1)
-                .is_err()
-        );
+        assert!(Index::open(&LocalDisk, &path).unwrap().reserve_generations(1).is_err());
     }
 
     #[test]
     fn an_object_with_too_many_pages_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
-        let pages = Pages {
-            page_size: MIN_PAGE_SIZE,
-            length: u64::MAX,
-        };
+        let pages = Pages { page_size: MIN_PAGE_SIZE, length: u64::MAX };
         let file = LocalDisk.create(&directory.path().join("index")).unwrap();
         assert!(Index::create(file, Identity { pages, ..IDENTITY }).is_err());
     }

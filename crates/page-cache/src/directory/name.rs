@@ -27,10 +27,7 @@ impl KeyHash {
 /// The SHA-256 of what identifies a version: its length and its validators in their normal form.
 pub(crate) fn version_hash(stat: &Stat) -> [u8; 32] {
     let identity = stat.validators.identity().unwrap_or_default();
-    Sha256::new_with_prefix(stat.length.to_le_bytes())
-        .chain_update(identity)
-        .finalize()
-        .into()
+    Sha256::new_with_prefix(stat.length.to_le_bytes()).chain_update(identity).finalize().into()
 }
 
 /// The name of a pair, without the endings of its two files: `key hash-version hash-nonce`.
@@ -47,11 +44,7 @@ pub(crate) fn head_of_pair(pair: &str) -> Option<&str> {
 pub(crate) fn nonce() -> u64 {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     // The hasher's own keys come from the system's source of randomness.
-    RandomState::new().hash_one((
-        SystemTime::now(),
-        process::id(),
-        COUNTER.fetch_add(1, Ordering::Relaxed),
-    ))
+    RandomState::new().hash_one((SystemTime::now(), process::id(), COUNTER.fetch_add(1, Ordering::Relaxed)))
 }
 
 fn hex(bytes: &[u8]) -> String {

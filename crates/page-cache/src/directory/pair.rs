@@ -33,14 +33,7 @@ pub(crate) struct Pair {
 
 impl Pair {
     pub(crate) fn new(name: String, data: Box<dyn DiskFile>, index: Index) -> Self {
-        Self {
-            name,
-            data,
-            index,
-            verified: DashMap::new(),
-            claims: Claims::default(),
-            warned: AtomicBool::new(false),
-        }
+        Self { name, data, index, verified: DashMap::new(), claims: Claims::default(), warned: AtomicBool::new(false) }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -60,12 +53,7 @@ impl Pair {
     /// Every page is checked against its checksum before the first byte of it is handed out by this process. A page
     /// that does not agree, or cannot be read, counts as absent. Only who has claimed the range can say that such a
     /// page is damaged: else another thread may just be writing it.
-    pub(crate) fn copy_present(
-        &self,
-        range: &Range<u64>,
-        out: &mut [u8],
-        claimed: bool,
-    ) -> RangeSet {
+    pub(crate) fn copy_present(&self, range: &Range<u64>, out: &mut [u8], claimed: bool) -> RangeSet {
         let mut absent = RangeSet::new();
         let mut pages = self.pages().touching(range);
         while !pages.is_empty() {
@@ -99,12 +87,7 @@ impl Pair {
         let mut run = first..first;
         for (page, &word) in (first..).zip(words) {
             let word = EntryWord::from_le_bytes(word);
-            if word.is_present()
-                && self
-                    .verified
-                    .get(&page)
-                    .is_some_and(|verified| *verified == word)
-            {
+            if word.is_present() && self.verified.get(&page).is_some_and(|verified| *verified == word) {
                 run.end = page + 1;
                 continue;
             }
@@ -114,12 +97,7 @@ impl Pair {
                 continue;
             }
             if word.is_present() && claimed {
-                tracing::warn!(
-                    pair = self.name,
-                    page,
-                    ?word,
-                    "a stored page is damaged and is fetched again"
-                );
+                tracing::warn!(pair = self.name, page, ?word, "a stored page is damaged and is fetched again");
             }
             absent.insert(self.pages().bytes(page));
         }
@@ -132,8 +110,7 @@ impl Pair {
         if part.is_empty() {
             return;
         }
-        let target =
-            &mut out[(part.start - range.start) as usize..(part.end - range.start) as usize];
+        let target = &mut out[(part.start - range.start) as usize..(part.end - range.start) as usize];
         if let Err(error) = self.data.read_exact_at(target, part.start) {
             self.warn("the data cannot be read", &error);
             absent.insert(bytes);
@@ -141,13 +118,7 @@ impl Pair {
     }
 
     /// Reads a whole page, checks it, and copies what is wanted of it. Whether the page was good.
-    fn copy_unverified(
-        &self,
-        page: u64,
-        word: EntryWord,
-        range: &Range<u64>,
-        out: &mut [u8],
-    ) -> bool {
+    fn copy_unverified(&self, page: u64, word: EntryWord, range: &Range<u64>, out: &mut [u8]) -> bool {
         let bytes = self.pages().bytes(page);
         let mut whole = vec![0; (bytes.end - bytes.start) as usize];
         if let Err(error) = self.data.read_exact_at(&mut whole, bytes.start) {
@@ -160,9 +131,7 @@ impl Pair {
         self.verified.insert(page, word);
         let part = overlap(&bytes, range);
         out[(part.start - range.start) as usize..(part.end - range.start) as usize]
-            .copy_from_slice(
-                &whole[(part.start - bytes.start) as usize..(part.end - bytes.start) as usize],
-            );
+            .copy_from_slice(&whole[(part.start - bytes.start) as usize..(part.end - bytes.start) as usize]);
         true
     }
 
@@ -178,26 +147,17 @@ impl Pair {
     fn try_store(&self, start: u64, bytes: &[u8]) -> io::Result<()> {
         let pages = self.pages();
         let run = pages.touching(&(start..start + bytes.len() as u64));
-        debug_assert_eq!(
-            pages.bytes_of_run(run.clone()),
-            start..start + bytes.len() as u64,
-            "whole pages"
-        );
+        debug_assert_eq!(pages.bytes_of_run(run.clone()), start..start + bytes.len() as u64, "whole pages");
         // Some of these pages may be present and damaged. Their words stay until the new ones are there: a reader
         // in between sees the old word over new bytes, finds that they do not agree, and waits for this claim.
         self.data.write_all_at(bytes, start)?;
-        let first_generation = self
-            .index
-            .reserve_generations((run.end - run.start) as u32)?;
+        let first_generation = self.index.reserve_generations((run.end - run.start) as u32)?;
         let words: Vec<_> = run
             .clone()
             .zip(first_generation..)
             .zip(bytes.chunks(pages.page_size as usize))
             .map(|((page, generation), bytes)| {
-                EntryWord::present(
-                    page_checksum(self.index.identity().nonce, page, bytes),
-                    generation,
-                )
+                EntryWord::present(page_checksum(self.index.identity().nonce, page, bytes), generation)
             })
             .collect();
         self.index.store(run.start, &words)?;

@@ -1,67 +1,69 @@
-//! The directories that this process has open, so that all its caches over one directory share its lock and pairs.
+//! One of each per process: what is opened by file identity, and shared by all who open it again.
 
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Weak};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use super::Directory;
-use crate::error::OpenError;
+/// A file or directory by its device and inode.
+pub(super) type FileId = (u64, u64);
 
-/// A directory by its device and inode.
-pub(super) type DirectoryId = (u64, u64);
+/// How long a thread waits for another one that is opening or closing the same file.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-#[derive(Default)]
-struct Table {
-    /// An entry stands here from before the directory's lock is taken until after it is given back; it leads nowhere
-    /// while the directory is being opened or closed.
-    directories: Mutex<HashMap<DirectoryId, Weak<Directory>>>,
+/// A table of what the process has open, each once.
+#[derive(Debug)]
+pub(super) struct Shared<T: 'static> {
+    /// An entry stands here from before its `T` is opened until after it is closed; it leads nowhere at the edges.
+    entries: Mutex<BTreeMap<FileId, Weak<T>>>,
     changed: Condvar,
 }
 
-static TABLE: LazyLock<Table> = LazyLock::new(Table::default);
-
-/// How long a thread waits for another one that is opening or closing the same directory.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The directory's place in the table, which it keeps until its lock is given back.
+/// The place of a `T` in the table. A `T` keeps it until all else of it is closed.
 #[derive(Debug)]
-pub(super) struct Registration(DirectoryId);
+pub(super) struct Registration<T: 'static> {
+    id: FileId,
+    shared: &'static Shared<T>,
+}
 
-impl Drop for Registration {
-    fn drop(&mut self) {
-        TABLE.directories.lock().remove(&self.0);
-        TABLE.changed.notify_all();
+impl<T> Shared<T> {
+    pub(super) const fn new() -> Self {
+        Self { entries: Mutex::new(BTreeMap::new()), changed: Condvar::new() }
+    }
+
+    /// The `T` of this identity that is open already, or the one that `open` makes. Nothing is held while it does.
+    ///
+    /// # Errors
+    ///
+    /// What `open` says, or `busy` if another thread opens or closes the same for longer than anybody should.
+    pub(super) fn get_or_open<E>(
+        &'static self,
+        id: FileId,
+        busy: impl FnOnce() -> E,
+        open: impl FnOnce(Registration<T>) -> Result<T, E>,
+    ) -> Result<Arc<T>, E> {
+        let mut entries = self.entries.lock();
+        while let Some(entry) = entries.get(&id) {
+            if let Some(open) = entry.upgrade() {
+                return Ok(open);
+            }
+            if self.changed.wait_for(&mut entries, PATIENCE).timed_out() {
+                return Err(busy());
+            }
+        }
+        entries.insert(id, Weak::new());
+        drop(entries);
+        let opened = Arc::new(open(Registration { id, shared: self })?);
+        self.entries.lock().insert(id, Arc::downgrade(&opened));
+        self.changed.notify_all();
+        Ok(opened)
     }
 }
 
-/// The directory of this identity that is open already, or the one that `open` makes.
-pub(super) fn get_or_open(
-    id: DirectoryId,
-    in_use: impl FnOnce() -> OpenError,
-    open: impl FnOnce(Registration) -> Result<Directory, OpenError>,
-) -> Result<Arc<Directory>, OpenError> {
-    let mut directories = TABLE.directories.lock();
-    while let Some(entry) = directories.get(&id) {
-        if let Some(directory) = entry.upgrade() {
-            return Ok(directory);
-        }
-        if TABLE
-            .changed
-            .wait_for(&mut directories, PATIENCE)
-            .timed_out()
-        {
-            return Err(in_use());
-        }
+impl<T> Drop for Registration<T> {
+    fn drop(&mut self) {
+        self.shared.entries.lock().remove(&self.id);
+        self.shared.changed.notify_all();
     }
-    directories.insert(id, Weak::new());
-    drop(directories);
-    let directory = Arc::new(open(Registration(id))?);
-    TABLE
-        .directories
-        .lock()
-        .insert(id, Arc::downgrade(&directory));
-    TABLE.changed.notify_all();
-    Ok(directory)
 }

@@ -21,9 +21,7 @@ pub enum OriginError {
         key: String,
     },
     /// The origin wants other or any credentials.
-    #[error(
-        "{key}: access was denied (status {status}); check the credentials, or whether the link has expired"
-    )]
+    #[error("{key}: access was denied (status {status}); check the credentials, or whether the link has expired")]
     Denied {
         /// The object.
         key: String,
@@ -48,9 +46,7 @@ pub enum OriginError {
         key: String,
     },
     /// The origin answered with a status that is an error.
-    #[error(
-        "{key}: the server answered with status {status} to a request for {request}; try again later"
-    )]
+    #[error("{key}: the server answered with status {status} to a request for {request}; try again later")]
     Status {
         /// The object.
         key: String,
@@ -60,9 +56,7 @@ pub enum OriginError {
         request: String,
     },
     /// The origin's response is not an answer to the request.
-    #[error(
-        "{key}: the response to a request for {request} cannot be used: {reason}; nothing of it was stored"
-    )]
+    #[error("{key}: the response to a request for {request} cannot be used: {reason}; nothing of it was stored")]
     InvalidResponse {
         /// The object.
         key: String,
@@ -72,9 +66,7 @@ pub enum OriginError {
         reason: String,
     },
     /// The object is no longer the one whose pieces were read so far.
-    #[error(
-        "{key} has changed since it was opened ({reason}); open it again to read the new version"
-    )]
+    #[error("{key} has changed since it was opened ({reason}); open it again to read the new version")]
     Changed {
         /// The object.
         key: String,

@@ -28,33 +28,19 @@ impl LocalFile {
     /// [`OriginError::NotFound`] or [`OriginError::Io`], with the path.
     pub fn new(path: impl AsRef<Path>) -> Result<Self, OriginError> {
         let given = path.as_ref();
-        let path = given
-            .canonicalize()
-            .map_err(|error| io_error(&given.display().to_string(), error))?;
+        let path = given.canonicalize().map_err(|error| io_error(&given.display().to_string(), error))?;
         let key = format!("file://{}", path.display());
         Ok(Self { path, key })
     }
 
     fn open(&self) -> Result<(File, Stat), OriginError> {
         // A FIFO would block the open itself, so the kind is looked at by name first.
-        if !self
-            .path
-            .metadata()
-            .map_err(|error| io_error(&self.key, error))?
-            .is_file()
-        {
+        if !self.path.metadata().map_err(|error| io_error(&self.key, error))?.is_file() {
             let reason = "it is not a regular file; give the path of one".to_owned();
-            return Err(OriginError::InvalidUrl {
-                url: self.key.clone(),
-                reason,
-            });
+            return Err(OriginError::InvalidUrl { url: self.key.clone(), reason });
         }
         let file = File::open(&self.path).map_err(|error| io_error(&self.key, error))?;
-        let stat = stat_of(
-            &file
-                .metadata()
-                .map_err(|error| io_error(&self.key, error))?,
-        );
+        let stat = stat_of(&file.metadata().map_err(|error| io_error(&self.key, error))?);
         Ok((file, stat))
     }
 
@@ -63,10 +49,7 @@ impl LocalFile {
             return Ok(());
         }
         let reason = format!("its length was {} and is {}", pinned.length, now.length);
-        Err(OriginError::Changed {
-            key: self.key.clone(),
-            reason,
-        })
+        Err(OriginError::Changed { key: self.key.clone(), reason })
     }
 }
 
@@ -84,35 +67,16 @@ impl Origin for LocalFile {
         self.check(&stat, pinned)?;
         let mut bytes = vec![0; (range.end - range.start) as usize];
         let read = file.read_exact_at(&mut bytes, range.start);
-        self.check(
-            &stat_of(
-                &file
-                    .metadata()
-                    .map_err(|error| io_error(&self.key, error))?,
-            ),
-            pinned,
-        )?;
+        self.check(&stat_of(&file.metadata().map_err(|error| io_error(&self.key, error))?), pinned)?;
         read.map_err(|error| io_error(&self.key, error))?;
         Ok(bytes.into())
     }
 }
 
 fn stat_of(metadata: &Metadata) -> Stat {
-    let etag = format!(
-        "\"{:x}-{:x}.{:x}\"",
-        metadata.ino(),
-        metadata.mtime(),
-        metadata.mtime_nsec()
-    );
-    let validators = Validators {
-        etag: Some(etag),
-        version: None,
-        last_modified: metadata.modified().ok(),
-    };
-    Stat {
-        length: metadata.len(),
-        validators,
-    }
+    let etag = format!("\"{:x}-{:x}.{:x}\"", metadata.ino(), metadata.mtime(), metadata.mtime_nsec());
+    let validators = Validators { etag: Some(etag), version: None, last_modified: metadata.modified().ok() };
+    Stat { length: metadata.len(), validators }
 }
 
 fn io_error(key: &str, source: io::Error) -> OriginError {
@@ -137,31 +101,19 @@ mod tests {
         assert_eq!(origin.read(4..11, &stat).unwrap(), "version");
 
         std::fs::write(&path, b"one longer version").unwrap();
-        assert!(matches!(
-            origin.read(4..11, &stat),
-            Err(OriginError::Changed { .. })
-        ));
+        assert!(matches!(origin.read(4..11, &stat), Err(OriginError::Changed { .. })));
         std::fs::remove_file(&path).unwrap();
-        assert!(matches!(
-            origin.read(4..11, &stat),
-            Err(OriginError::NotFound { .. })
-        ));
+        assert!(matches!(origin.read(4..11, &stat), Err(OriginError::NotFound { .. })));
         let other = directory.path().join("other");
         std::fs::write(&other, b"one version").unwrap();
         std::fs::rename(&other, &path).unwrap();
-        assert!(matches!(
-            origin.read(4..11, &stat),
-            Err(OriginError::Changed { .. })
-        ));
+        assert!(matches!(origin.read(4..11, &stat), Err(OriginError::Changed { .. })));
     }
 
     #[test]
     fn what_is_not_a_file_is_refused() {
         let directory = tempfile::tempdir().unwrap();
-        assert!(matches!(
-            LocalFile::new(directory.path().join("absent")),
-            Err(OriginError::NotFound { .. })
-        ));
+        assert!(matches!(LocalFile::new(directory.path().join("absent")), Err(OriginError::NotFound { .. })));
         let origin = LocalFile::new(directory.path()).unwrap();
         assert!(matches!(origin.stat(), Err(OriginError::InvalidUrl { .. })));
     }

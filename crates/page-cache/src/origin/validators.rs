@@ -18,10 +18,7 @@ impl Stat {
     /// identity nothing vouches for that, so two such never do.
     pub fn same_version(&self, other: &Self) -> bool {
         self.length == other.length
-            && self
-                .validators
-                .identity()
-                .is_some_and(|identity| other.validators.identity() == Some(identity))
+            && self.validators.identity().is_some_and(|identity| other.validators.identity() == Some(identity))
     }
 }
 
@@ -39,10 +36,7 @@ pub struct Validators {
 impl Validators {
     /// The ETag, if it is a strong one: only that promises equal bytes.
     pub fn strong_etag(&self) -> Option<&str> {
-        self.etag
-            .as_deref()
-            .map(str::trim)
-            .filter(|etag| !etag.is_empty() && !is_weak(etag))
+        self.etag.as_deref().map(str::trim).filter(|etag| !etag.is_empty() && !is_weak(etag))
     }
 
     /// What these validators identify a version by, in a normal form: the version id, else the strong ETag, else the
@@ -57,21 +51,9 @@ impl Validators {
             return Some(format!("etag {etag}"));
         }
         // Before 1970 nothing was put on a server: such a date means that there is none.
-        let since_1970 = self
-            .last_modified?
-            .duration_since(UNIX_EPOCH)
-            .ok()
-            .filter(|time| !time.is_zero())?;
-        let weak = self
-            .etag
-            .as_deref()
-            .map_or("", |etag| etag.trim())
-            .trim_start_matches(['W', 'w']);
-        Some(format!(
-            "date {}.{:09} {weak}",
-            since_1970.as_secs(),
-            since_1970.subsec_nanos()
-        ))
+        let since_1970 = self.last_modified?.duration_since(UNIX_EPOCH).ok().filter(|time| !time.is_zero())?;
+        let weak = self.etag.as_deref().map_or("", |etag| etag.trim()).trim_start_matches(['W', 'w']);
+        Some(format!("date {}.{:09} {weak}", since_1970.as_secs(), since_1970.subsec_nanos()))
     }
 }
 
@@ -86,25 +68,16 @@ mod tests {
     use super::*;
 
     fn etag(etag: &str) -> Validators {
-        Validators {
-            etag: Some(etag.into()),
-            ..Validators::default()
-        }
+        Validators { etag: Some(etag.into()), ..Validators::default() }
     }
 
     fn dated(seconds: u64) -> Validators {
-        Validators {
-            last_modified: Some(UNIX_EPOCH + Duration::from_secs(seconds)),
-            ..Validators::default()
-        }
+        Validators { last_modified: Some(UNIX_EPOCH + Duration::from_secs(seconds)), ..Validators::default() }
     }
 
     #[test]
     fn a_strong_etag_identifies_whatever_the_date_says() {
-        let with_date = Validators {
-            last_modified: dated(5).last_modified,
-            ..etag("\"a\"")
-        };
+        let with_date = Validators { last_modified: dated(5).last_modified, ..etag("\"a\"") };
         assert_eq!(with_date.identity(), etag(" \"a\" ").identity());
         assert_ne!(etag("\"a\"").identity(), etag("\"b\"").identity());
     }
@@ -114,14 +87,8 @@ mod tests {
         assert_eq!(etag("W/\"a\"").identity(), None);
         assert_eq!(etag("").identity(), None);
         assert_eq!(etag("W/\"a\"").strong_etag(), None);
-        let one = Validators {
-            etag: Some("W/\"a\"".into()),
-            ..dated(5)
-        };
-        let other = Validators {
-            etag: Some("W/\"b\"".into()),
-            ..dated(5)
-        };
+        let one = Validators { etag: Some("W/\"a\"".into()), ..dated(5) };
+        let other = Validators { etag: Some("W/\"b\"".into()), ..dated(5) };
         assert!(one.identity().is_some());
         assert_ne!(one.identity(), other.identity());
     }

@@ -11,10 +11,7 @@ use tempfile::TempDir;
 const PAGE: u64 = 4096;
 
 fn cache(directory: &TempDir) -> Cache {
-    Cache::builder(directory.path().join("cache"))
-        .page_size(PAGE)
-        .open()
-        .unwrap()
+    Cache::builder(directory.path().join("cache")).page_size(PAGE).open().unwrap()
 }
 
 fn temporary() -> TempDir {
@@ -38,14 +35,8 @@ fn only_missing_pages_are_fetched_and_neighbours_in_one_request() {
     // The last page is short.
     assert_eq!(file.bytes(99_999..200_000).unwrap(), bytes[99_999..]);
     assert_eq!(origin.take_reads(), [98_304..100_000]);
-    assert_eq!(
-        file.held().iter().collect::<Vec<_>>(),
-        [0..24_576, 98_304..100_000]
-    );
-    assert_eq!(
-        file.need(&[0..30_000, 90_000..u64::MAX]),
-        [24_576..32_768, 86_016..98_304]
-    );
+    assert_eq!(file.held().iter().collect::<Vec<_>>(), [0..24_576, 98_304..100_000]);
+    assert_eq!(file.need(&[0..30_000, 90_000..u64::MAX]), [24_576..32_768, 86_016..98_304]);
     assert_eq!(origin.stats(), 1);
 }
 
@@ -55,14 +46,7 @@ fn ranges_of_one_call_are_planned_together_and_none_is_fetched_twice() {
     let bytes = pattern(100_000, 2);
     let origin = MemoryOrigin::new("a", bytes.clone());
     let file = cache(&directory).file(origin.clone()).unwrap();
-    let ranges = [
-        50_000..50_001,
-        10..20,
-        4_000..9_000,
-        50_000..50_100,
-        60_000..60_000,
-        15..18,
-    ];
+    let ranges = [50_000..50_001, 10..20, 4_000..9_000, 50_000..50_100, 60_000..60_000, 15..18];
     let read = file.read_ranges(&ranges).unwrap();
     for (range, read) in ranges.iter().zip(read) {
         assert_eq!(read, bytes[range.start as usize..range.end as usize]);
@@ -75,16 +59,9 @@ fn long_reads_are_several_requests_of_bounded_size() {
     let directory = temporary();
     let bytes = pattern(20 << 20, 3);
     let origin = MemoryOrigin::new("a", bytes.clone());
-    let file = Cache::builder(directory.path())
-        .open()
-        .unwrap()
-        .file(origin.clone())
-        .unwrap();
+    let file = Cache::builder(directory.path()).open().unwrap().file(origin.clone()).unwrap();
     assert!(file.bytes(0..file.len()).unwrap() == bytes);
-    assert_eq!(
-        origin.take_reads(),
-        [0..8 << 20, 8 << 20..16 << 20, 16 << 20..20 << 20]
-    );
+    assert_eq!(origin.take_reads(), [0..8 << 20, 8 << 20..16 << 20, 16 << 20..20 << 20]);
 }
 
 #[test]
@@ -92,13 +69,7 @@ fn what_was_read_is_there_in_another_cache_without_any_request() {
     let directory = temporary();
     let bytes = pattern(100_000, 4);
     let origin = MemoryOrigin::new("a", bytes.clone());
-    drop(
-        cache(&directory)
-            .file(origin.clone())
-            .unwrap()
-            .bytes(0..50_000)
-            .unwrap(),
-    );
+    drop(cache(&directory).file(origin.clone()).unwrap().bytes(0..50_000).unwrap());
     origin.take_reads();
     // The first cache is closed, so this one reads everything from the disk again, and verifies it.
     let file = cache(&directory).file(origin.clone()).unwrap();
@@ -107,10 +78,7 @@ fn what_was_read_is_there_in_another_cache_without_any_request() {
     assert_eq!((origin.take_reads(), origin.stats()), (vec![], 1));
     // What is not held says what is wrong, and works once the origin does.
     let error = file.bytes(0..100_000).unwrap_err();
-    assert!(
-        matches!(&error, ReadError::Origin(OriginError::Unreachable { .. })),
-        "{error}"
-    );
+    assert!(matches!(&error, ReadError::Origin(OriginError::Unreachable { .. })), "{error}");
     origin.fail(false);
     assert_eq!(file.bytes(0..100_000).unwrap(), bytes);
 }
@@ -125,11 +93,7 @@ fn sizes_around_whole_pages() {
             let file = cache(&directory).file(origin.clone()).unwrap();
             assert_eq!(file.len(), len as u64);
             assert_eq!(file.is_empty(), len == 0);
-            assert_eq!(
-                file.bytes(0..u64::MAX).unwrap(),
-                bytes,
-                "{reading} of {len}"
-            );
+            assert_eq!(file.bytes(0..u64::MAX).unwrap(), bytes, "{reading} of {len}");
             assert_eq!(file.bytes(file.len()..file.len()).unwrap(), "");
             if let Some(last) = bytes.last() {
                 assert_eq!(file.bytes(len as u64 - 1..len as u64).unwrap(), [*last][..]);
@@ -142,48 +106,21 @@ fn sizes_around_whole_pages() {
 #[test]
 fn ranges_that_cannot_be_read() {
     let directory = temporary();
-    let file = cache(&directory)
-        .file(MemoryOrigin::new("a", pattern(10_000, 6)))
-        .unwrap();
+    let file = cache(&directory).file(MemoryOrigin::new("a", pattern(10_000, 6))).unwrap();
     let mut buf = [0; 100];
-    #[expect(
-        clippy::reversed_empty_ranges,
-        reason = "a reversed range is what is tested"
-    )]
+    #[expect(clippy::reversed_empty_ranges, reason = "a reversed range is what is tested")]
     let reversed = 20..10;
-    assert!(matches!(
-        file.bytes(reversed),
-        Err(ReadError::Reversed { .. })
-    ));
-    assert!(matches!(
-        file.bytes(10_001..10_002),
-        Err(ReadError::PastEnd {
-            start: 10_001,
-            length: 10_000,
-            ..
-        })
-    ));
-    assert!(matches!(
-        file.read_at(&mut buf, u64::MAX),
-        Err(ReadError::PastEnd { .. })
-    ));
+    assert!(matches!(file.bytes(reversed), Err(ReadError::Reversed { .. })));
+    assert!(matches!(file.bytes(10_001..10_002), Err(ReadError::PastEnd { start: 10_001, length: 10_000, .. })));
+    assert!(matches!(file.read_at(&mut buf, u64::MAX), Err(ReadError::PastEnd { .. })));
     assert_eq!(file.read_at(&mut buf, 10_000).unwrap(), 0);
     assert_eq!(file.read_at(&mut buf, 9_950).unwrap(), 50);
-    assert!(matches!(
-        file.read_exact_at(&mut buf, 9_950),
-        Err(ReadError::TooShort { .. })
-    ));
-    assert!(matches!(
-        file.read_exact_at(&mut buf, 10_001),
-        Err(ReadError::PastEnd { .. })
-    ));
+    assert!(matches!(file.read_exact_at(&mut buf, 9_950), Err(ReadError::TooShort { .. })));
+    assert!(matches!(file.read_exact_at(&mut buf, 10_001), Err(ReadError::PastEnd { .. })));
     file.read_exact_at(&mut buf, 9_900).unwrap();
     assert!(file.read_ranges(&[0..10, 10_001..10_002]).is_err());
     let message = file.bytes(10_001..10_002).unwrap_err().to_string();
-    assert!(
-        message.contains("memory:a") && message.contains("10001") && message.contains("10000"),
-        "{message}"
-    );
+    assert!(message.contains("memory:a") && message.contains("10001") && message.contains("10000"), "{message}");
 }
 
 #[test]
@@ -199,10 +136,7 @@ fn a_changed_object_is_an_error_and_then_a_new_version() {
     // What is held of the old version stays readable; what is not cannot be had any more.
     assert_eq!(file.bytes(0..4_096).unwrap(), old[..4_096]);
     let error = file.bytes(0..8_192).unwrap_err();
-    assert!(
-        matches!(&error, ReadError::Origin(OriginError::Changed { .. })),
-        "{error}"
-    );
+    assert!(matches!(&error, ReadError::Origin(OriginError::Changed { .. })), "{error}");
     assert!(error.to_string().contains("open it again"), "{error}");
 
     // The next opening asks, though the last answer is only a moment old, and finds the new version, empty.
@@ -212,13 +146,7 @@ fn a_changed_object_is_an_error_and_then_a_new_version() {
     assert_eq!(again.bytes(0..60_000).unwrap(), new);
     // The old handle goes on with what it has: its files are open, though they have no name any more.
     assert_eq!(file.bytes(0..4_096).unwrap(), old[..4_096]);
-    assert_eq!(
-        std::fs::read_dir(cache.dir().join("pairs"))
-            .unwrap()
-            .count(),
-        2,
-        "one pair of two files is left"
-    );
+    assert_eq!(std::fs::read_dir(cache.dir().join("pairs")).unwrap().count(), 2, "one pair of two files is left");
 }
 
 #[test]
@@ -226,9 +154,7 @@ fn freshness_decides_when_the_origin_is_asked() {
     let directory = temporary();
     let origin = MemoryOrigin::new("a", pattern(10_000, 9));
     let open = |freshness| {
-        let cache = Cache::builder(directory.path().join("cache"))
-            .page_size(PAGE)
-            .freshness(freshness);
+        let cache = Cache::builder(directory.path().join("cache")).page_size(PAGE).freshness(freshness);
         cache.open().unwrap().file(origin.clone()).unwrap()
     };
     let asked = |freshness| {
@@ -241,18 +167,8 @@ fn freshness_decides_when_the_origin_is_asked() {
     assert_eq!(asked(Freshness::default()), 0);
     assert_eq!(asked(Freshness::Always), 1);
     std::thread::sleep(Duration::from_millis(30));
-    assert_eq!(
-        asked(Freshness::Revalidate {
-            max_age: Duration::from_millis(20)
-        }),
-        1
-    );
-    assert_eq!(
-        asked(Freshness::Revalidate {
-            max_age: Duration::from_secs(60)
-        }),
-        0
-    );
+    assert_eq!(asked(Freshness::Revalidate { max_age: Duration::from_millis(20) }), 1);
+    assert_eq!(asked(Freshness::Revalidate { max_age: Duration::from_secs(60) }), 0);
     // A change is not seen until somebody asks.
     origin.set(pattern(20_000, 10), "\"2\"");
     assert_eq!(open(Freshness::Immutable).len(), 10_000);
@@ -265,27 +181,15 @@ fn without_validators_nothing_is_stored() {
     let directory = temporary();
     let bytes = pattern(100_000, 11);
     let origin = MemoryOrigin::new("a", bytes.clone());
-    origin.set_validators(Validators {
-        etag: Some("W/\"weak\"".into()),
-        ..Validators::default()
-    });
+    origin.set_validators(Validators { etag: Some("W/\"weak\"".into()), ..Validators::default() });
     let file = cache(&directory).file(origin.clone()).unwrap();
     assert_eq!(file.page_size(), None);
     for _ in 0..2 {
         assert_eq!(file.bytes(10..20).unwrap(), bytes[10..20]);
-        assert_eq!(
-            origin.take_reads(),
-            [10..20],
-            "exactly what is asked, each time"
-        );
+        assert_eq!(origin.take_reads(), [10..20], "exactly what is asked, each time");
     }
     assert!(file.held().is_empty());
-    assert_eq!(
-        std::fs::read_dir(directory.path().join("cache/pairs"))
-            .unwrap()
-            .count(),
-        0
-    );
+    assert_eq!(std::fs::read_dir(directory.path().join("cache/pairs")).unwrap().count(), 0);
     assert_eq!(cache(&directory).entry(origin.key()), None);
 }
 
@@ -293,13 +197,7 @@ fn without_validators_nothing_is_stored() {
 fn a_second_opener_adopts_the_page_size() {
     let directory = temporary();
     let origin = MemoryOrigin::new("a", pattern(1 << 20, 12));
-    let open = |page_size| {
-        Cache::builder(directory.path())
-            .page_size(page_size)
-            .open()
-            .unwrap()
-            .file(origin.clone())
-    };
+    let open = |page_size| Cache::builder(directory.path()).page_size(page_size).open().unwrap().file(origin.clone());
     open(4 << 10).unwrap().bytes(0..1).unwrap();
     let file = open(1 << 20).unwrap();
     assert_eq!(file.page_size(), Some(4 << 10));
@@ -312,17 +210,10 @@ fn an_entry_tells_what_is_held_without_asking() {
     let origin = MemoryOrigin::new("a", pattern(10_000, 13));
     let cache = cache(&directory);
     assert_eq!(cache.entry(origin.key()), None);
-    cache
-        .file(origin.clone())
-        .unwrap()
-        .bytes(5_000..5_001)
-        .unwrap();
+    cache.file(origin.clone()).unwrap().bytes(5_000..5_001).unwrap();
     origin.fail(true);
     let entry = cache.entry(origin.key()).unwrap();
-    assert_eq!(
-        (entry.key.as_str(), entry.stat.length, entry.page_size),
-        (origin.key(), 10_000, PAGE)
-    );
+    assert_eq!((entry.key.as_str(), entry.stat.length, entry.page_size), (origin.key(), 10_000, PAGE));
     assert_eq!(entry.held.iter().collect::<Vec<_>>(), [4_096..8_192]);
     assert!(entry.checked.elapsed().unwrap() < Duration::from_secs(60));
 }
@@ -336,8 +227,7 @@ fn threads_that_want_the_same_cold_bytes_cost_the_origin_each_byte_once() {
     let barrier = Barrier::new(8);
     std::thread::scope(|scope| {
         for thread in 0..8 {
-            let (directory, origin, bytes, barrier) =
-                (&directory, origin.clone(), &bytes, &barrier);
+            let (directory, origin, bytes, barrier) = (&directory, origin.clone(), &bytes, &barrier);
             scope.spawn(move || {
                 barrier.wait();
                 // Each opens for itself: they share the pair, the flights, and the one request for the length.
@@ -354,11 +244,7 @@ fn threads_that_want_the_same_cold_bytes_cost_the_origin_each_byte_once() {
         }
     });
     let reads = origin.take_reads();
-    assert_eq!(
-        reads.iter().map(|read| read.end - read.start).sum::<u64>(),
-        1_000_000,
-        "{reads:?}"
-    );
+    assert_eq!(reads.iter().map(|read| read.end - read.start).sum::<u64>(), 1_000_000, "{reads:?}");
 }
 
 #[test]
@@ -373,15 +259,8 @@ fn a_hit_does_not_wait_for_a_miss_of_another_page() {
         std::thread::sleep(Duration::from_millis(50));
         let start = std::time::Instant::now();
         file.bytes(0..4_096).unwrap();
-        assert!(
-            start.elapsed() < Duration::from_millis(300),
-            "{:?}",
-            start.elapsed()
-        );
-        assert!(
-            !miss.is_finished(),
-            "the origin was not asked slowly enough to show anything"
-        );
+        assert!(start.elapsed() < Duration::from_millis(300), "{:?}", start.elapsed());
+        assert!(!miss.is_finished(), "the origin was not asked slowly enough to show anything");
     });
 }
 
@@ -396,26 +275,14 @@ fn an_origin_that_answers_with_too_few_bytes_stores_nothing() {
         fn stat(&self) -> Result<page_cache::Stat, OriginError> {
             self.0.stat()
         }
-        fn read(
-            &self,
-            range: std::ops::Range<u64>,
-            pinned: &page_cache::Stat,
-        ) -> Result<bytes::Bytes, OriginError> {
+        fn read(&self, range: std::ops::Range<u64>, pinned: &page_cache::Stat) -> Result<bytes::Bytes, OriginError> {
             Ok(self.0.read(range, pinned)?.slice(1..))
         }
     }
     let directory = temporary();
-    let file = cache(&directory)
-        .file(Short(MemoryOrigin::new("a", pattern(10_000, 16))))
-        .unwrap();
+    let file = cache(&directory).file(Short(MemoryOrigin::new("a", pattern(10_000, 16)))).unwrap();
     let error = file.bytes(0..10).unwrap_err();
-    assert!(
-        matches!(
-            &error,
-            ReadError::Origin(OriginError::InvalidResponse { .. })
-        ),
-        "{error}"
-    );
+    assert!(matches!(&error, ReadError::Origin(OriginError::InvalidResponse { .. })), "{error}");
     assert!(file.held().is_empty());
 }
 
@@ -431,10 +298,7 @@ fn a_local_file_is_an_origin() {
     std::fs::write(&path, pattern(100_001, 18)).unwrap();
     assert_eq!(file.bytes(99_000..u64::MAX).unwrap(), bytes[99_000..]);
     assert!(file.bytes(0..1).is_err());
-    assert_eq!(
-        cache.file(LocalFile::new(&path).unwrap()).unwrap().len(),
-        100_001
-    );
+    assert_eq!(cache.file(LocalFile::new(&path).unwrap()).unwrap().len(), 100_001);
 }
 
 proptest! {

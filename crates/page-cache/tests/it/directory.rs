@@ -38,35 +38,16 @@ struct Filled {
 fn filled() -> Filled {
     let directory = tempfile::tempdir().unwrap();
     let bytes = pattern(50_000, 1);
-    let (origin, other) = (
-        MemoryOrigin::new("a", bytes.clone()),
-        MemoryOrigin::new("b", bytes.clone()),
-    );
-    let one = |ending| {
-        files(&directory.path().join("pairs"), ending)
-            .pop()
-            .unwrap()
-    };
+    let (origin, other) = (MemoryOrigin::new("a", bytes.clone()), MemoryOrigin::new("b", bytes.clone()));
+    let one = |ending| files(&directory.path().join("pairs"), ending).pop().unwrap();
     let cache = open(directory.path()).unwrap();
-    cache
-        .file(origin.clone())
-        .unwrap()
-        .bytes(0..50_000)
-        .unwrap();
+    cache.file(origin.clone()).unwrap().bytes(0..50_000).unwrap();
     let (index, data) = (one(".index"), one(".data"));
     let head = files(&directory.path().join("heads"), "").pop().unwrap();
     cache.file(other.clone()).unwrap().bytes(0..50_000).unwrap();
     origin.take_reads();
     other.take_reads();
-    Filled {
-        directory,
-        bytes,
-        origin,
-        other,
-        head,
-        index,
-        data,
-    }
+    Filled { directory, bytes, origin, other, head, index, data }
 }
 
 impl Filled {
@@ -75,30 +56,13 @@ impl Filled {
         let cache = open(self.directory.path()).unwrap();
         let file = cache.file(self.origin.clone()).unwrap();
         assert!(file.bytes(0..50_000).unwrap() == self.bytes);
-        assert!(
-            cache
-                .file(self.other.clone())
-                .unwrap()
-                .bytes(0..50_000)
-                .unwrap()
-                == self.bytes
-        );
-        assert_eq!(
-            (self.other.take_reads(), self.other.stats()),
-            (vec![], 1),
-            "the other object was touched"
-        );
-        self.origin
-            .take_reads()
-            .iter()
-            .map(|read| read.end - read.start)
-            .sum()
+        assert!(cache.file(self.other.clone()).unwrap().bytes(0..50_000).unwrap() == self.bytes);
+        assert_eq!((self.other.take_reads(), self.other.stats()), (vec![], 1), "the other object was touched");
+        self.origin.take_reads().iter().map(|read| read.end - read.start).sum()
     }
 
     fn set_aside(&self) -> usize {
-        fs::read_dir(self.directory.path().join("aside"))
-            .unwrap()
-            .count()
+        fs::read_dir(self.directory.path().join("aside")).unwrap().count()
     }
 }
 
@@ -145,22 +109,8 @@ fn data_that_is_missing_truncated_or_something_else() {
     type Damage = fn(&Filled);
     let damages: [(&str, Damage); 6] = [
         ("missing", |filled| fs::remove_file(&filled.data).unwrap()),
-        ("truncated", |filled| {
-            File::options()
-                .write(true)
-                .open(&filled.data)
-                .unwrap()
-                .set_len(20_000)
-                .unwrap()
-        }),
-        ("longer", |filled| {
-            File::options()
-                .write(true)
-                .open(&filled.data)
-                .unwrap()
-                .set_len(50_001)
-                .unwrap()
-        }),
+        ("truncated", |filled| File::options().write(true).open(&filled.data).unwrap().set_len(20_000).unwrap()),
+        ("longer", |filled| File::options().write(true).open(&filled.data).unwrap().set_len(50_001).unwrap()),
         ("a directory", |filled| {
             fs::remove_file(&filled.data).unwrap();
             fs::create_dir(&filled.data).unwrap();
@@ -187,46 +137,28 @@ fn data_that_is_missing_truncated_or_something_else() {
 #[test]
 fn two_pairs_whose_data_files_were_swapped() {
     let filled = filled();
-    let other = files(&filled.directory.path().join("pairs"), ".data")
-        .into_iter()
-        .find(|path| *path != filled.data);
+    let other = files(&filled.directory.path().join("pairs"), ".data").into_iter().find(|path| *path != filled.data);
     let (other, swap) = (other.unwrap(), filled.directory.path().join("swap"));
     fs::rename(&filled.data, &swap).unwrap();
     fs::rename(&other, &filled.data).unwrap();
     fs::rename(&swap, &other).unwrap();
     let cache = open(filled.directory.path()).unwrap();
     for origin in [&filled.origin, &filled.other] {
-        assert!(
-            cache
-                .file(origin.clone())
-                .unwrap()
-                .bytes(0..50_000)
-                .unwrap()
-                == filled.bytes
-        );
+        assert!(cache.file(origin.clone()).unwrap().bytes(0..50_000).unwrap() == filled.bytes);
         assert_eq!(origin.take_reads(), [0..50_000]);
     }
 }
 
 #[test]
 fn a_damaged_head_costs_a_look_at_the_origin_and_its_pair() {
-    for bytes in [
-        vec![],
-        pattern(10, 3),
-        pattern(3_000, 4),
-        pattern(2 << 20, 5),
-    ] {
+    for bytes in [vec![], pattern(10, 3), pattern(3_000, 4), pattern(2 << 20, 5)] {
         let filled = filled();
         fs::write(&filled.head, &bytes).unwrap();
         assert_eq!(filled.read_all(), 50_000);
         assert_eq!(filled.origin.stats(), 2);
         assert_eq!(filled.read_all(), 0);
         let pairs = files(&filled.directory.path().join("pairs"), ".data");
-        assert_eq!(
-            pairs.len(),
-            2,
-            "the pair that no head names any more was removed: {pairs:?}"
-        );
+        assert_eq!(pairs.len(), 2, "the pair that no head names any more was removed: {pairs:?}");
     }
     let filled = filled();
     fs::remove_file(&filled.head).unwrap();
@@ -247,38 +179,20 @@ fn a_head_of_another_key_is_not_believed() {
 #[test]
 fn what_a_process_left_behind_is_removed_by_the_next() {
     let filled = filled();
-    let leftovers = [
-        "pairs/.x.data.0123",
-        "heads/.y.4567",
-        ".CACHEDIR.TAG.89ab",
-        "aside/z",
-    ];
+    let leftovers = ["pairs/.x.data.0123", "heads/.y.4567", ".CACHEDIR.TAG.89ab", "aside/z"];
     for leftover in leftovers {
         fs::write(filled.directory.path().join(leftover), b"half written").unwrap();
     }
     let name = filled.data.file_stem().unwrap().to_str().unwrap();
     let (known, _) = name.split_once('-').unwrap();
-    for orphan in [
-        format!("{known}-0011223344556677-0011223344556677"),
-        format!("{}-00-00", "f".repeat(32)),
-    ] {
+    for orphan in [format!("{known}-0011223344556677-0011223344556677"), format!("{}-00-00", "f".repeat(32))] {
         for ending in ["data", "index"] {
-            fs::write(
-                filled
-                    .directory
-                    .path()
-                    .join(format!("pairs/{orphan}.{ending}")),
-                b"no head names it",
-            )
-            .unwrap();
+            fs::write(filled.directory.path().join(format!("pairs/{orphan}.{ending}")), b"no head names it").unwrap();
         }
     }
     assert_eq!(filled.read_all(), 0);
     for leftover in leftovers {
-        assert!(
-            !filled.directory.path().join(leftover).exists(),
-            "{leftover}"
-        );
+        assert!(!filled.directory.path().join(leftover).exists(), "{leftover}");
     }
     assert_eq!(files(&filled.directory.path().join("pairs"), "").len(), 4);
 }
@@ -297,10 +211,7 @@ fn a_directory_is_for_one_process_and_for_all_caches_in_it() {
     let error = open(directory.path()).unwrap_err();
     assert!(matches!(error, OpenError::InUse { .. }));
     let message = error.to_string();
-    assert!(
-        message.contains(directory.path().to_str().unwrap()) && message.contains("another process"),
-        "{message}"
-    );
+    assert!(message.contains(directory.path().to_str().unwrap()) && message.contains("another process"), "{message}");
     elsewhere.unlock().unwrap();
     open(directory.path()).unwrap();
 }
@@ -330,10 +241,7 @@ fn a_path_below_a_file_is_refused() {
     for path in [file.clone(), file.join("below")] {
         let error = open(&path).unwrap_err();
         assert!(matches!(error, OpenError::Unusable { .. }), "{error}");
-        assert!(
-            error.to_string().contains(path.to_str().unwrap()),
-            "{error}"
-        );
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     }
 }
 
@@ -342,10 +250,7 @@ fn a_directory_with_other_files_is_refused_and_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let precious = directory.path().join("precious");
     fs::write(&precious, b"data").unwrap();
-    for tag in [
-        None,
-        Some("Signature: 8a477f597d28d172789f06886806bc55\n# Somebody else's cache.\n"),
-    ] {
+    for tag in [None, Some("Signature: 8a477f597d28d172789f06886806bc55\n# Somebody else's cache.\n")] {
         if let Some(tag) = tag {
             fs::write(directory.path().join("CACHEDIR.TAG"), tag).unwrap();
         }
@@ -362,10 +267,7 @@ fn a_directory_that_others_can_write_is_refused() {
     for mode in [0o777, 0o770, 0o722] {
         fs::set_permissions(directory.path(), Permissions::from_mode(mode)).unwrap();
         let error = open(directory.path()).unwrap_err();
-        assert!(
-            matches!(error, OpenError::WritableByOthers { .. }),
-            "{error}"
-        );
+        assert!(matches!(error, OpenError::WritableByOthers { .. }), "{error}");
     }
     fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
     open(directory.path()).unwrap();
@@ -382,16 +284,9 @@ fn a_directory_of_another_user_is_refused() {
     let path = directory.path().join("theirs");
     fs::create_dir(&path).unwrap();
     // Without root there is a directory of another user all the same: the file system's own root.
-    let (path, owner) = if may_chown(&path) {
-        (path, 12_345)
-    } else {
-        (PathBuf::from("/"), 0)
-    };
+    let (path, owner) = if may_chown(&path) { (path, 12_345) } else { (PathBuf::from("/"), 0) };
     let error = open(&path).unwrap_err();
-    assert!(
-        matches!(error, OpenError::NotOurs { owner: of, .. } if of == owner),
-        "{error}"
-    );
+    assert!(matches!(error, OpenError::NotOurs { owner: of, .. } if of == owner), "{error}");
     assert!(!path.join("CACHEDIR.TAG").exists());
 }
 
@@ -399,21 +294,12 @@ fn a_directory_of_another_user_is_refused() {
 fn page_sizes_that_cannot_be() {
     let directory = tempfile::tempdir().unwrap();
     for page_size in [0, 1, 2048, 4097, 12_288, 128 << 20, u64::MAX] {
-        let error = Cache::builder(directory.path())
-            .page_size(page_size)
-            .open()
-            .unwrap_err();
+        let error = Cache::builder(directory.path()).page_size(page_size).open().unwrap_err();
         assert!(matches!(error, OpenError::PageSize { .. }), "{error}");
-        assert!(
-            error.to_string().contains(&page_size.to_string()),
-            "{error}"
-        );
+        assert!(error.to_string().contains(&page_size.to_string()), "{error}");
     }
     for page_size in [4 << 10, 64 << 20] {
-        Cache::builder(directory.path())
-            .page_size(page_size)
-            .open()
-            .unwrap();
+        Cache::builder(directory.path()).page_size(page_size).open().unwrap();
     }
 }
 
@@ -428,12 +314,7 @@ fn files_are_private_and_named_without_secrets() {
     let mut pending = vec![dir];
     while let Some(path) = pending.pop() {
         let metadata = path.metadata().unwrap();
-        assert_eq!(
-            metadata.permissions().mode() & 0o077,
-            0,
-            "{}",
-            path.display()
-        );
+        assert_eq!(metadata.permissions().mode() & 0o077, 0, "{}", path.display());
         assert!(!path.to_string_lossy().contains("secret"));
         if metadata.is_dir() {
             pending.extend(files(&path, ""));

@@ -20,21 +20,10 @@ struct Scene {
 
 fn scene() -> Scene {
     let bytes = pattern(LEN, 1);
-    let server = Server::builder()
-        .serve_bytes("/a b/object.bin", bytes.clone())
-        .start()
-        .unwrap();
+    let server = Server::builder().serve_bytes("/a b/object.bin", bytes.clone()).start().unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let cache = Cache::builder(directory.path())
-        .page_size(PAGE)
-        .open()
-        .unwrap();
-    Scene {
-        server,
-        bytes,
-        cache,
-        _directory: directory,
-    }
+    let cache = Cache::builder(directory.path()).page_size(PAGE).open().unwrap();
+    Scene { server, bytes, cache, _directory: directory }
 }
 
 impl Scene {
@@ -48,10 +37,7 @@ impl Scene {
 
     fn read(&self, file: &CachedFile, range: std::ops::Range<u64>) -> Result<(), ReadError> {
         let read = file.bytes(range.clone())?;
-        assert!(
-            read == self.bytes[range.start as usize..range.end as usize],
-            "wrong bytes in {range:?}"
-        );
+        assert!(read == self.bytes[range.start as usize..range.end as usize], "wrong bytes in {range:?}");
         Ok(())
     }
 
@@ -60,20 +46,10 @@ impl Scene {
         let file = self.open().unwrap();
         self.read(&file, 0..10).unwrap();
         self.server.inject(fault.clone(), times);
-        let error = self
-            .read(&file, 100_000..140_000)
-            .expect_err(&format!("{fault:?}"))
-            .to_string();
+        let error = self.read(&file, 100_000..140_000).expect_err(&format!("{fault:?}")).to_string();
         self.server.clear_faults();
-        assert!(
-            error.contains("object.bin") && !error.contains('\n'),
-            "{fault:?}: {error}"
-        );
-        assert_eq!(
-            file.held().num_bytes(),
-            PAGE,
-            "{fault:?} left something behind"
-        );
+        assert!(error.contains("object.bin") && !error.contains('\n'), "{fault:?}: {error}");
+        assert_eq!(file.held().num_bytes(), PAGE, "{fault:?} left something behind");
         let file = self.open().unwrap();
         self.read(&file, 0..LEN as u64).unwrap();
         error
@@ -88,20 +64,11 @@ fn it_reads_by_ranges_conditional_on_the_etag() {
     scene.read(&file, 100_000..100_001).unwrap();
     scene.read(&file, LEN as u64 - 1..LEN as u64).unwrap();
     let requests = scene.server.requests();
-    let methods: Vec<_> = requests
-        .iter()
-        .map(|request| request.method.as_str())
-        .collect();
+    let methods: Vec<_> = requests.iter().map(|request| request.method.as_str()).collect();
     assert_eq!(methods, ["HEAD", "GET", "GET"]);
-    let ranges: Vec<_> = requests
-        .iter()
-        .filter_map(|request| request.range.clone())
-        .collect();
+    let ranges: Vec<_> = requests.iter().filter_map(|request| request.range.clone()).collect();
     assert_eq!(ranges, [98_304..102_400, 299_008..300_000]);
-    assert_eq!(
-        requests[1].if_match.as_deref(),
-        file.stat().validators.etag.as_deref()
-    );
+    assert_eq!(requests[1].if_match.as_deref(), file.stat().validators.etag.as_deref());
     assert!(requests[1].if_match.is_some());
 }
 
@@ -119,16 +86,10 @@ fn a_connection_is_used_again() {
     let scene = scene();
     let file = scene.open().unwrap();
     for page in 0..10 {
-        scene
-            .read(&file, page * 3 * PAGE..page * 3 * PAGE + 1)
-            .unwrap();
+        scene.read(&file, page * 3 * PAGE..page * 3 * PAGE + 1).unwrap();
     }
     assert_eq!(scene.server.counters().requests, 11);
-    assert!(
-        scene.server.counters().connections <= 2,
-        "{:?}",
-        scene.server.counters()
-    );
+    assert!(scene.server.counters().connections <= 2, "{:?}", scene.server.counters());
 }
 
 #[test]
@@ -139,39 +100,25 @@ fn it_works_inside_of_any_runtime() {
         scene.read(&file, start..start + 10).unwrap();
     };
     read(0);
-    let current = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let current = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     current.block_on(async { read(10_000) });
-    let multi = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
+    let multi = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     multi.block_on(async { read(20_000) });
 }
 
 #[test]
 fn a_server_that_ignores_ranges() {
     let error = scene().error_of(Fault::FullInsteadOfPartial, Times::every());
-    assert!(
-        error.contains("ignores range requests") && error.contains("download"),
-        "{error}"
-    );
+    assert!(error.contains("ignores range requests") && error.contains("download"), "{error}");
 }
 
 #[test]
 fn a_short_body_is_continued_where_it_stopped_or_an_error() {
     let scene = scene();
     let file = scene.open().unwrap();
-    scene
-        .server
-        .inject(Fault::ShortBody { missing: 1_000 }, Times::once());
+    scene.server.inject(Fault::ShortBody { missing: 1_000 }, Times::once());
     scene.read(&file, 0..100_000).unwrap();
-    scene
-        .server
-        .inject(Fault::ShortBody { missing: u64::MAX }, Times::every());
+    scene.server.inject(Fault::ShortBody { missing: u64::MAX }, Times::every());
     let error = scene.read(&file, 150_000..250_000).unwrap_err();
     assert!(matches!(error, ReadError::Origin(_)), "{error}");
     scene.server.clear_faults();
@@ -187,17 +134,9 @@ fn a_wrong_range_and_a_wrong_total() {
     // Another total means another object.
     let scene = scene();
     let file = scene.open().unwrap();
-    scene.server.inject(
-        Fault::WrongTotal {
-            total: LEN as u64 + 1,
-        },
-        Times::once(),
-    );
+    scene.server.inject(Fault::WrongTotal { total: LEN as u64 + 1 }, Times::once());
     let error = scene.read(&file, 0..10).unwrap_err();
-    assert!(
-        matches!(error, ReadError::Origin(OriginError::Changed { .. })),
-        "{error}"
-    );
+    assert!(matches!(error, ReadError::Origin(OriginError::Changed { .. })), "{error}");
 }
 
 #[test]
@@ -205,10 +144,7 @@ fn statuses_that_are_errors() {
     let error = scene().error_of(Fault::Status(404), Times::every());
     assert!(error.contains("does not exist"), "{error}");
     let error = scene().error_of(Fault::Status(403), Times::every());
-    assert!(
-        error.contains("403") && error.contains("credentials"),
-        "{error}"
-    );
+    assert!(error.contains("403") && error.contains("credentials"), "{error}");
     let error = scene().error_of(Fault::Status(503), Times::every());
     assert!(error.contains("503") && error.contains("again"), "{error}");
     // What is transient is tried again.
@@ -226,10 +162,7 @@ fn an_etag_that_changes_is_a_change() {
     scene.read(&file, 0..10).unwrap();
     scene.server.inject(Fault::ChangedEtag, Times::once());
     let error = scene.read(&file, 100_000..100_010).unwrap_err();
-    assert!(
-        matches!(error, ReadError::Origin(OriginError::Changed { .. })),
-        "{error}"
-    );
+    assert!(matches!(error, ReadError::Origin(OriginError::Changed { .. })), "{error}");
     assert_eq!(file.held().num_bytes(), PAGE);
 }
 
@@ -239,14 +172,9 @@ fn an_object_that_is_replaced() {
     let file = scene.open().unwrap();
     scene.read(&file, 0..10).unwrap();
     let new = pattern(LEN, 2);
-    scene
-        .server
-        .put("/a b/object.bin", Object::from_bytes(new.clone()));
+    scene.server.put("/a b/object.bin", Object::from_bytes(new.clone()));
     let error = scene.read(&file, 0..LEN as u64).unwrap_err();
-    assert!(
-        matches!(error, ReadError::Origin(OriginError::Changed { .. })),
-        "{error}"
-    );
+    assert!(matches!(error, ReadError::Origin(OriginError::Changed { .. })), "{error}");
     scene.read(&file, 0..10).unwrap();
     assert!(scene.open().unwrap().bytes(0..LEN as u64).unwrap() == new);
 }
@@ -255,46 +183,24 @@ fn an_object_that_is_replaced() {
 fn dates_pin_where_there_is_no_etag() {
     let directory = tempfile::tempdir().unwrap();
     let then = SystemTime::now() - Duration::from_secs(100_000);
-    let object = |seed, date| {
-        Object::from_bytes(pattern(LEN, seed))
-            .without_etag()
-            .with_last_modified(date)
-    };
-    let server = Server::builder()
-        .serve("/a", object(1, then))
-        .start()
-        .unwrap();
-    let cache = Cache::builder(directory.path())
-        .page_size(PAGE)
-        .open()
-        .unwrap();
-    let file = cache
-        .file(HttpOrigin::new(&server.url("/a")).unwrap())
-        .unwrap();
+    let object = |seed, date| Object::from_bytes(pattern(LEN, seed)).without_etag().with_last_modified(date);
+    let server = Server::builder().serve("/a", object(1, then)).start().unwrap();
+    let cache = Cache::builder(directory.path()).page_size(PAGE).open().unwrap();
+    let file = cache.file(HttpOrigin::new(&server.url("/a")).unwrap()).unwrap();
     assert!(file.bytes(0..10_000).unwrap() == pattern(LEN, 1)[..10_000]);
     assert_eq!(file.page_size(), Some(PAGE), "a date vouches for the bytes");
     server.put("/a", object(2, then + Duration::from_secs(10)));
     let error = file.bytes(100_000..100_010).unwrap_err();
-    assert!(
-        matches!(error, ReadError::Origin(OriginError::Changed { .. })),
-        "{error}"
-    );
+    assert!(matches!(error, ReadError::Origin(OriginError::Changed { .. })), "{error}");
 }
 
 #[test]
 fn without_any_validator_nothing_is_stored() {
     let directory = tempfile::tempdir().unwrap();
-    let object = Object::from_bytes(pattern(LEN, 1))
-        .without_etag()
-        .without_last_modified();
+    let object = Object::from_bytes(pattern(LEN, 1)).without_etag().without_last_modified();
     let server = Server::builder().serve("/a", object).start().unwrap();
-    let cache = Cache::builder(directory.path())
-        .page_size(PAGE)
-        .open()
-        .unwrap();
-    let file = cache
-        .file(HttpOrigin::new(&server.url("/a")).unwrap())
-        .unwrap();
+    let cache = Cache::builder(directory.path()).page_size(PAGE).open().unwrap();
+    let file = cache.file(HttpOrigin::new(&server.url("/a")).unwrap()).unwrap();
     for _ in 0..2 {
         assert!(file.bytes(500..1_000).unwrap() == pattern(LEN, 1)[500..1_000]);
     }
@@ -306,46 +212,27 @@ fn without_any_validator_nothing_is_stored() {
 fn a_server_that_refuses_head_is_asked_for_a_byte() {
     for status in [403, 405, 501] {
         let scene = scene();
-        scene
-            .server
-            .inject(Fault::Status(status), Times::every().on(On::Head));
+        scene.server.inject(Fault::Status(status), Times::every().on(On::Head));
         let file = scene.open().unwrap();
         assert_eq!(file.len(), LEN as u64, "{status}");
         scene.read(&file, 5..50).unwrap();
     }
     let scene = scene();
-    scene
-        .server
-        .inject(Fault::Status(403), Times::every().on(On::Both));
-    assert!(matches!(
-        scene.open().unwrap_err(),
-        OriginError::Denied { status: 403, .. }
-    ));
+    scene.server.inject(Fault::Status(403), Times::every().on(On::Both));
+    assert!(matches!(scene.open().unwrap_err(), OriginError::Denied { status: 403, .. }));
 }
 
 #[test]
 fn an_empty_object() {
     let directory = tempfile::tempdir().unwrap();
-    let server = Server::builder()
-        .serve_bytes("/empty", Vec::new())
-        .start()
-        .unwrap();
-    let cache = Cache::builder(directory.path())
-        .page_size(PAGE)
-        .open()
-        .unwrap();
+    let server = Server::builder().serve_bytes("/empty", Vec::new()).start().unwrap();
+    let cache = Cache::builder(directory.path()).page_size(PAGE).open().unwrap();
     for refuse_head in [false, true] {
         if refuse_head {
             server.inject(Fault::Status(405), Times::every().on(On::Head));
         }
-        let cache = Cache::builder(cache.dir())
-            .page_size(PAGE)
-            .freshness(Freshness::Always)
-            .open()
-            .unwrap();
-        let file = cache
-            .file(HttpOrigin::new(&server.url("/empty")).unwrap())
-            .unwrap();
+        let cache = Cache::builder(cache.dir()).page_size(PAGE).freshness(Freshness::Always).open().unwrap();
+        let file = cache.file(HttpOrigin::new(&server.url("/empty")).unwrap()).unwrap();
         assert!(file.is_empty());
         assert_eq!(file.bytes(0..100).unwrap(), "");
     }
@@ -356,10 +243,7 @@ fn what_does_not_exist_or_cannot_be_reached() {
     let scene = scene();
     let open = |url: &str| scene.cache.file(HttpOrigin::new(url).unwrap()).unwrap_err();
     let error = open(&scene.server.url("/absent"));
-    assert!(
-        matches!(&error, OriginError::NotFound { key } if key.ends_with("/absent")),
-        "{error}"
-    );
+    assert!(matches!(&error, OriginError::NotFound { key } if key.ends_with("/absent")), "{error}");
 
     // Nobody listens at a port that was just given back.
     let unused = Server::builder().start().unwrap().url("/a");
@@ -367,11 +251,7 @@ fn what_does_not_exist_or_cannot_be_reached() {
     let error = open(&unused);
     assert!(matches!(error, OriginError::Unreachable { .. }), "{error}");
     assert!(error.to_string().contains("refused"), "{error}");
-    assert!(
-        start.elapsed() < Duration::from_secs(10),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 
     let error = open("http://host.invalid/a");
     assert!(matches!(error, OriginError::Unreachable { .. }), "{error}");
@@ -380,25 +260,13 @@ fn what_does_not_exist_or_cannot_be_reached() {
 #[test]
 fn no_message_shows_a_secret() {
     let scene = scene();
-    let signed = format!("{}?X-Amz-Signature=secret&x=1", scene.url())
-        .replace("http://", "http://user:secret@");
+    let signed = format!("{}?X-Amz-Signature=secret&x=1", scene.url()).replace("http://", "http://user:secret@");
     let origin = HttpOrigin::new(&signed).unwrap();
     assert!(origin.key().ends_with("object.bin?x=1"), "{}", origin.key());
-    for fault in [
-        Fault::Status(404),
-        Fault::Status(403),
-        Fault::Status(503),
-        Fault::Status(418),
-    ] {
+    for fault in [Fault::Status(404), Fault::Status(403), Fault::Status(503), Fault::Status(418)] {
         scene.server.inject(fault, Times::every().on(On::Both));
-        let error = scene
-            .cache
-            .file(HttpOrigin::new(&signed).unwrap())
-            .unwrap_err();
-        assert!(
-            !format!("{error} {error:?}").contains("secret"),
-            "{error:?}"
-        );
+        let error = scene.cache.file(HttpOrigin::new(&signed).unwrap()).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
         scene.server.clear_faults();
     }
     assert!(!format!("{origin:?}").contains("secret"), "{origin:?}");

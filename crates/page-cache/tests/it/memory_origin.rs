@@ -32,9 +32,7 @@ pub(crate) fn pattern(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
     (0..len)
         .map(|_| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             (state >> 56) as u8
         })
         .collect()
@@ -42,20 +40,14 @@ pub(crate) fn pattern(len: usize, seed: u64) -> Vec<u8> {
 
 impl MemoryOrigin {
     pub(crate) fn new(key: &str, object: Vec<u8>) -> Self {
-        let origin = Self(Arc::new(State {
-            key: format!("memory:{key}"),
-            ..State::default()
-        }));
+        let origin = Self(Arc::new(State { key: format!("memory:{key}"), ..State::default() }));
         origin.set(object, "\"1\"");
         origin
     }
 
     /// Puts another version in its place.
     pub(crate) fn set(&self, object: Vec<u8>, etag: &str) {
-        let validators = Validators {
-            etag: Some(etag.to_owned()),
-            ..Validators::default()
-        };
+        let validators = Validators { etag: Some(etag.to_owned()), ..Validators::default() };
         *lock(&self.0.object) = (object.into(), validators);
     }
 
@@ -68,9 +60,7 @@ impl MemoryOrigin {
     }
 
     pub(crate) fn delay(&self, delay: Duration) {
-        self.0
-            .delay_millis
-            .store(delay.as_millis() as u64, Ordering::SeqCst);
+        self.0.delay_millis.store(delay.as_millis() as u64, Ordering::SeqCst);
     }
 
     /// How often its length was asked for.
@@ -85,10 +75,7 @@ impl MemoryOrigin {
 
     fn check(&self) -> Result<(), OriginError> {
         if self.0.failing.load(Ordering::SeqCst) {
-            return Err(OriginError::Unreachable {
-                key: self.0.key.clone(),
-                reason: "it is failing".into(),
-            });
+            return Err(OriginError::Unreachable { key: self.0.key.clone(), reason: "it is failing".into() });
         }
         Ok(())
     }
@@ -103,24 +90,16 @@ impl Origin for MemoryOrigin {
         self.0.stats.fetch_add(1, Ordering::SeqCst);
         self.check()?;
         let (object, validators) = lock(&self.0.object).clone();
-        Ok(Stat {
-            length: object.len() as u64,
-            validators,
-        })
+        Ok(Stat { length: object.len() as u64, validators })
     }
 
     fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError> {
         lock(&self.0.reads).push(range.clone());
-        std::thread::sleep(Duration::from_millis(
-            self.0.delay_millis.load(Ordering::SeqCst),
-        ));
+        std::thread::sleep(Duration::from_millis(self.0.delay_millis.load(Ordering::SeqCst)));
         self.check()?;
         let (object, validators) = lock(&self.0.object).clone();
         if validators != pinned.validators {
-            return Err(OriginError::Changed {
-                key: self.0.key.clone(),
-                reason: "it was set anew".into(),
-            });
+            return Err(OriginError::Changed { key: self.0.key.clone(), reason: "it was set anew".into() });
         }
         Ok(object.slice(range.start as usize..range.end as usize))
     }

@@ -71,10 +71,7 @@ proptest! {
 fn small_reads_cost_one_request_a_page() {
     let directory = tempfile::tempdir().unwrap();
     let origin = MemoryOrigin::new("a", pattern(10_000, 2));
-    let cache = Cache::builder(directory.path())
-        .page_size(4096)
-        .open()
-        .unwrap();
+    let cache = Cache::builder(directory.path()).page_size(4096).open().unwrap();
     let mut reader = cache.file(origin.clone()).unwrap().reader();
     let mut byte = [0];
     while reader.read(&mut byte).unwrap() == 1 {}
@@ -84,14 +81,8 @@ fn small_reads_cost_one_request_a_page() {
 #[test]
 fn a_position_before_the_start_is_an_error_that_moves_nothing() {
     let directory = tempfile::tempdir().unwrap();
-    let cache = Cache::builder(directory.path())
-        .page_size(4096)
-        .open()
-        .unwrap();
-    let mut reader = cache
-        .file(MemoryOrigin::new("a", pattern(100, 3)))
-        .unwrap()
-        .reader();
+    let cache = Cache::builder(directory.path()).page_size(4096).open().unwrap();
+    let mut reader = cache.file(MemoryOrigin::new("a", pattern(100, 3))).unwrap().reader();
     reader.seek(SeekFrom::Start(7)).unwrap();
     assert!(reader.seek(SeekFrom::Current(-8)).is_err());
     assert!(reader.seek(SeekFrom::End(i64::MIN)).is_err());
@@ -106,10 +97,7 @@ fn a_failed_read_leaves_the_position_and_can_be_tried_again() {
     let directory = tempfile::tempdir().unwrap();
     let bytes = pattern(10_000, 4);
     let origin = MemoryOrigin::new("a", bytes.clone());
-    let cache = Cache::builder(directory.path())
-        .page_size(4096)
-        .open()
-        .unwrap();
+    let cache = Cache::builder(directory.path()).page_size(4096).open().unwrap();
     let mut reader = cache.file(origin.clone()).unwrap().reader();
     reader.seek(SeekFrom::Start(5_000)).unwrap();
     origin.fail(true);

@@ -28,8 +28,7 @@ pub(crate) fn make_once(directory: &Path) -> Result<PathBuf, Failure> {
     // Under another name until it is whole: a process that dies in here leaves no half sample.
     let temporary = directory.join("sample.tif.part");
     let mut file = File::create(&temporary).map_err(Failure::io(cannot()))?;
-    write_directory(&mut file)
-        .map_err(|error| Failure::Unreadable(format!("{}: {error}", cannot())))?;
+    write_directory(&mut file).map_err(|error| Failure::Unreadable(format!("{}: {error}", cannot())))?;
     write_middle_tile(&mut file).map_err(Failure::io(cannot()))?;
     file.set_len(LEN).map_err(Failure::io(cannot()))?;
     std::fs::rename(&temporary, &path).map_err(Failure::io(cannot()))?;
@@ -38,9 +37,7 @@ pub(crate) fn make_once(directory: &Path) -> Result<PathBuf, Failure> {
 
 fn write_directory(file: &mut File) -> tiff::TiffResult<()> {
     let tiles = u64::from(COLUMNS) * u64::from(ROWS);
-    let offsets: Vec<u64> = (0..tiles)
-        .map(|tile| DATA_OFFSET + tile * TILE_BYTES)
-        .collect();
+    let offsets: Vec<u64> = (0..tiles).map(|tile| DATA_OFFSET + tile * TILE_BYTES).collect();
     let lengths = vec![TILE_BYTES as u32; tiles as usize];
     let mut encoder = TiffEncoder::new_big(BufWriter::new(file))?;
     let mut directory = encoder.image_directory()?;
@@ -50,10 +47,7 @@ fn write_directory(file: &mut File) -> tiff::TiffResult<()> {
     directory.write_tag(Tag::Compression, 1u16)?;
     directory.write_tag(Tag::PhotometricInterpretation, 1u16)?;
     directory.write_tag(Tag::SamplesPerPixel, 1u16)?;
-    directory.write_tag(
-        Tag::ImageDescription,
-        "A sparse sample: all but the tile in the middle is a hole",
-    )?;
+    directory.write_tag(Tag::ImageDescription, "A sparse sample: all but the tile in the middle is a hole")?;
     directory.write_tag(Tag::TileWidth, TILE)?;
     directory.write_tag(Tag::TileLength, TILE)?;
     directory.write_tag(Tag::TileOffsets, &offsets[..])?;

@@ -44,8 +44,7 @@ impl Demo {
         let stack = self.cache.stack();
         // The sample and the port are kept beside the cache, so that a second process finds the same URL.
         let beside = beside(stack.cache()?.dir());
-        std::fs::create_dir_all(&beside)
-            .map_err(Failure::io(format!("cannot make {}", beside.display())))?;
+        std::fs::create_dir_all(&beside).map_err(Failure::io(format!("cannot make {}", beside.display())))?;
         let path = match &self.file {
             Some(path) => path.clone(),
             None => big_tiff::make_once(&beside)?,
@@ -82,14 +81,7 @@ fn run(stack: &Stack, served: &Served, subject: Subject) -> Result<Run, Failure>
     let recording = recorder.recording();
     let part = subject.read(recorder)?;
     let seconds = start.elapsed().as_secs_f64();
-    Ok(Run::new(
-        object_bytes,
-        page_size,
-        &recording,
-        served.counters(),
-        seconds,
-        part,
-    ))
+    Ok(Run::new(object_bytes, page_size, &recording, served.counters(), seconds, part))
 }
 
 /// The directory beside the cache's.

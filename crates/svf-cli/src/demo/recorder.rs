@@ -26,11 +26,7 @@ pub(crate) struct Recorder<R> {
 impl<R: Read + Seek> Recorder<R> {
     /// Records what is read of `inner`, which stands at its start.
     pub(crate) fn new(inner: R) -> Self {
-        Self {
-            inner,
-            position: 0,
-            recording: Rc::default(),
-        }
+        Self { inner, position: 0, recording: Rc::default() }
     }
 
     /// The recording, which goes on while the parser has the reader.

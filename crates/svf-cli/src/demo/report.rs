@@ -38,9 +38,7 @@ impl Run {
         part: Part,
     ) -> Self {
         let recording = recording.borrow();
-        let touched = svf::svf_core::NeedOptions::new()
-            .align(page_size.unwrap_or(1))
-            .plan(&recording.asked);
+        let touched = svf::svf_core::NeedOptions::new().align(page_size.unwrap_or(1)).plan(&recording.asked);
         Self {
             object_bytes,
             asked_bytes: recording.asked_bytes,
@@ -64,11 +62,7 @@ pub(crate) struct Report<'a> {
 impl<'a> Report<'a> {
     pub(crate) fn new(served: &'a Served, runs: &'a [Run]) -> Self {
         let object_bytes = runs.first().map_or(0, |run| run.object_bytes);
-        Self {
-            url: served.url(),
-            object_bytes,
-            runs,
-        }
+        Self { url: served.url(), object_bytes, runs }
     }
 
     pub(crate) fn to_json(&self) -> String {

@@ -21,24 +21,17 @@ impl Served {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let url_path = format!("/{name}");
         let remembered = beside.join("port");
-        let port = std::fs::read_to_string(&remembered)
-            .ok()
-            .and_then(|port| port.trim().parse().ok())
-            .unwrap_or(0);
+        let port = std::fs::read_to_string(&remembered).ok().and_then(|port| port.trim().parse().ok()).unwrap_or(0);
         let serve = |port| -> Result<Origin, loopback_origin::Error> {
-            Origin::builder()
-                .port(port)
-                .serve(&url_path, Object::from_file(path)?)
-                .start()
+            Origin::builder().port(port).serve(&url_path, Object::from_file(path)?).start()
         };
         let origin = match serve(port) {
             Err(_) if port != 0 => serve(0)?,
             started => started?,
         };
         if origin.port() != port {
-            std::fs::write(&remembered, origin.port().to_string()).map_err(Failure::io(
-                format!("cannot write {}", remembered.display()),
-            ))?;
+            std::fs::write(&remembered, origin.port().to_string())
+                .map_err(Failure::io(format!("cannot write {}", remembered.display())))?;
         }
         let url = origin.url(&url_path);
         Ok(Self { origin, url })

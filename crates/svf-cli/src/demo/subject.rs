@@ -34,18 +34,8 @@ pub(crate) struct Part {
 
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            format,
-            summary,
-            name,
-            bytes,
-            sha256,
-        } = self;
-        write!(
-            f,
-            "{format}, {summary}; {name}: {bytes} bytes, SHA-256 {}...",
-            &sha256[..16]
-        )
+        let Self { format, summary, name, bytes, sha256 } = self;
+        write!(f, "{format}, {summary}; {name}: {bytes} bytes, SHA-256 {}...", &sha256[..16])
     }
 }
 
@@ -54,18 +44,11 @@ impl Subject {
     pub(crate) fn of(path: &Path) -> Result<Self, Failure> {
         let cannot = || Failure::io(format!("cannot read {}", path.display()));
         let mut magic = Vec::new();
-        File::open(path)
-            .map_err(cannot())?
-            .take(4)
-            .read_to_end(&mut magic)
-            .map_err(cannot())?;
+        File::open(path).map_err(cannot())?.take(4).read_to_end(&mut magic).map_err(cannot())?;
         match &magic[..] {
             b"II*\0" | b"MM\0*" | b"II+\0" | b"MM\0+" => Ok(Self::Tiff),
             b"PK\x03\x04" | b"PK\x05\x06" => Ok(Self::Zip),
-            _ => Err(Failure::Usage(format!(
-                "{} is neither a TIFF nor a ZIP; give one of these",
-                path.display()
-            ))),
+            _ => Err(Failure::Usage(format!("{} is neither a TIFF nor a ZIP; give one of these", path.display()))),
         }
     }
 
@@ -106,10 +89,7 @@ fn read_tiff(file: impl Read + Seek) -> tiff::TiffResult<Part> {
     let pixels = pixels.as_buffer(0);
     Ok(Part {
         format: "TIFF",
-        summary: format!(
-            "{width} x {height}, {tags} tags, {} chunks",
-            u64::from(columns) * u64::from(rows)
-        ),
+        summary: format!("{width} x {height}, {tags} tags, {} chunks", u64::from(columns) * u64::from(rows)),
         name,
         bytes: pixels.byte_len() as u64,
         sha256: hex(&Sha256::digest(pixels.as_bytes())),
@@ -127,10 +107,7 @@ fn read_zip(file: impl Read + Seek) -> ZipResult<Part> {
         }
     }
     let middle = files.iter().map(|&(start, _)| start).max().unwrap_or(0) / 2;
-    let &(_, index) = files
-        .iter()
-        .min_by_key(|(start, _)| start.abs_diff(middle))
-        .ok_or(ZipError::FileNotFound)?;
+    let &(_, index) = files.iter().min_by_key(|(start, _)| start.abs_diff(middle)).ok_or(ZipError::FileNotFound)?;
     let summary = format!("{} members", archive.len());
     let mut member = archive.by_index(index)?;
     let name = member.name()?.into_owned();
@@ -144,13 +121,7 @@ fn read_zip(file: impl Read + Seek) -> ZipResult<Part> {
         digest.update(&piece[..count]);
         bytes += count as u64;
     }
-    Ok(Part {
-        format: "ZIP",
-        summary,
-        name,
-        bytes,
-        sha256: hex(&digest.finalize()),
-    })
+    Ok(Part { format: "ZIP", summary, name, bytes, sha256: hex(&digest.finalize()) })
 }
 
 fn hex(bytes: &[u8]) -> String {

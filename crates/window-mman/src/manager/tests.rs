@@ -57,14 +57,7 @@ fn views_on_the_heap() {
     let setup = Setup::new(5 * PAGE as usize + 17);
     let file = setup.stable();
     let len = file.len();
-    for range in [
-        0..1,
-        0..len,
-        PAGE - 1..PAGE + 1,
-        2 * PAGE - 1..2 * PAGE + 1,
-        4 * PAGE..len,
-        len - 1..len,
-    ] {
+    for range in [0..1, 0..len, PAGE - 1..PAGE + 1, 2 * PAGE - 1..2 * PAGE + 1, 4 * PAGE..len, len - 1..len] {
         let view = file.view(range.clone()).unwrap();
         assert_eq!(view.range(), range);
         assert_eq!(view, setup.part(range));
@@ -207,9 +200,7 @@ fn a_file_truncated_before_the_promise_is_refused() {
     let file = unsafe { file.assume_stable() };
     for range in [0..1, 4 * PAGE - 1..4 * PAGE] {
         match file.view(range) {
-            Err(ViewError::Truncated {
-                opened_with, now, ..
-            }) => assert_eq!((opened_with, now), (4 * PAGE, 3 * PAGE)),
+            Err(ViewError::Truncated { opened_with, now, .. }) => assert_eq!((opened_with, now), (4 * PAGE, 3 * PAGE)),
             other => panic!("{other:?}"),
         }
     }

@@ -89,10 +89,7 @@ impl Sys for Heap {
         }
         self.state.mapped.fetch_add(1, Ordering::SeqCst);
         self.maps.fetch_add(1, Ordering::SeqCst);
-        Ok(Mapping(Kind::Heap(Heaped {
-            bytes,
-            state: Arc::clone(&self.state),
-        })))
+        Ok(Mapping(Kind::Heap(Heaped { bytes, state: Arc::clone(&self.state) })))
     }
 }
 

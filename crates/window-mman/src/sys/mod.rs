@@ -34,10 +34,7 @@ pub(crate) trait Sys: fmt::Debug + Send + Sync {
     ///
     /// The file reaches to `offset + len`, and as long as the mapping lives, nobody truncates the
     /// file below that, or changes a byte of it there.
-    #[expect(
-        unsafe_code,
-        reason = "the compiler cannot watch the file; the caller must"
-    )]
+    #[expect(unsafe_code, reason = "the compiler cannot watch the file; the caller must")]
     unsafe fn map(&self, file: &File, offset: u64, len: usize) -> io::Result<Mapping>;
 }
 

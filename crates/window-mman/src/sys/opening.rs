@@ -63,11 +63,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 /// What the descriptor says about its file.
 pub(crate) fn identify(file: &File) -> io::Result<Identity> {
     let metadata = file.metadata()?;
-    Ok(Identity {
-        id: FileId::of(&metadata),
-        len: metadata.len(),
-        special: FileKind::of(metadata.file_type()),
-    })
+    Ok(Identity { id: FileId::of(&metadata), len: metadata.len(), special: FileKind::of(metadata.file_type()) })
 }
 
 /// Whether the descriptor was opened for reading.
@@ -96,11 +92,7 @@ impl FileId {
         match (metadata.dev(), metadata.ino()) {
             // Some file systems of foreign origin give 0 to every file.
             (_, 0) => Self::of_this_opening(),
-            (device, inode) => Self {
-                device,
-                inode,
-                opening: 0,
-            },
+            (device, inode) => Self { device, inode, opening: 0 },
         }
     }
 
@@ -112,11 +104,7 @@ impl FileId {
     /// Different for every call.
     fn of_this_opening() -> Self {
         static OPENINGS: AtomicU64 = AtomicU64::new(1);
-        Self {
-            device: 0,
-            inode: 0,
-            opening: OPENINGS.fetch_add(1, Ordering::Relaxed),
-        }
+        Self { device: 0, inode: 0, opening: OPENINGS.fetch_add(1, Ordering::Relaxed) }
     }
 }
 
@@ -132,11 +120,7 @@ mod tests {
     #[test]
     fn one_file_has_one_identity_by_any_name() {
         let directory = tempfile::tempdir().unwrap();
-        let (a, b, c) = (
-            directory.path().join("a"),
-            directory.path().join("b"),
-            directory.path().join("c"),
-        );
+        let (a, b, c) = (directory.path().join("a"), directory.path().join("b"), directory.path().join("c"));
         std::fs::write(&a, b"12345").unwrap();
         std::fs::write(&c, b"12345").unwrap();
         std::fs::hard_link(&a, &b).unwrap();
@@ -152,10 +136,7 @@ mod tests {
     fn opening_a_fifo_returns_at_once_and_tells() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("fifo");
-        let status = std::process::Command::new("mkfifo")
-            .arg(&path)
-            .status()
-            .unwrap();
+        let status = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
         assert!(status.success());
         let file = open(&path).unwrap();
         assert_eq!(identify(&file).unwrap().special, Some(FileKind::Fifo));

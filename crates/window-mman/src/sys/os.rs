@@ -26,19 +26,11 @@ impl Sys for Os {
         std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
     }
 
-    #[expect(
-        unsafe_code,
-        reason = "memmap2 asks for the promise that our caller gave"
-    )]
+    #[expect(unsafe_code, reason = "memmap2 asks for the promise that our caller gave")]
     unsafe fn map(&self, file: &File, offset: u64, len: usize) -> io::Result<Mapping> {
         // SAFETY: the caller promises that the file reaches to the end of the mapping, and that
         // nobody truncates or changes it there as long as the mapping lives.
-        let map = unsafe {
-            memmap2::MmapOptions::new()
-                .offset(offset)
-                .len(len)
-                .map(file)?
-        };
+        let map = unsafe { memmap2::MmapOptions::new().offset(offset).len(len).map(file)? };
         Ok(Mapping(Kind::Mapped(map)))
     }
 }
@@ -46,10 +38,7 @@ impl Sys for Os {
 /// What the offset of a mapping must be a multiple of, in bytes.
 #[cfg(unix)]
 pub(crate) fn granularity() -> NonZeroU64 {
-    u64::try_from(rustix::param::page_size())
-        .ok()
-        .and_then(NonZeroU64::new)
-        .unwrap_or(SMALLEST_PAGE)
+    u64::try_from(rustix::param::page_size()).ok().and_then(NonZeroU64::new).unwrap_or(SMALLEST_PAGE)
 }
 
 /// What the offset of a mapping must be a multiple of, in bytes.

@@ -16,8 +16,7 @@ use http::{HeaderValue, header::AUTHORIZATION};
 use object_store::http::{HttpBuilder, HttpStore};
 use object_store::path::Path;
 use object_store::{
-    Attribute, BackoffConfig, ClientOptions, GetOptions, GetRange, GetResult, ObjectMeta,
-    ObjectStore, RetryConfig,
+    Attribute, BackoffConfig, ClientOptions, GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, RetryConfig,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -50,19 +49,16 @@ impl HttpOrigin {
     ///
     /// [`OriginError::InvalidUrl`] if it is no such URL.
     pub fn new(url: &str) -> Result<Self, OriginError> {
-        let UrlParts {
-            key,
-            request,
-            authorization,
-        } = UrlParts::parse(url)?;
+        let UrlParts { key, request, authorization } = UrlParts::parse(url)?;
         let mut client = ClientOptions::new()
             .with_allow_http(true)
             .with_user_agent(user_agent())
             .with_connect_timeout(Duration::from_secs(5))
-            .with_timeout(Duration::from_secs(60));
+            // A server that has gone silent is given up soon, one that is merely slow is not.
+            .with_read_timeout(Duration::from_secs(30))
+            .with_timeout(Duration::from_secs(300));
         if let Some(authorization) = authorization {
-            client =
-                client.with_default_headers([(AUTHORIZATION, authorization)].into_iter().collect());
+            client = client.with_default_headers([(AUTHORIZATION, authorization)].into_iter().collect());
         }
         let retry = RetryConfig {
             backoff: BackoffConfig {
@@ -79,14 +75,8 @@ impl HttpOrigin {
             .with_retry(retry)
             .with_http_connector(ObservingConnector::default())
             .build()
-            .map_err(|error| OriginError::InvalidUrl {
-                url: key.clone(),
-                reason: error.to_string(),
-            })?;
-        Ok(Self {
-            key,
-            store: Arc::new(store),
-        })
+            .map_err(|error| OriginError::InvalidUrl { url: key.clone(), reason: error.to_string() })?;
+        Ok(Self { key, store: Arc::new(store) })
     }
 
     /// Sends one request (with its retries) and waits for `read` to take what it wants of the response.
@@ -109,14 +99,8 @@ impl HttpOrigin {
 
     /// The object's metadata by a `HEAD`, or, from a server that refuses that, by the first byte or the whole.
     fn metadata(&self) -> Result<ObjectMeta, OriginError> {
-        let head = GetOptions {
-            head: true,
-            ..GetOptions::default()
-        };
-        let first_byte = GetOptions {
-            range: Some(GetRange::Bounded(0..1)),
-            ..GetOptions::default()
-        };
+        let head = GetOptions { head: true, ..GetOptions::default() };
+        let first_byte = GetOptions { range: Some(GetRange::Bounded(0..1)), ..GetOptions::default() };
         let whole = GetOptions::default();
         let mut refused = None;
         for options in [head, first_byte, whole] {
@@ -124,10 +108,7 @@ impl HttpOrigin {
                 Ok(meta) => return Ok(meta),
                 // No other request would fare better than this one.
                 Err((error, observed))
-                    if !matches!(
-                        observed.status(),
-                        Some(200..=206 | 400 | 403 | 405 | 416 | 501)
-                    ) =>
+                    if !matches!(observed.status(), Some(200..=206 | 400 | 403 | 405 | 416 | 501)) =>
                 {
                     return Err(self.explain(&error, &observed, &Request::Length));
                 }
@@ -143,37 +124,20 @@ impl HttpOrigin {
 
     /// What a failed request means. The store's own message may quote the URL with its signature, and the server's
     /// body may quote anything, so neither is passed on.
-    fn explain(
-        &self,
-        error: &object_store::Error,
-        observed: &Observation,
-        request: &Request,
-    ) -> OriginError {
+    fn explain(&self, error: &object_store::Error, observed: &Observation, request: &Request) -> OriginError {
         let key = self.key.clone();
         let Some(status) = observed.status() else {
-            return OriginError::Unreachable {
-                key,
-                reason: observed.failure().unwrap_or_else(|| innermost(error)),
-            };
+            return OriginError::Unreachable { key, reason: observed.failure().unwrap_or_else(|| innermost(error)) };
         };
         match (status, request) {
             (404 | 410, _) => OriginError::NotFound { key },
             (401 | 403 | 407, _) => OriginError::Denied { key, status },
-            (412, _) => OriginError::Changed {
-                key,
-                reason: "the server answered with status 412".to_owned(),
-            },
+            (412, _) => OriginError::Changed { key, reason: "the server answered with status 412".to_owned() },
             (200, Request::Bytes(_)) => OriginError::RangesIgnored { key },
-            (200..300, _) => OriginError::InvalidResponse {
-                key,
-                request: request.to_string(),
-                reason: innermost(error),
-            },
-            _ => OriginError::Status {
-                key,
-                status,
-                request: request.to_string(),
-            },
+            (200..300, _) => {
+                OriginError::InvalidResponse { key, request: request.to_string(), reason: innermost(error) }
+            }
+            _ => OriginError::Status { key, status, request: request.to_string() },
         }
     }
 }
@@ -197,9 +161,7 @@ impl fmt::Display for Request {
 impl fmt::Debug for HttpOrigin {
     /// The key alone: the store's own output would show the URL with its signature.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpOrigin")
-            .field("key", &self.key)
-            .finish_non_exhaustive()
+        f.debug_struct("HttpOrigin").field("key", &self.key).finish_non_exhaustive()
     }
 }
 
@@ -214,11 +176,8 @@ impl Origin for HttpOrigin {
 
     fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError> {
         let if_match = pinned.validators.strong_etag().map(str::to_owned);
-        let if_unmodified_since = if if_match.is_none() {
-            pinned.validators.last_modified.map(Into::into)
-        } else {
-            None
-        };
+        let if_unmodified_since =
+            if if_match.is_none() { pinned.validators.last_modified.map(Into::into) } else { None };
         let options = GetOptions {
             range: Some(GetRange::Bounded(range.clone())),
             if_match,
@@ -236,15 +195,10 @@ impl Origin for HttpOrigin {
         let request = Request::Bytes(range);
         match checked {
             Ok(Ok(bytes)) => Ok(bytes),
-            Ok(Err(Rejected::Changed(reason))) => Err(OriginError::Changed {
-                key: self.key.clone(),
-                reason,
-            }),
-            Ok(Err(Rejected::Invalid(reason))) => Err(OriginError::InvalidResponse {
-                key: self.key.clone(),
-                request: request.to_string(),
-                reason,
-            }),
+            Ok(Err(Rejected::Changed(reason))) => Err(OriginError::Changed { key: self.key.clone(), reason }),
+            Ok(Err(Rejected::Invalid(reason))) => {
+                Err(OriginError::InvalidResponse { key: self.key.clone(), request: request.to_string(), reason })
+            }
             Err((error, observed)) => Err(self.explain(&error, &observed, &request)),
         }
     }
@@ -265,63 +219,40 @@ enum Rejected {
 fn check(response: &GetResult, asked: &Range<u64>, pinned: &Stat) -> Result<(), Rejected> {
     let now = stat_of(&response.meta);
     if now.length != pinned.length {
-        return Err(Rejected::Changed(format!(
-            "its length was {} and is {}",
-            pinned.length, now.length
-        )));
+        return Err(Rejected::Changed(format!("its length was {} and is {}", pinned.length, now.length)));
     }
     match (pinned.validators.identity(), now.validators.identity()) {
         (Some(pinned), Some(now)) if pinned != now => {
-            return Err(Rejected::Changed(format!(
-                "it was pinned by {pinned} and answered with {now}"
-            )));
+            return Err(Rejected::Changed(format!("it was pinned by {pinned} and answered with {now}")));
         }
         (Some(pinned), None) => {
-            return Err(Rejected::Invalid(format!(
-                "it carries no validator, and the object was pinned by {pinned}"
-            )));
+            return Err(Rejected::Invalid(format!("it carries no validator, and the object was pinned by {pinned}")));
         }
         _ => {}
     }
     if response.range != *asked {
-        return Err(Rejected::Invalid(format!(
-            "it is bytes {}..{}",
-            response.range.start, response.range.end
-        )));
+        return Err(Rejected::Invalid(format!("it is bytes {}..{}", response.range.start, response.range.end)));
     }
-    match response
-        .attributes
-        .get(&Attribute::ContentEncoding)
-        .map(|encoding| encoding.as_ref())
-    {
+    match response.attributes.get(&Attribute::ContentEncoding).map(|encoding| encoding.as_ref()) {
         None | Some("" | "identity") => Ok(()),
-        Some(encoding) => Err(Rejected::Invalid(format!(
-            "it is encoded ({encoding}), which was not asked for"
-        ))),
+        Some(encoding) => Err(Rejected::Invalid(format!("it is encoded ({encoding}), which was not asked for"))),
     }
 }
 
 /// The body, if it is exactly as long as was asked for; no more of a longer one is read than tells that it is.
-async fn collect(
-    response: GetResult,
-    asked: Range<u64>,
-) -> object_store::Result<Result<Bytes, Rejected>> {
+async fn collect(response: GetResult, asked: Range<u64>) -> object_store::Result<Result<Bytes, Rejected>> {
     let expected = asked.end - asked.start;
     let mut body = response.into_stream();
     let mut bytes = BytesMut::with_capacity(expected as usize);
     while let Some(part) = body.next().await {
         bytes.extend_from_slice(&part?);
         if bytes.len() as u64 > expected {
-            return Ok(Err(Rejected::Invalid(format!(
-                "its body is longer than the {expected} bytes asked for"
-            ))));
+            return Ok(Err(Rejected::Invalid(format!("its body is longer than the {expected} bytes asked for"))));
         }
     }
     if (bytes.len() as u64) < expected {
         let got = bytes.len();
-        return Ok(Err(Rejected::Invalid(format!(
-            "its body has {got} of the {expected} bytes asked for"
-        ))));
+        return Ok(Err(Rejected::Invalid(format!("its body has {got} of the {expected} bytes asked for"))));
     }
     Ok(Ok(bytes.freeze()))
 }
@@ -333,8 +264,7 @@ fn stat_of(meta: &ObjectMeta) -> Stat {
             etag: meta.e_tag.clone(),
             version: meta.version.clone(),
             // The store fills in the epoch where the server sent no date.
-            last_modified: Some(SystemTime::from(meta.last_modified))
-                .filter(|&date| date != SystemTime::UNIX_EPOCH),
+            last_modified: Some(SystemTime::from(meta.last_modified)).filter(|&date| date != SystemTime::UNIX_EPOCH),
         },
     }
 }
@@ -349,27 +279,15 @@ fn stat_of(meta: &ObjectMeta) -> Stat {
 fn block_on<T: Send + 'static>(
     future: impl Future<Output = object_store::Result<T>> + Send + 'static,
 ) -> object_store::Result<T> {
-    static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
-        Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("svf-http")
-            .enable_all()
-            .build()
-    });
-    let died = |reason: String| object_store::Error::Generic {
-        store: "HTTP",
-        source: reason.into(),
-    };
-    let runtime = RUNTIME
-        .as_ref()
-        .map_err(|error| died(format!("the runtime for requests did not start: {error}")))?;
+    static RUNTIME: LazyLock<io::Result<Runtime>> =
+        LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).thread_name("svf-http").enable_all().build());
+    let died = |reason: String| object_store::Error::Generic { store: "HTTP", source: reason.into() };
+    let runtime = RUNTIME.as_ref().map_err(|error| died(format!("the runtime for requests did not start: {error}")))?;
     // A channel of std, since waiting on one of tokio's panics inside a runtime.
     let (sender, receiver) = mpsc::sync_channel(1);
     runtime.spawn(async move {
         // The receiver waits for this very message, so it is there unless its thread is gone.
         _ = sender.send(future.await);
     });
-    receiver
-        .recv()
-        .unwrap_or_else(|_| Err(died("the request was abandoned by its runtime".to_owned())))
+    receiver.recv().unwrap_or_else(|_| Err(died("the request was abandoned by its runtime".to_owned())))
 }

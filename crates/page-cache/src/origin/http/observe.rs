@@ -17,18 +17,12 @@ pub(super) struct Observation(Mutex<Option<Result<u16, String>>>);
 impl Observation {
     /// The status of the last response, if there was one.
     pub(super) fn status(&self) -> Option<u16> {
-        self.0
-            .lock()
-            .as_ref()
-            .and_then(|outcome| outcome.as_ref().ok().copied())
+        self.0.lock().as_ref().and_then(|outcome| outcome.as_ref().ok().copied())
     }
 
     /// Why the last attempt got no response, if there was an attempt.
     pub(super) fn failure(&self) -> Option<String> {
-        self.0
-            .lock()
-            .as_ref()
-            .and_then(|outcome| outcome.as_ref().err().cloned())
+        self.0.lock().as_ref().and_then(|outcome| outcome.as_ref().err().cloned())
     }
 }
 

@@ -22,17 +22,10 @@ impl UrlParts {
     pub(super) fn parse(text: &str) -> Result<Self, OriginError> {
         let shown = || without_secrets(text);
         let invalid = |url: String, reason: String| OriginError::InvalidUrl { url, reason };
-        let mut url = Url::parse(text).map_err(|error| {
-            invalid(
-                shown(),
-                format!("{error}; give a URL like https://host/path"),
-            )
-        })?;
+        let mut url = Url::parse(text)
+            .map_err(|error| invalid(shown(), format!("{error}; give a URL like https://host/path")))?;
         if !matches!(url.scheme(), "http" | "https") {
-            let reason = format!(
-                "the scheme {}:// is not supported; use http:// or https://",
-                url.scheme()
-            );
+            let reason = format!("the scheme {}:// is not supported; use http:// or https://", url.scheme());
             return Err(invalid(shown(), reason));
         }
         let authorization = basic_authorization(&url);
@@ -56,11 +49,7 @@ impl UrlParts {
                 url.query_pairs_mut().extend_pairs(kept);
             }
         }
-        Ok(Self {
-            key: url.to_string(),
-            request,
-            authorization,
-        })
+        Ok(Self { key: url.to_string(), request, authorization })
     }
 }
 
@@ -81,14 +70,10 @@ fn basic_authorization(url: &Url) -> Option<HeaderValue> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
     }
-    let [user, password] = [url.username(), url.password().unwrap_or_default()]
-        .map(|part| percent_decode_str(part).decode_utf8_lossy());
+    let [user, password] =
+        [url.username(), url.password().unwrap_or_default()].map(|part| percent_decode_str(part).decode_utf8_lossy());
     // Base 64 has only characters that a header may have.
-    let mut value = HeaderValue::try_from(format!(
-        "Basic {}",
-        STANDARD.encode(format!("{user}:{password}"))
-    ))
-    .ok()?;
+    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))).ok()?;
     value.set_sensitive(true);
     Some(value)
 }
@@ -106,10 +91,8 @@ fn is_signature(name: &str, azure: bool) -> bool {
         "access_token",
         "api_key",
     ];
-    const AZURE: [&str; 16] = [
-        "sig", "se", "st", "sp", "sv", "sr", "spr", "sip", "skoid", "sktid", "skt", "ske", "sks",
-        "skv", "ss", "srt",
-    ];
+    const AZURE: [&str; 16] =
+        ["sig", "se", "st", "sp", "sv", "sr", "spr", "sip", "skoid", "sktid", "skt", "ske", "sks", "skv", "ss", "srt"];
     let name = name.to_ascii_lowercase();
     name.starts_with("x-amz-")
         || name.starts_with("x-goog-")
@@ -127,11 +110,7 @@ mod tests {
 
     #[test]
     fn a_plain_url_is_its_own_key() {
-        for url in [
-            "http://host/a%20b/c.tif",
-            "https://host:8443/x?versionId=7&file=a+b",
-            "http://127.0.0.1:8080/",
-        ] {
+        for url in ["http://host/a%20b/c.tif", "https://host:8443/x?versionId=7&file=a+b", "http://127.0.0.1:8080/"] {
             let parts = UrlParts::parse(url).unwrap();
             assert_eq!((parts.key.as_str(), parts.request.as_str()), (url, url));
             assert_eq!(parts.authorization, None);
@@ -158,28 +137,14 @@ mod tests {
             key("https://a.blob.core.windows.net/c/b?sv=2024&sp=r&sig=x"),
             "https://a.blob.core.windows.net/c/b"
         );
-        assert_eq!(
-            key("https://host/c/b?sv=2024"),
-            "https://host/c/b?sv=2024",
-            "unsigned, so not Azure's"
-        );
-        assert_eq!(
-            key("https://host/x?Expires=1&Signature=2&Key-Pair-Id=3"),
-            "https://host/x"
-        );
+        assert_eq!(key("https://host/c/b?sv=2024"), "https://host/c/b?sv=2024", "unsigned, so not Azure's");
+        assert_eq!(key("https://host/x?Expires=1&Signature=2&Key-Pair-Id=3"), "https://host/x");
     }
 
     #[test]
     fn an_error_shows_no_secret() {
-        for url in [
-            "ftp://user:secret@host/a",
-            "no url?token=secret",
-            "http://user:secret@",
-            "s3://b/k?sig=secret",
-        ] {
-            let Err(error) = UrlParts::parse(url) else {
-                panic!("{url} is no http URL")
-            };
+        for url in ["ftp://user:secret@host/a", "no url?token=secret", "http://user:secret@", "s3://b/k?sig=secret"] {
+            let Err(error) = UrlParts::parse(url) else { panic!("{url} is no http URL") };
             assert!(!error.to_string().contains("secret"), "{error}");
         }
     }

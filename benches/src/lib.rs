@@ -1,1 +1,44 @@
-//! x
+//! The workloads of the benchmarks: named, seeded, sized, and each with an oracle.
+//!
+//! The benchmarks themselves are one file a layer:
+//!
+//! ```text
+//! benches/svf_core.rs      pieces in memory            beside copies without an index, a sorted array, rangemap
+//! benches/window_mman.rs   windows of mapped memory    beside mmap, munmap and pread
+//! benches/page_cache.rs    pieces on local disk        beside pread, and a copy of the file
+//! benches/stack.rs         all of it over HTTP         beside the same requests on a plain socket
+//! ```
+//!
+//! In all of them a group is named `crate/operation`, a function is an implementation, and a parameter is a size in
+//! bytes or a count. `ours` is this project; `bare` is the system call or memory operation that does the same work
+//! with nothing around it. Everything random comes from a seed that stands in the file, so that two runs do the same
+//! work; and every benchmark checks its result against a model before the first measurement, so that a fast wrong
+//! answer is a panic and not a figure.
+//!
+//! Times on shared machines lie. Compare `ours` with `bare` of the same run, never with a figure of another day, and
+//! trust the lowest of several runs more than one.
+//!
+//! # The workloads
+//!
+//! * [`pattern`]: content in which a byte in the wrong place shows.
+//! * [`block_offsets`]: where the writes of a scattered file go, in an [`Order`].
+//! * [`random_reads`]: which ranges are read.
+//! * [`DenseFile`]: the oracle, simple and slow.
+//! * [`SortedRanges`]: a peer, not an oracle: the fastest search that needs no clever idea.
+//! * [`quick`]: how long everything is measured.
+
+#![forbid(unsafe_code)]
+
+mod content;
+mod dense_file;
+mod offsets;
+mod random;
+mod sorted_ranges;
+mod timing;
+
+pub use content::pattern;
+pub use dense_file::DenseFile;
+pub use offsets::{Order, block_offsets, random_reads};
+pub use random::Random;
+pub use sorted_ranges::SortedRanges;
+pub use timing::quick;

@@ -1,0 +1,317 @@
+//! Pieces in memory: writes in every order, what is missing, and reads.
+//!
+//! `bare` is the same copies and allocations without anything that finds them again; `sorted-vec` is a search in a
+//! plain array, which takes no writes; `rangemap` is the crate of that name. Every map starts empty on memory that
+//! the allocator has to take from the system, for `ours` and `bare` alike, so page faults are a part of the writes.
+
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot do its work has nothing to measure")]
+
+use std::hint::black_box;
+use std::ops::Range;
+
+use bytes::Bytes;
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use svf_benches::{DenseFile, Order, SortedRanges, block_offsets, pattern, quick, random_reads};
+use svf_core::{BlockMap, RangeSet};
+
+const SEED: u64 = 0x5EED;
+const SHUFFLED: Order = Order::Shuffled { seed: SEED };
+/// The length of a scattered block, and the distance from one to the next: as much is missing as is held.
+const BLOCK: u64 = 64;
+const STRIDE: u64 = 128;
+/// The length of a chunk where blocks grow.
+const CHUNK: u64 = 4 << 10;
+/// How many queries are asked in turn: more than a branch predictor learns by heart.
+const QUERIES: usize = 4096;
+
+/// What the file has at an offset.
+fn piece(file: &[u8], offset: u64, len: u64) -> &[u8] {
+    &file[offset as usize..(offset + len) as usize]
+}
+
+fn write_all(file: &[u8], offsets: &[u64], len: u64) -> BlockMap {
+    let mut map = BlockMap::new();
+    for &offset in offsets {
+        map.write(offset, piece(file, offset, len)).unwrap();
+    }
+    map
+}
+
+/// The model after the same writes; panics if the map is not in the same state.
+fn check(map: &BlockMap, file: &[u8], offsets: &[u64], len: u64) -> DenseFile {
+    let mut model = DenseFile::new(file.len());
+    for &offset in offsets {
+        model.write(offset, piece(file, offset, len));
+    }
+    let blocks = model.blocks();
+    assert!(map.blocks().eq(blocks.iter().cloned()));
+    assert_eq!(map.num_blocks(), blocks.len());
+    assert_eq!(map.num_bytes(), model.num_bytes());
+    for block in blocks {
+        assert_eq!(map.read(block.clone()).unwrap(), model.read(block).unwrap());
+    }
+    model
+}
+
+/// 64 B blocks that touch nothing: the price of an insertion, and how it grows.
+fn scattered_writes(criterion: &mut Criterion) {
+    for (name, order) in [("write-64B-ascending", Order::Ascending), ("write-64B-shuffled", SHUFFLED)] {
+        let mut group = criterion.benchmark_group(format!("svf-core/{name}"));
+        for count in [10_000, 100_000] {
+            let file = pattern(count * STRIDE as usize, SEED);
+            let offsets = block_offsets(count, STRIDE, order);
+            check(&write_all(&file, &offsets, BLOCK), &file, &offsets, BLOCK);
+
+            group.throughput(Throughput::Elements(count as u64));
+            group.bench_function(BenchmarkId::new("ours", count), |bencher| {
+                bencher.iter_with_large_drop(|| write_all(&file, &offsets, BLOCK));
+            });
+            group.bench_function(BenchmarkId::new("bare", count), |bencher| {
+                bencher.iter_with_large_drop(|| copy_all(&file, &offsets, BLOCK));
+            });
+        }
+    }
+}
+
+/// The copies of the same writes, each in memory of its own, and nothing to find them by.
+fn copy_all(file: &[u8], offsets: &[u64], len: u64) -> Vec<Bytes> {
+    let mut copies = Vec::with_capacity(offsets.len());
+    for &offset in offsets {
+        copies.push(Bytes::copy_from_slice(piece(file, offset, len)));
+    }
+    copies
+}
+
+/// 4 KiB chunks that end in one block, written at its end: handed over, and copied.
+fn appends(criterion: &mut Criterion) {
+    let len = 16 << 20;
+    let file = pattern(len, SEED);
+    let offsets = block_offsets(len / CHUNK as usize, CHUNK, Order::Ascending);
+    let fresh_chunks = || copy_all(&file, &offsets, CHUNK);
+    let append = |chunks: Vec<Bytes>| {
+        let mut map = BlockMap::new();
+        for (chunk, &offset) in chunks.into_iter().zip(&offsets) {
+            map.write_bytes(offset, chunk).unwrap();
+        }
+        map
+    };
+    check(&append(fresh_chunks()), &file, &offsets, CHUNK);
+    check(&write_all(&file, &offsets, CHUNK), &file, &offsets, CHUNK);
+
+    let mut group = criterion.benchmark_group("svf-core/append-4KiB-write_bytes");
+    group.throughput(Throughput::Elements(offsets.len() as u64));
+    group.bench_function(BenchmarkId::new("ours", len), |bencher| {
+        bencher.iter_batched(fresh_chunks, append, BatchSize::PerIteration);
+    });
+    group.bench_function(BenchmarkId::new("bare", len), |bencher| {
+        let keep = |chunks: Vec<Bytes>| {
+            let mut kept = Vec::with_capacity(chunks.len());
+            kept.extend(chunks.into_iter().map(black_box));
+            kept
+        };
+        bencher.iter_batched(fresh_chunks, keep, BatchSize::PerIteration);
+    });
+    group.finish();
+
+    let mut group = criterion.benchmark_group("svf-core/append-4KiB-write");
+    group.throughput(Throughput::Elements(offsets.len() as u64));
+    group.bench_function(BenchmarkId::new("ours", len), |bencher| {
+        bencher.iter_with_large_drop(|| write_all(&file, &offsets, CHUNK));
+    });
+    group.bench_function(BenchmarkId::new("bare", len), |bencher| {
+        bencher.iter_with_large_drop(|| copy_all(&file, &offsets, CHUNK));
+    });
+}
+
+/// The same at the start of the block, at two lengths: a write must not cost more where more is held.
+fn prepends(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("svf-core/prepend-4KiB-write");
+    for len in [8 << 20, 32 << 20] {
+        let file = pattern(len, SEED);
+        let offsets = block_offsets(len / CHUNK as usize, CHUNK, Order::Descending);
+        check(&write_all(&file, &offsets, CHUNK), &file, &offsets, CHUNK);
+
+        group.throughput(Throughput::Elements(offsets.len() as u64));
+        group.bench_function(BenchmarkId::new("ours", len), |bencher| {
+            bencher.iter_with_large_drop(|| write_all(&file, &offsets, CHUNK));
+        });
+        group.bench_function(BenchmarkId::new("bare", len), |bencher| {
+            bencher.iter_with_large_drop(|| copy_all(&file, &offsets, CHUNK));
+        });
+    }
+}
+
+/// What is missing of a range, and whether anything is, among 100,000 blocks.
+fn queries_among_blocks(criterion: &mut Criterion) {
+    let count = 100_000;
+    let file_len = count * STRIDE;
+    let file = pattern(file_len as usize, SEED);
+    let offsets = block_offsets(count as usize, STRIDE, SHUFFLED);
+    let map = write_all(&file, &offsets, BLOCK);
+    let model = check(&map, &file, &offsets, BLOCK);
+    let sorted = SortedRanges::new(model.blocks());
+
+    let mut group = criterion.benchmark_group("svf-core/need");
+    for gaps in [1, 100] {
+        let queries = random_reads(QUERIES, gaps * STRIDE, 1, file_len, SEED);
+        for query in &queries {
+            let missing = model.gaps(query.clone());
+            assert!((gaps..=gaps + 1).contains(&(missing.len() as u64)));
+            assert!(map.need(query.clone()).eq(missing.iter().cloned()));
+            assert!(sorted.gaps(query.clone()).eq(missing));
+        }
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(BenchmarkId::new("ours", gaps), |bencher| {
+            ask(bencher, &queries, |query| bytes_of(map.need(query)));
+        });
+        group.bench_function(BenchmarkId::new("sorted-vec", gaps), |bencher| {
+            ask(bencher, &queries, |query| bytes_of(sorted.gaps(query)));
+        });
+    }
+    group.finish();
+
+    // Half of them lie in a block, the others reach over its end.
+    let queries = random_reads(QUERIES, BLOCK / 2, BLOCK / 4, file_len, SEED);
+    let mut held = 0;
+    for query in &queries {
+        let expected = model.contains(query.clone());
+        assert_eq!(map.contains(query.clone()), expected);
+        assert_eq!(sorted.contains(query.clone()), expected);
+        held += usize::from(expected);
+    }
+    assert!((QUERIES / 4..QUERIES / 2).contains(&held), "{held}");
+    let mut group = criterion.benchmark_group("svf-core/contains-among-blocks");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function(BenchmarkId::new("ours", count), |bencher| {
+        ask(bencher, &queries, |query| map.contains(query));
+    });
+    group.bench_function(BenchmarkId::new("sorted-vec", count), |bencher| {
+        ask(bencher, &queries, |query| sorted.contains(query));
+    });
+}
+
+/// Asks the queries in turn, one an iteration.
+fn ask<T>(bencher: &mut criterion::Bencher<'_>, queries: &[Range<u64>], answer: impl Fn(Range<u64>) -> T) {
+    let mut queries = queries.iter().cycle();
+    bencher.iter(|| queries.next().cloned().map(&answer));
+}
+
+/// Walks over all ranges, as whoever plans requests does.
+fn bytes_of(ranges: impl Iterator<Item = Range<u64>>) -> u64 {
+    ranges.map(|range| range.end - range.start).sum()
+}
+
+/// One block of 16 MiB in chunks of 4 KiB: whether a run of it is held, and its bytes.
+fn inside_one_block(criterion: &mut Criterion) {
+    let len = 16 << 20;
+    let file = pattern(len as usize, SEED);
+    let offsets = block_offsets((len / CHUNK) as usize, CHUNK, Order::Ascending);
+    let map = write_all(&file, &offsets, CHUNK);
+    let model = check(&map, &file, &offsets, CHUNK);
+    let sorted = SortedRanges::new(model.blocks());
+
+    let mut group = criterion.benchmark_group("svf-core/contains-in-one-block");
+    for run in [64, 1 << 20, 16 << 20] {
+        let queries = random_reads(QUERIES, run, 1, len, SEED);
+        for query in queries.iter().take(16) {
+            assert!(map.contains(query.clone()) && model.contains(query.clone()));
+        }
+        assert!(!map.contains(1..len + 1) && !sorted.contains(1..len + 1));
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(BenchmarkId::new("ours", run), |bencher| {
+            ask(bencher, &queries, |query| map.contains(query));
+        });
+        group.bench_function(BenchmarkId::new("sorted-vec", run), |bencher| {
+            ask(bencher, &queries, |query| sorted.contains(query));
+        });
+    }
+    group.finish();
+
+    for size in [64, 4 << 10, 1 << 20] {
+        let reads = random_reads(QUERIES, size, 1, len, SEED);
+        for read in reads.iter().take(64) {
+            let expected = &file[read.start as usize..read.end as usize];
+            let mut out = vec![0; size as usize];
+            map.read_into(read.start, &mut out).unwrap();
+            assert!(map.read(read.clone()).unwrap() == expected && out == expected);
+        }
+
+        // New memory for each: what one chunk holds is not copied by `ours`.
+        let mut group = criterion.benchmark_group("svf-core/read");
+        group.throughput(Throughput::Bytes(size));
+        group.bench_function(BenchmarkId::new("ours", size), |bencher| {
+            ask(bencher, &reads, |read| map.read(read).unwrap());
+        });
+        group.bench_function(BenchmarkId::new("bare", size), |bencher| {
+            ask(bencher, &reads, |read| Bytes::copy_from_slice(piece(&file, read.start, size)));
+        });
+        group.finish();
+
+        // Memory that is there already.
+        let mut group = criterion.benchmark_group("svf-core/read_into");
+        group.throughput(Throughput::Bytes(size));
+        group.bench_function(BenchmarkId::new("ours", size), |bencher| {
+            let (mut out, mut reads) = (vec![0; size as usize], reads.iter().cycle());
+            bencher.iter(|| {
+                let offset = reads.next().unwrap().start;
+                map.read_into(offset, black_box(&mut out)).unwrap();
+            });
+        });
+        group.bench_function(BenchmarkId::new("bare", size), |bencher| {
+            let (mut out, mut reads) = (vec![0; size as usize], reads.iter().cycle());
+            bencher.iter(|| {
+                let offset = reads.next().unwrap().start;
+                black_box(&mut out).copy_from_slice(piece(&file, offset, size));
+            });
+        });
+    }
+}
+
+/// Ranges without bytes, beside the crate that everybody takes for them.
+fn range_sets(criterion: &mut Criterion) {
+    let count = 100_000;
+    let file_len = count as u64 * STRIDE;
+    let offsets = block_offsets(count, STRIDE, SHUFFLED);
+    let ranges: Vec<_> = offsets.iter().map(|&start| start..start + BLOCK).collect();
+    let ours: RangeSet = ranges.iter().cloned().collect();
+    let theirs: rangemap::RangeSet<u64> = ranges.iter().cloned().collect();
+    let mut model = DenseFile::new(file_len as usize);
+    for range in &ranges {
+        model.write(range.start, &[1; BLOCK as usize]);
+    }
+    assert!(ours.iter().eq(model.blocks()) && theirs.iter().cloned().eq(model.blocks()));
+
+    let mut group = criterion.benchmark_group("svf-core/range-set-insert-shuffled");
+    group.throughput(Throughput::Elements(count as u64));
+    group.bench_function(BenchmarkId::new("ours", count), |bencher| {
+        bencher.iter_with_large_drop(|| ranges.iter().cloned().collect::<RangeSet>());
+    });
+    group.bench_function(BenchmarkId::new("rangemap", count), |bencher| {
+        bencher.iter_with_large_drop(|| ranges.iter().cloned().collect::<rangemap::RangeSet<u64>>());
+    });
+    group.finish();
+
+    let mut group = criterion.benchmark_group("svf-core/range-set-gaps");
+    for gaps in [1, 100] {
+        let queries = random_reads(QUERIES, gaps * STRIDE, 1, file_len, SEED);
+        for query in queries.iter().take(64) {
+            let missing = model.gaps(query.clone());
+            assert!(ours.gaps(query.clone()).eq(missing.iter().cloned()));
+            assert!(theirs.gaps(query).eq(missing));
+        }
+        group.throughput(Throughput::Elements(1));
+        group.bench_function(BenchmarkId::new("ours", gaps), |bencher| {
+            ask(bencher, &queries, |query| bytes_of(ours.gaps(query)));
+        });
+        group.bench_function(BenchmarkId::new("rangemap", gaps), |bencher| {
+            ask(bencher, &queries, |query| bytes_of(theirs.gaps(&query)));
+        });
+    }
+}
+
+criterion_group! {
+    name = svf_core;
+    config = quick();
+    targets = scattered_writes, appends, prepends, queries_among_blocks, inside_one_block, range_sets
+}
+criterion_main!(svf_core);

@@ -11,7 +11,6 @@ use crate::directory::{Directory, Pair};
 use crate::error::ReadError;
 use crate::fetch::{Destination, Source};
 use crate::origin::{Origin, OriginError, Stat};
-use crate::reader::Reader;
 
 /// A remote file of which the pieces that were read once are on local disk.
 ///
@@ -161,11 +160,6 @@ impl CachedFile {
         let held = self.held();
         let absent = ranges.iter().flat_map(|range| held.gaps(range.start..range.end.min(self.len())));
         self.source().plan(absent)
-    }
-
-    /// A new reader at the start of the file: `Read`, `Seek` and `BufRead`.
-    pub fn reader(&self) -> Reader {
-        Reader::new(self.clone())
     }
 
     fn source(&self) -> Source<'_> {

@@ -23,11 +23,14 @@ pub struct Reader {
     buffer_start: u64,
 }
 
-impl Reader {
-    pub(crate) fn new(file: CachedFile) -> Self {
-        Self { file, position: 0, buffer: Bytes::new(), buffer_start: 0 }
+impl CachedFile {
+    /// A new reader at the start of the file: `Read`, `Seek` and `BufRead`.
+    pub fn reader(&self) -> Reader {
+        Reader { file: self.clone(), position: 0, buffer: Bytes::new(), buffer_start: 0 }
     }
+}
 
+impl Reader {
     /// The file that is read.
     pub fn file(&self) -> &CachedFile {
         &self.file

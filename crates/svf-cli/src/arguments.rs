@@ -1,8 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
-
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 use crate::demo::Demo;
 use crate::exit::EXIT_CODES;
@@ -22,22 +20,4 @@ pub(crate) enum Command {
     Get(Get),
     Map(Map),
     Demo(Demo),
-}
-
-/// Where pieces are kept; an option of every subcommand.
-#[derive(Debug, Args)]
-pub(crate) struct CacheOptions {
-    /// Where pieces of remote files are kept [default: $XDG_CACHE_HOME/svf, or ~/.cache/svf]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) cache_dir: Option<PathBuf>,
-}
-
-impl CacheOptions {
-    pub(crate) fn stack(&self) -> svf::Stack {
-        let builder = svf::Stack::builder();
-        match &self.cache_dir {
-            Some(dir) => builder.cache_dir(dir).build(),
-            None => builder.build(),
-        }
-    }
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::arguments::CacheOptions;
 use crate::byte_range::ByteRange;
+use crate::cache_options::CacheOptions;
 use crate::exit::Failure;
 
 /// How much is read and written at once: a few requests' worth, and little memory.

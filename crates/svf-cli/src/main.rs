@@ -4,6 +4,7 @@
 
 mod arguments;
 mod byte_range;
+mod cache_options;
 mod demo;
 mod exit;
 mod get;

@@ -3,7 +3,7 @@
 use clap::Args;
 use svf::page_cache::{HttpOrigin, Origin};
 
-use crate::arguments::CacheOptions;
+use crate::cache_options::CacheOptions;
 use crate::exit::Failure;
 use crate::held_map::HeldMap;
 

@@ -85,17 +85,3 @@ impl<O: Origin + ?Sized> Origin for Arc<O> {
         (**self).read(range, pinned)
     }
 }
-
-impl<O: Origin + ?Sized> Origin for Box<O> {
-    fn key(&self) -> &str {
-        (**self).key()
-    }
-
-    fn stat(&self) -> Result<Stat, OriginError> {
-        (**self).stat()
-    }
-
-    fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError> {
-        (**self).read(range, pinned)
-    }
-}

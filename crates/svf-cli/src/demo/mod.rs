@@ -19,7 +19,7 @@ use self::recorder::Recorder;
 use self::report::{Report, Run};
 use self::served::Served;
 use self::subject::Subject;
-use crate::arguments::CacheOptions;
+use crate::cache_options::CacheOptions;
 use crate::exit::Failure;
 use crate::held_map::HeldMap;
 

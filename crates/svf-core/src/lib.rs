@@ -51,7 +51,7 @@ mod gaps;
 mod need_options;
 mod range_set;
 
-pub use block_map::{BlockMap, Blocks, Need, OnOverlap, Written};
+pub use block_map::{BlockMap, BlockMapOptions, Blocks, Need, OnOverlap, Written};
 pub use chunks::Chunks;
 pub use error::{Error, Missing, WriteError};
 pub use need_options::NeedOptions;

@@ -110,6 +110,11 @@ impl NeedOptions {
         }
     }
 
+    /// The same for a request of `len` bytes: being greedy for less than was asked for means nothing.
+    pub(crate) const fn for_length(self, len: u64) -> Self {
+        if len < self.greedy { self } else { self.greedy(0) }
+    }
+
     /// An end that cannot be rounded up within `u64` becomes the greatest offset.
     fn align_outward(&self, range: Range<u64>) -> Range<u64> {
         let align = self.align.max(1);

@@ -1,0 +1,284 @@
+//! Writes: what is stored of them, and into which chunk.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::leaf_edit::LeafEdit;
+use super::memory;
+use super::slab::{Slab, Slot};
+use super::tree::Chunk;
+use super::{BlockMap, BlockMapOptions, OnOverlap, Written, part_of};
+use crate::error::WriteError;
+
+/// Up to this length, in bytes, neighbours are copied into one chunk; so the chunks of a block are longer than half of
+/// it on average, in whatever order it was written.
+const SMALL: u64 = 512;
+/// A shorter `Bytes` is copied, since it may keep alive a much larger allocation.
+const TAKEN_OVER: usize = 1 << 10;
+/// Longer writes get a chunk of their own.
+const GATHERED: u64 = 16 << 10;
+/// What gathered writes grow to.
+pub(super) const GROWN: u64 = 64 << 10;
+/// Longer writes become several chunks, so that the length of each fits into 32 bits.
+const LONGEST: u64 = 1 << 30;
+
+/// The data of a write.
+#[derive(Debug)]
+enum Piece<'a> {
+    Borrowed(&'a [u8]),
+    /// To be taken over, with the size of the allocation that it keeps alive, as far as it is known.
+    Taken(Bytes, usize),
+}
+
+impl Piece<'_> {
+    fn data(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(data) => data,
+            Self::Taken(data, _) => data,
+        }
+    }
+
+    /// A part of it. The allocation is counted once, with the part that comes last.
+    fn part(&self, part: Range<usize>) -> Piece<'_> {
+        match self {
+            Self::Borrowed(data) => Piece::Borrowed(&data[part]),
+            Self::Taken(data, charge) => {
+                let rest = if part.end == data.len() { charge - data.len() } else { 0 };
+                Piece::Taken(data.slice(part.clone()), part.len() + rest)
+            }
+        }
+    }
+}
+
+impl BlockMap {
+    /// Writes a copy of `data` at `offset`. Empty data changes nothing.
+    ///
+    /// Small pieces that touch are gathered into chunks of up to 64 KiB, so that a block that is written in pieces of
+    /// a few bytes does not keep an allocation for each. O(log n), and one copy; prepended to a chunk of less than
+    /// 512 bytes, or appended while a reader holds a `Bytes` of it, that is copied too.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError::Conflict`] if a byte that is held differs and the policy is [`OnOverlap::Reject`];
+    /// [`WriteError::OffsetOverflow`] if the data ends beyond 2^64 - 1. Nothing has changed then.
+    pub fn write(&mut self, offset: u64, data: &[u8]) -> Result<Written, WriteError> {
+        self.write_piece(offset, Piece::Borrowed(data))
+    }
+
+    /// Writes `data` at `offset` and takes it over without copying.
+    ///
+    /// The map then keeps alive whatever allocation `data` is a part of. What is shorter than 1 KiB is copied instead,
+    /// and up to 64 KiB what is seen to be less than half of its allocation; with
+    /// [`scrub`](BlockMapOptions::scrub) everything is.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_bytes(&mut self, offset: u64, data: Bytes) -> Result<Written, WriteError> {
+        if self.options.scrub || data.len() < TAKEN_OVER {
+            return self.write(offset, &data);
+        }
+        let (data, charge) = memory::with_capacity(data);
+        if data.len() as u64 <= GROWN && data.len() < charge / 2 {
+            return self.write(offset, &data);
+        }
+        self.write_piece(offset, Piece::Taken(data, charge))
+    }
+
+    fn write_piece(&mut self, offset: u64, piece: Piece<'_>) -> Result<Written, WriteError> {
+        let len = piece.data().len() as u64;
+        let end = offset.checked_add(len).ok_or(WriteError::OffsetOverflow { offset, len })?;
+        if len == 0 {
+            return Ok(Written::default());
+        }
+        let epoch = *self.epoch.get_mut() + 1;
+        let written = match self.place(offset, piece, epoch) {
+            Ok(()) => Written { new: len, overlapping: 0 },
+            Err(piece) => self.write_over(offset..end, &piece, epoch)?,
+        };
+        // Reads from now on are younger than this write.
+        *self.epoch.get_mut() = epoch + 1;
+        if let Some(limit) = self.options.max_bytes
+            && limit < self.num_bytes()
+        {
+            self.make_room(limit, offset..end, epoch);
+        }
+        Ok(written)
+    }
+
+    /// Stores the data where nothing is held; gives it back if anything is, or if it is too long for one chunk.
+    fn place<'a>(&mut self, offset: u64, piece: Piece<'a>, epoch: u64) -> Result<(), Piece<'a>> {
+        let len = piece.data().len() as u64;
+        if LONGEST < len {
+            return Err(piece);
+        }
+        let Self { tree, slab, options, .. } = self;
+        tree.change(offset, |leaf| {
+            let overlaps = leaf.floor().is_some_and(|(_, chunk)| offset < chunk.end())
+                || leaf.next_start().is_some_and(|next| next < offset + len);
+            if overlaps {
+                return Err(piece);
+            }
+            Gather::new(leaf, slab, options, epoch).store(offset, piece);
+            Ok(())
+        })
+    }
+
+    /// Writes where something may be held already.
+    fn write_over(&mut self, range: Range<u64>, piece: &Piece<'_>, epoch: u64) -> Result<Written, WriteError> {
+        if self.options.on_overlap == OnOverlap::Reject {
+            self.compare(range.clone(), piece.data())?;
+        }
+        let missing: Vec<_> = self.need(range.clone()).collect();
+        let new: u64 = missing.iter().map(|gap| gap.end - gap.start).sum();
+        let stored = if self.options.on_overlap == OnOverlap::Replace {
+            self.remove(range.clone());
+            vec![range.clone()]
+        } else {
+            missing
+        };
+        for gap in stored {
+            let mut start = gap.start;
+            while start < gap.end {
+                let end = gap.end.min(start.saturating_add(LONGEST));
+                let part = (start - range.start) as usize..(end - range.start) as usize;
+                let placed = self.place(start, piece.part(part), epoch);
+                debug_assert!(placed.is_ok(), "nothing is held in a gap");
+                start = end;
+            }
+        }
+        // Whoever writes what is held already has used it.
+        self.touch_at(range.clone(), epoch);
+        Ok(Written { new, overlapping: (range.end - range.start) - new })
+    }
+
+    fn compare(&self, range: Range<u64>, data: &[u8]) -> Result<(), WriteError> {
+        for chunk in self.overlapping(range.clone()) {
+            let held = &self.slab.get(chunk.slot).bytes[part_of(&chunk, &range)];
+            let offset = chunk.start.max(range.start);
+            let written = &data[(offset - range.start) as usize..][..held.len()];
+            if held == written {
+                continue;
+            }
+            let difference = held.iter().zip(written).enumerate().find(|(_, (held, written))| held != written);
+            if let Some((index, (&held, &written))) = difference {
+                return Err(WriteError::Conflict { offset: offset + index as u64, held, written });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One piece on its way into a leaf.
+struct Gather<'a, 'leaf> {
+    leaf: &'a mut LeafEdit<'leaf>,
+    slab: &'a mut Slab,
+    epoch: u64,
+    scrub: bool,
+    /// How long a gathered chunk may become.
+    grown: u64,
+}
+
+impl<'a, 'leaf> Gather<'a, 'leaf> {
+    fn new(leaf: &'a mut LeafEdit<'leaf>, slab: &'a mut Slab, options: &BlockMapOptions, epoch: u64) -> Self {
+        // Eviction drops whole chunks, so a small limit wants small ones.
+        let grown = options.max_bytes.map_or(GROWN, |limit| GROWN.min(limit / 16));
+        Self { leaf, slab, epoch, scrub: options.scrub, grown }
+    }
+
+    fn store(&mut self, offset: u64, piece: Piece<'_>) {
+        match piece {
+            Piece::Taken(data, charge) => self.insert(offset, Slot::new(data, charge, false, self.epoch)),
+            Piece::Borrowed(data) => {
+                if GATHERED < data.len() as u64 || !(self.append(offset, data) || self.prepend(offset, data)) {
+                    let content = self.new_chunk(offset, data);
+                    self.insert(offset, content);
+                }
+            }
+        }
+    }
+
+    /// A piece that goes on where a gathered chunk is full gets a larger one, with room for those to come.
+    fn new_chunk(&self, offset: u64, data: &[u8]) -> Slot {
+        let len = data.len() as u64;
+        let goes_on = self.leaf.floor().filter(|(_, chunk)| {
+            chunk.end() == offset && len <= GATHERED && !self.scrub && self.slab.get(chunk.slot).is_copied()
+        });
+        let capacity = goes_on.map_or(len, |(_, chunk)| (2 * u64::from(chunk.len)).min(self.grown).max(len));
+        if len < capacity {
+            let (bytes, capacity) = memory::growing(&[data], capacity as usize);
+            Slot::new(bytes, capacity, true, self.epoch)
+        } else {
+            Slot::new(memory::copy_of(&[data], self.scrub), data.len(), true, self.epoch)
+        }
+    }
+
+    fn insert(&mut self, offset: u64, content: Slot) {
+        let len = content.bytes.len() as u32;
+        let slot = self.slab.insert(content);
+        self.leaf.insert(self.leaf.index, Chunk { start: offset, len, slot });
+    }
+
+    fn append(&mut self, offset: u64, data: &[u8]) -> bool {
+        let Some((index, chunk)) = self.leaf.floor().filter(|(_, chunk)| chunk.end() == offset) else {
+            return false;
+        };
+        let Some(longer) = self.lengthen(chunk, data) else {
+            return false;
+        };
+        self.leaf.set(index, longer);
+        // The gap before the next chunk may be filled now.
+        if let Some(next) = self.leaf.get(index + 1)
+            && next.start == longer.end()
+            && u64::from(longer.len) + u64::from(next.len) <= SMALL.min(self.grown)
+        {
+            let bytes = self.slab.get(next.slot).bytes.clone();
+            if let Some(joined) = self.lengthen(longer, &bytes) {
+                self.leaf.remove(index + 1);
+                self.slab.remove(next.slot);
+                self.leaf.set(index, joined);
+            }
+        }
+        true
+    }
+
+    /// In place if there is room; a small chunk is copied to where there is more.
+    fn lengthen(&mut self, chunk: Chunk, data: &[u8]) -> Option<Chunk> {
+        let len = u64::from(chunk.len) + data.len() as u64;
+        if self.grown < len {
+            return None;
+        }
+        let slot = self.slab.get_mut(chunk.slot);
+        if slot.has_room(data.len()) && memory::extend(&mut slot.bytes, data) {
+            slot.touch(self.epoch);
+        } else if len <= SMALL {
+            let parts = [&slot.bytes[..], data];
+            let (bytes, capacity) = if self.scrub {
+                (memory::copy_of(&parts, true), len as usize)
+            } else {
+                memory::growing(&parts, (len as usize).next_power_of_two().max(32))
+            };
+            self.slab.replace(chunk.slot, Slot::new(bytes, capacity, true, self.epoch));
+        } else {
+            return None;
+        }
+        Some(Chunk { len: len as u32, ..chunk })
+    }
+
+    fn prepend(&mut self, offset: u64, data: &[u8]) -> bool {
+        let len = data.len() as u64;
+        let next = self
+            .leaf
+            .get(self.leaf.index)
+            .filter(|next| next.start == offset + len && u64::from(next.len) + len <= SMALL.min(self.grown));
+        let Some(next) = next else {
+            return false;
+        };
+        let bytes = memory::copy_of(&[data, &self.slab.get(next.slot).bytes], self.scrub);
+        let len = bytes.len();
+        self.slab.replace(next.slot, Slot::new(bytes, len, true, self.epoch));
+        self.leaf.set(self.leaf.index, Chunk { start: offset, len: len as u32, slot: next.slot });
+        true
+    }
+}

@@ -350,19 +350,29 @@ fn split_at(rank: usize, len: usize) -> usize {
     }
 }
 
-/// How many chunks start at or before `offset`. Writing in order is common enough to look at the last one first.
+/// How many chunks start at or before `offset`.
 fn rank_of_chunk(chunks: &[Chunk], offset: u64) -> usize {
-    match chunks.last() {
-        Some(last) if offset < last.start => chunks.partition_point(|chunk| chunk.start <= offset),
-        _ => chunks.len(),
-    }
+    rank(chunks, offset, |chunk| chunk.start)
 }
 
 fn rank_of_branch(branches: &[Branch], offset: u64) -> usize {
-    match branches.last() {
-        Some(last) if offset < last.start => branches.partition_point(|branch| branch.start <= offset),
-        _ => branches.len(),
+    rank(branches, offset, |branch| branch.start)
+}
+
+/// How many entries start at or before `offset`. Writing in order is common enough to look at the last one first.
+///
+/// Else every eighth is looked at, and then the eight between two of them: twice the comparisons of a binary search,
+/// but the loads do not wait for each other, so a node that is not in the processor's cache costs two waits and not
+/// five.
+fn rank<T>(entries: &[T], offset: u64, start: impl Fn(&T) -> u64) -> usize {
+    const STEP: usize = 8;
+    if entries.last().is_none_or(|last| start(last) <= offset) {
+        return entries.len();
     }
+    let groups: usize = entries.iter().step_by(STEP).map(|entry| usize::from(start(entry) <= offset)).sum();
+    let first = groups.saturating_sub(1) * STEP;
+    let group = &entries[first..entries.len().min(first + STEP)];
+    first + group.iter().map(|entry| usize::from(start(entry) <= offset)).sum::<usize>()
 }
 
 /// How far the run goes on, and whether it reaches the end of the node, so that it may go on behind it.

@@ -1,13 +1,16 @@
 //! Pieces in memory: writes in every order, what is missing, and reads.
 //!
-//! `bare` is the same copies and allocations without anything that finds them again; `sorted-vec` is a search in a
-//! plain array, which takes no writes; `rangemap` is the crate of that name. Every map starts empty on memory that
+//! `bare` is the same copies and allocations without anything that finds them again; `btree` keeps them in a
+//! `BTreeMap<u64, Bytes>` of the standard library, and nothing more: no overlaps, no blocks, no recency. `sorted-vec`
+//! is a search in a plain array, which takes no writes; `rangemap` is the crate of that name. Every map starts empty on memory that
 //! the allocator has to take from the system, for `ours` and `bare` alike, so page faults are a part of the writes.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot do its work has nothing to measure")]
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -57,7 +60,7 @@ fn check(map: &BlockMap, file: &[u8], offsets: &[u64], len: u64) -> DenseFile {
 fn scattered_writes(criterion: &mut Criterion) {
     for (name, order) in [("write-64B-ascending", Order::Ascending), ("write-64B-shuffled", SHUFFLED)] {
         let mut group = criterion.benchmark_group(format!("svf-core/{name}"));
-        for count in [10_000, 100_000] {
+        for count in [100_000, 1_000_000] {
             let file = pattern(count * STRIDE as usize, SEED);
             let offsets = block_offsets(count, STRIDE, order);
             check(&write_all(&file, &offsets, BLOCK), &file, &offsets, BLOCK);
@@ -69,8 +72,20 @@ fn scattered_writes(criterion: &mut Criterion) {
             group.bench_function(BenchmarkId::new("bare", count), |bencher| {
                 bencher.iter_with_large_drop(|| copy_all(&file, &offsets, BLOCK));
             });
+            group.bench_function(BenchmarkId::new("btree", count), |bencher| {
+                bencher.iter_with_large_drop(|| tree_of_all(&file, &offsets, BLOCK));
+            });
         }
     }
+}
+
+/// The same writes into a tree that trusts them to touch nothing.
+fn tree_of_all(file: &[u8], offsets: &[u64], len: u64) -> BTreeMap<u64, Bytes> {
+    let mut tree = BTreeMap::new();
+    for &offset in offsets {
+        tree.insert(offset, Bytes::copy_from_slice(piece(file, offset, len)));
+    }
+    tree
 }
 
 /// The copies of the same writes, each in memory of its own, and nothing to find them by.
@@ -102,6 +117,15 @@ fn appends(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(offsets.len() as u64));
     group.bench_function(BenchmarkId::new("ours", len), |bencher| {
         bencher.iter_batched(fresh_chunks, append, BatchSize::PerIteration);
+    });
+    group.bench_function(BenchmarkId::new("btree", len), |bencher| {
+        let insert = |chunks: Vec<Bytes>| {
+            offsets.iter().copied().zip(chunks).fold(BTreeMap::new(), |mut tree, entry| {
+                tree.insert(entry.0, entry.1);
+                tree
+            })
+        };
+        bencher.iter_batched(fresh_chunks, insert, BatchSize::PerIteration);
     });
     group.bench_function(BenchmarkId::new("bare", len), |bencher| {
         let keep = |chunks: Vec<Bytes>| {
@@ -141,12 +165,68 @@ fn prepends(criterion: &mut Criterion) {
     }
 }
 
-/// What is missing of a range, and whether anything is, among 100,000 blocks.
+/// Pieces that end in one block: 4 KiB in any order, and 4 bytes one behind or before the other.
+fn fills(criterion: &mut Criterion) {
+    let rows = [
+        ("fill-4KiB-shuffled", 16_384, CHUNK, SHUFFLED),
+        ("append-4B", 100_000, 4, Order::Ascending),
+        ("prepend-4B", 100_000, 4, Order::Descending),
+    ];
+    for (name, count, len, order) in rows {
+        let file = pattern(count * len as usize, SEED);
+        let offsets = block_offsets(count, len, order);
+        assert_eq!(check(&write_all(&file, &offsets, len), &file, &offsets, len).blocks().len(), 1);
+
+        let mut group = criterion.benchmark_group(format!("svf-core/{name}"));
+        group.throughput(Throughput::Elements(count as u64));
+        group.bench_function(BenchmarkId::new("ours", count), |bencher| {
+            bencher.iter_with_large_drop(|| write_all(&file, &offsets, len));
+        });
+        group.bench_function(BenchmarkId::new("btree", count), |bencher| {
+            bencher.iter_with_large_drop(|| tree_of_all(&file, &offsets, len));
+        });
+        group.bench_function(BenchmarkId::new("bare", count), |bencher| {
+            bencher.iter_with_large_drop(|| copy_all(&file, &offsets, len));
+        });
+    }
+}
+
+/// Dropping the least recently used of many blocks. The order is made anew when half of them are gone.
+fn evictions(criterion: &mut Criterion) {
+    let count = 1_000_000;
+    let file = pattern(count * STRIDE as usize, SEED);
+    let offsets = block_offsets(count, STRIDE, SHUFFLED);
+    let full = write_all(&file, &offsets, BLOCK);
+    let mut map = full.clone();
+    map.evict_to((count as u64 - 10) * BLOCK);
+    assert!(offsets.iter().enumerate().all(|(at, &offset)| map.contains(offset..offset + 1) == (10 <= at)));
+
+    let mut group = criterion.benchmark_group("svf-core/evict-one");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function(BenchmarkId::new("ours", count), |bencher| {
+        bencher.iter_custom(|iterations| {
+            let mut time = Duration::ZERO;
+            for _ in 0..iterations {
+                if map.num_blocks() < count / 2 {
+                    map = full.clone();
+                }
+                let fewer = map.num_bytes() - BLOCK;
+                let start = Instant::now();
+                map.evict_to(fewer);
+                time += start.elapsed();
+            }
+            time
+        });
+    });
+}
+
+/// What is missing of a range, and whether anything is, among a million blocks, and what they hold.
 fn queries_among_blocks(criterion: &mut Criterion) {
-    let count = 100_000;
+    let count = 1_000_000;
     let file_len = count * STRIDE;
     let file = pattern(file_len as usize, SEED);
     let offsets = block_offsets(count as usize, STRIDE, SHUFFLED);
+    let tree = tree_of_all(&file, &offsets, BLOCK);
     let map = write_all(&file, &offsets, BLOCK);
     let model = check(&map, &file, &offsets, BLOCK);
     let sorted = SortedRanges::new(model.blocks());
@@ -188,6 +268,26 @@ fn queries_among_blocks(criterion: &mut Criterion) {
     group.bench_function(BenchmarkId::new("sorted-vec", count), |bencher| {
         ask(bencher, &queries, |query| sorted.contains(query));
     });
+    let holding = |query: &Range<u64>| {
+        let (&start, bytes) = tree.range(..=query.start).next_back()?;
+        bytes.get((query.start - start) as usize..(query.end - start) as usize)
+    };
+    assert!(queries.iter().all(|query| holding(query).is_some() == map.contains(query.clone())));
+    group.bench_function(BenchmarkId::new("btree", count), |bencher| {
+        ask(bencher, &queries, |query| holding(&query).is_some());
+    });
+    group.finish();
+
+    let reads: Vec<_> =
+        queries.iter().map(|query| query.start / STRIDE * STRIDE).map(|start| start..start + BLOCK).collect();
+    let mut group = criterion.benchmark_group("svf-core/read-64B-among-blocks");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function(BenchmarkId::new("ours", count), |bencher| {
+        ask(bencher, &reads, |read| map.read(read).unwrap());
+    });
+    group.bench_function(BenchmarkId::new("btree", count), |bencher| {
+        ask(bencher, &reads, |read| tree.range(..=read.start).next_back().map(|(_, bytes)| bytes.clone()));
+    });
 }
 
 /// Asks the queries in turn, one an iteration.
@@ -201,17 +301,24 @@ fn bytes_of(ranges: impl Iterator<Item = Range<u64>>) -> u64 {
     ranges.map(|range| range.end - range.start).sum()
 }
 
-/// One block of 16 MiB in chunks of 4 KiB: whether a run of it is held, and its bytes.
+/// One block of 64 MiB in chunks of 4 KiB: whether a run of it is held, and its bytes. `gathered` is the same block
+/// written by copying, which puts it into larger chunks.
 fn inside_one_block(criterion: &mut Criterion) {
-    let len = 16 << 20;
+    let len = 64 << 20;
     let file = pattern(len as usize, SEED);
     let offsets = block_offsets((len / CHUNK) as usize, CHUNK, Order::Ascending);
-    let map = write_all(&file, &offsets, CHUNK);
+    let gathered = write_all(&file, &offsets, CHUNK);
+    let chunks = copy_all(&file, &offsets, CHUNK);
+    let mut map = BlockMap::new();
+    for (chunk, &offset) in chunks.into_iter().zip(&offsets) {
+        map.write_bytes(offset, chunk).unwrap();
+    }
+    assert!(map == gathered && map.num_chunks() == offsets.len());
     let model = check(&map, &file, &offsets, CHUNK);
     let sorted = SortedRanges::new(model.blocks());
 
     let mut group = criterion.benchmark_group("svf-core/contains-in-one-block");
-    for run in [64, 1 << 20, 16 << 20] {
+    for run in [64, 1 << 20, 63 << 20] {
         let queries = random_reads(QUERIES, run, 1, len, SEED);
         for query in queries.iter().take(16) {
             assert!(map.contains(query.clone()) && model.contains(query.clone()));
@@ -241,6 +348,12 @@ fn inside_one_block(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(size));
         group.bench_function(BenchmarkId::new("ours", size), |bencher| {
             ask(bencher, &reads, |read| map.read(read).unwrap());
+        });
+        group.bench_function(BenchmarkId::new("gathered", size), |bencher| {
+            ask(bencher, &reads, |read| gathered.read(read).unwrap());
+        });
+        group.bench_function(BenchmarkId::new("chunks", size), |bencher| {
+            ask(bencher, &reads, |read| map.chunks(read).unwrap());
         });
         group.bench_function(BenchmarkId::new("bare", size), |bencher| {
             ask(bencher, &reads, |read| Bytes::copy_from_slice(piece(&file, read.start, size)));
@@ -312,6 +425,6 @@ fn range_sets(criterion: &mut Criterion) {
 criterion_group! {
     name = svf_core;
     config = quick();
-    targets = scattered_writes, appends, prepends, queries_among_blocks, inside_one_block, range_sets
+    targets = scattered_writes, appends, prepends, fills, evictions, queries_among_blocks, inside_one_block, range_sets
 }
 criterion_main!(svf_core);

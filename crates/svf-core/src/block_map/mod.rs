@@ -147,18 +147,23 @@ impl BlockMap {
     ///
     /// [`Missing`] with the first range that is not held.
     pub fn read(&self, range: Range<u64>) -> Result<Bytes, Missing> {
-        if range.is_empty() {
-            return Ok(Bytes::new());
-        }
-        if let Some((chunk, part)) = self.chunk_that_holds(&range) {
-            let slot = self.slab.get(chunk.slot);
-            slot.touch(self.epoch());
-            return Ok(slot.bytes.slice(part));
-        }
-        self.check_held(&range)?;
-        let mut bytes = Vec::with_capacity((range.end - range.start) as usize);
-        self.walk(range, |part| bytes.extend_from_slice(part));
-        Ok(if self.options.scrub { memory::scrubbed(bytes) } else { bytes.into() })
+        let len = range.end.saturating_sub(range.start) as usize;
+        let (mut whole, mut copy) = (Bytes::new(), Vec::new());
+        self.visit_held(range, |bytes, part| {
+            if part.len() == len {
+                whole = bytes.slice(part);
+            } else {
+                if copy.is_empty() {
+                    copy.reserve_exact(len);
+                }
+                copy.extend_from_slice(&bytes[part]);
+            }
+        })?;
+        Ok(match (copy.is_empty(), self.options.scrub) {
+            (true, _) => whole,
+            (false, true) => memory::scrubbed(copy),
+            (false, false) => copy.into(),
+        })
     }
 
     /// Fills `out` with the bytes at `offset`.
@@ -173,21 +178,12 @@ impl BlockMap {
             let first = self.need(requested.clone()).next().unwrap_or(u64::MAX..u64::MAX);
             return Err(Missing { requested, first });
         };
-        let range = offset..end;
-        if let Some((chunk, part)) = self.chunk_that_holds(&range) {
-            let slot = self.slab.get(chunk.slot);
-            slot.touch(self.epoch());
-            out.copy_from_slice(&slot.bytes[part]);
-            return Ok(());
-        }
-        self.check_held(&range)?;
         let mut rest = out;
-        self.walk(range, |part| {
+        self.visit_held(offset..end, |bytes, part| {
             if let Some(out) = rest.split_off_mut(..part.len()) {
-                out.copy_from_slice(part);
+                out.copy_from_slice(&bytes[part]);
             }
-        });
-        Ok(())
+        })
     }
 
     /// The bytes of `range` as the chunks in which they are held; nothing is copied.
@@ -196,14 +192,8 @@ impl BlockMap {
     ///
     /// [`Missing`] with the first range that is not held.
     pub fn chunks(&self, range: Range<u64>) -> Result<Chunks, Missing> {
-        self.check_held(&range)?;
-        let epoch = self.epoch();
         let mut chunks = Chunks::default();
-        for chunk in self.overlapping(range.clone()) {
-            let slot = self.slab.get(chunk.slot);
-            slot.touch(epoch);
-            chunks.push(slot.bytes.slice(part_of(&chunk, &range)));
-        }
+        self.visit_held(range, |bytes, part| chunks.push(bytes.slice(part)))?;
         Ok(chunks)
     }
 
@@ -274,34 +264,46 @@ impl BlockMap {
         self.options
     }
 
-    /// The chunk that holds all of a range by itself, and which part of it. Empty ranges are in none.
-    fn chunk_that_holds(&self, range: &Range<u64>) -> Option<(Chunk, Range<usize>)> {
-        let chunk = self.tree.find(range.start).before()?;
-        (range.start < range.end && range.end <= chunk.end()).then(|| (chunk, part_of(&chunk, range)))
-    }
-
-    fn check_held(&self, range: &Range<u64>) -> Result<(), Missing> {
-        if self.contains(range.clone()) {
+    /// Reads a range, chunk by chunk, if all of it is held.
+    fn visit_held(&self, range: Range<u64>, mut visit: impl FnMut(&Bytes, Range<usize>)) -> Result<(), Missing> {
+        let epoch = self.epoch();
+        let mut visit = |chunk: Chunk| {
+            let slot = self.slab.get(chunk.slot);
+            slot.touch(epoch);
+            visit(&slot.bytes, part_of(&chunk, &range));
+        };
+        if let Some(chunks) = self.chunks_in_one_leaf(&range) {
+            chunks.iter().copied().for_each(visit);
             return Ok(());
         }
-        let first = self.need(range.clone()).next().unwrap_or_else(|| range.clone());
-        Err(Missing { requested: range.clone(), first })
+        if !self.contains(range.clone()) {
+            let first = self.need(range.clone()).next().unwrap_or_else(|| range.clone());
+            return Err(Missing { requested: range, first });
+        }
+        self.overlapping(range.clone()).for_each(&mut visit);
+        Ok(())
+    }
+
+    /// The chunks that hold all of a range, if they lie in one leaf, as those of most reads do: found in one descent.
+    fn chunks_in_one_leaf(&self, range: &Range<u64>) -> Option<&[Chunk]> {
+        let place = self.tree.find(range.start);
+        let first = place.rank.checked_sub(1)?;
+        let mut end = place.before()?.end();
+        if range.is_empty() || end <= range.start {
+            return None;
+        }
+        let mut last = first;
+        while end < range.end {
+            last += 1;
+            end = place.chunks.get(last).filter(|chunk| chunk.start == end)?.end();
+        }
+        place.chunks.get(first..=last)
     }
 
     /// The chunks that share a byte with `range`, whole.
     fn overlapping(&self, range: Range<u64>) -> impl Iterator<Item = Chunk> + '_ {
         let end = if range.is_empty() { 0 } else { range.end };
         self.tree.cursor(range.start).take_while(move |chunk| chunk.start < end)
-    }
-
-    /// Reads what is held of `range`, part by part.
-    fn walk(&self, range: Range<u64>, mut visit: impl FnMut(&[u8])) {
-        let epoch = self.epoch();
-        for chunk in self.overlapping(range.clone()) {
-            let slot = self.slab.get(chunk.slot);
-            slot.touch(epoch);
-            visit(&slot.bytes[part_of(&chunk, &range)]);
-        }
     }
 }
 

@@ -623,6 +623,21 @@ fn the_edges_of_the_offsets_hold() {
     map.check();
 }
 
+/// Beside this the allocator takes 16 bytes for each block of 64.
+#[test]
+fn a_small_block_costs_less_than_eighty_bytes_beyond_its_data() {
+    let mut offsets: Vec<u64> = (0..100_000).map(|index| index * 128).collect();
+    for _order in ["ascending", "shuffled"] {
+        let mut map = BlockMap::new();
+        for &offset in &offsets {
+            map.write(offset, &[0; 64]).unwrap();
+        }
+        let beyond = (map.memory_size() as u64 - map.num_bytes()) / offsets.len() as u64;
+        assert!(beyond <= 80, "{beyond}");
+        shuffle(&mut offsets, 1);
+    }
+}
+
 /// Runs are found by whole leaves and subtrees, so this takes no time at all.
 #[test]
 fn long_runs_are_seen_through() {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use page_cache::{Cache, CacheBuilder, Freshness};
+use page_cache::{Cache, CacheBuilder, Freshness, Origin};
 use window_mman::MapManager;
 
 use crate::error::Error;
@@ -47,6 +47,15 @@ impl Stack {
         }
     }
 
+    /// Opens an object of any origin, your own or one of [`page_cache`], through the cache.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Cache`], [`Error::NoCacheDir`] or [`Error::Origin`].
+    pub fn open_origin(&self, origin: impl Origin + 'static) -> Result<File, Error> {
+        Ok(File::remote(self.cache()?.file(origin)?))
+    }
+
     /// The cache for remote files.
     ///
     /// # Errors
@@ -68,8 +77,7 @@ impl Stack {
             let remedy = "use http:// or https://, or the path of a local file";
             return Err(Error::UnsupportedScheme { scheme: scheme.to_owned(), remedy });
         }
-        let origin = page_cache::HttpOrigin::new(url)?;
-        Ok(File::remote(self.cache()?.file(origin)?))
+        self.open_origin(page_cache::HttpOrigin::new(url)?)
     }
 
     #[cfg(not(feature = "http"))]

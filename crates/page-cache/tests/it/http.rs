@@ -46,7 +46,8 @@ impl Scene {
         let file = self.open().unwrap();
         self.read(&file, 0..10).unwrap();
         self.server.inject(fault.clone(), times);
-        let error = self.read(&file, 100_000..140_000).expect_err(&format!("{fault:?}")).to_string();
+        let Err(error) = self.read(&file, 100_000..140_000) else { panic!("{fault:?} was taken for an answer") };
+        let error = error.to_string();
         self.server.clear_faults();
         assert!(error.contains("object.bin") && !error.contains('\n'), "{fault:?}: {error}");
         assert_eq!(file.held().num_bytes(), PAGE, "{fault:?} left something behind");

@@ -33,7 +33,7 @@ pub(crate) use self::head::Head;
 pub(crate) use self::pair::Pair;
 pub(crate) use self::pairs::OpenedPair;
 
-use self::files::{Files, is_temporary, temporary};
+use self::files::{Files, is_damage, is_temporary, temporary};
 use self::key_locks::{KeyLock, KeyLocks};
 use self::name::KeyHash;
 use self::pairs::Pairs;
@@ -148,6 +148,10 @@ fn prepare(files: &Files) -> Result<(), OpenError> {
     match disk.open(&tag_path, Access::Read) {
         Ok(tag) if is_our_tag(&*tag) => {}
         Ok(_) => return Err(OpenError::NotACache { path: root.clone() }),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let not_a_file = is_damage(&error);
+            return Err(if not_a_file { OpenError::NotACache { path: root.clone() } } else { unusable(error) });
+        }
         Err(_) => {
             // A file system's root has one name from the start, and a creation that was cut short leaves ours.
             let names = disk.read_dir(root).map_err(unusable)?;

@@ -272,3 +272,28 @@ fn no_message_shows_a_secret() {
     }
     assert!(!format!("{origin:?}").contains("secret"), "{origin:?}");
 }
+
+#[test]
+fn credentials_and_signatures_are_sent() {
+    use std::io::{Read, Write};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+        String::from_utf8(head).unwrap()
+    });
+    let origin = HttpOrigin::new(&format!("http://us%65r:p%3Ass@{address}/a%20b?sig=S%2F1&x=1")).unwrap();
+    assert!(matches!(origin.stat(), Err(OriginError::NotFound { .. })));
+    let head = server.join().unwrap();
+    assert!(head.starts_with("HEAD /a%20b?sig=S%2F1&x=1 HTTP/1.1\r\n"), "{head}");
+    // "user:p:ss" in base 64.
+    assert!(head.contains("authorization: Basic dXNlcjpwOnNz\r\n"), "{head}");
+}

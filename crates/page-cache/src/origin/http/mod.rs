@@ -12,12 +12,9 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use http::{HeaderValue, header::AUTHORIZATION};
 use object_store::http::{HttpBuilder, HttpStore};
 use object_store::path::Path;
-use object_store::{
-    Attribute, BackoffConfig, ClientOptions, GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, RetryConfig,
-};
+use object_store::{Attribute, BackoffConfig, GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, RetryConfig};
 use tokio::runtime::{Builder, Runtime};
 
 use self::observe::{Observation, ObservingConnector, innermost};
@@ -50,16 +47,6 @@ impl HttpOrigin {
     /// [`OriginError::InvalidUrl`] if it is no such URL.
     pub fn new(url: &str) -> Result<Self, OriginError> {
         let UrlParts { key, request, authorization } = UrlParts::parse(url)?;
-        let mut client = ClientOptions::new()
-            .with_allow_http(true)
-            .with_user_agent(user_agent())
-            .with_connect_timeout(Duration::from_secs(5))
-            // A server that has gone silent is given up soon, one that is merely slow is not.
-            .with_read_timeout(Duration::from_secs(30))
-            .with_timeout(Duration::from_secs(300));
-        if let Some(authorization) = authorization {
-            client = client.with_default_headers([(AUTHORIZATION, authorization)].into_iter().collect());
-        }
         let retry = RetryConfig {
             backoff: BackoffConfig {
                 init_backoff: Duration::from_millis(100),
@@ -71,9 +58,8 @@ impl HttpOrigin {
         };
         let store = HttpBuilder::new()
             .with_url(request)
-            .with_client_options(client)
             .with_retry(retry)
-            .with_http_connector(ObservingConnector::default())
+            .with_http_connector(ObservingConnector { authorization })
             .build()
             .map_err(|error| OriginError::InvalidUrl { url: key.clone(), reason: error.to_string() })?;
         Ok(Self { key, store: Arc::new(store) })
@@ -202,11 +188,6 @@ impl Origin for HttpOrigin {
             Err((error, observed)) => Err(self.explain(&error, &observed, &request)),
         }
     }
-}
-
-/// The version of this crate, as servers' logs show it.
-fn user_agent() -> HeaderValue {
-    HeaderValue::from_static(concat!("svf-page-cache/", env!("CARGO_PKG_VERSION")))
 }
 
 /// Why a response was not taken.

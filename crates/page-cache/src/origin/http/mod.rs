@@ -46,7 +46,7 @@ impl HttpOrigin {
     ///
     /// [`OriginError::InvalidUrl`] if it is no such URL.
     pub fn new(url: &str) -> Result<Self, OriginError> {
-        let UrlParts { key, request, authorization } = UrlParts::parse(url)?;
+        let UrlParts { key, request, authorization, loopback } = UrlParts::parse(url)?;
         let retry = RetryConfig {
             backoff: BackoffConfig {
                 init_backoff: Duration::from_millis(100),
@@ -59,7 +59,7 @@ impl HttpOrigin {
         let store = HttpBuilder::new()
             .with_url(request)
             .with_retry(retry)
-            .with_http_connector(ObservingConnector { authorization })
+            .with_http_connector(ObservingConnector { authorization, loopback })
             .build()
             .map_err(|error| OriginError::InvalidUrl { url: key.clone(), reason: error.to_string() })?;
         Ok(Self { key, store: Arc::new(store) })

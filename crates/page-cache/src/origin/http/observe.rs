@@ -8,10 +8,9 @@ use async_trait::async_trait;
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use object_store::ClientOptions;
-use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
-};
+use object_store::client::{HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService};
 use parking_lot::Mutex;
+use reqwest::{Client, ClientBuilder};
 
 /// The outcome of the last attempt of one request. It travels with the request, in its extensions.
 #[derive(Debug, Default)]
@@ -29,38 +28,44 @@ impl Observation {
     }
 }
 
-/// Connects an origin to the one client of this process, with an observer in between.
+/// Connects an origin to a client that all origins of this process share, with an observer in between.
 #[derive(Debug)]
 pub(super) struct ObservingConnector {
     /// The value of an `Authorization` header for each request of the origin.
     pub(super) authorization: Option<HeaderValue>,
+    /// Whether the origin is on this machine, where no proxy could reach it.
+    pub(super) loopback: bool,
 }
 
 impl HttpConnector for ObservingConnector {
-    /// The store's own options are not looked at: those of the shared client hold for all origins.
+    /// The store's own options are not looked at: those of the shared clients hold for all origins.
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        let client = shared_client()?;
+        let client = HttpClient::new(shared_client(self.loopback)?);
         Ok(HttpClient::new(ObservingService { client, authorization: self.authorization.clone() }))
     }
 }
 
-/// The client of all origins of this process: making one reads all the system's certificates, and it keeps the
+/// A client for all origins of this process: making one reads all the system's certificates, and it keeps the
 /// connections that the next origin on the same server can use.
-fn shared_client() -> object_store::Result<HttpClient> {
-    static CLIENT: LazyLock<Result<HttpClient, String>> = LazyLock::new(|| {
-        let options = ClientOptions::new()
-            .with_allow_http(true)
-            .with_user_agent(HeaderValue::from_static(concat!("svf-page-cache/", env!("CARGO_PKG_VERSION"))))
-            .with_connect_timeout(Duration::from_secs(5))
-            // A server that has gone silent is given up soon, one that is merely slow is not.
-            .with_read_timeout(Duration::from_secs(30))
-            .with_timeout(Duration::from_secs(300));
-        ReqwestConnector::default().connect(&options).map_err(|error| innermost(&error))
-    });
-    CLIENT.clone().map_err(|error| object_store::Error::Generic {
+fn shared_client(loopback: bool) -> object_store::Result<Client> {
+    static DIRECT: LazyLock<reqwest::Result<Client>> = LazyLock::new(|| builder().no_proxy().build());
+    // The proxies are those that the environment names, as other programs use them.
+    static PROXIED: LazyLock<reqwest::Result<Client>> = LazyLock::new(|| builder().build());
+    let client = if loopback { DIRECT.as_ref() } else { PROXIED.as_ref() };
+    client.cloned().map_err(|error| object_store::Error::Generic {
         store: "HTTP",
-        source: format!("the HTTP client could not be made: {error}").into(),
+        source: format!("the HTTP client could not be made: {}", innermost(error)).into(),
     })
+}
+
+fn builder() -> ClientBuilder {
+    Client::builder()
+        .user_agent(concat!("svf-page-cache/", env!("CARGO_PKG_VERSION")))
+        .http1_only()
+        .connect_timeout(Duration::from_secs(5))
+        // A server that has gone silent is given up soon, one that is merely slow is not.
+        .read_timeout(Duration::from_secs(30))
+        .timeout(Duration::from_secs(300))
 }
 
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use percent_encoding::percent_decode_str;
-use url::Url;
+use url::{Host, Url};
 
 use crate::origin::OriginError;
 
@@ -16,6 +16,8 @@ pub(super) struct UrlParts {
     pub(super) request: String,
     /// The value of an `Authorization` header.
     pub(super) authorization: Option<HeaderValue>,
+    /// Whether the host is this machine by its loopback interface.
+    pub(super) loopback: bool,
 }
 
 impl UrlParts {
@@ -49,7 +51,13 @@ impl UrlParts {
                 url.query_pairs_mut().extend_pairs(kept);
             }
         }
-        Ok(Self { key: url.to_string(), request, authorization })
+        let loopback = match url.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        Ok(Self { key: url.to_string(), request, authorization, loopback })
     }
 }
 
@@ -125,6 +133,20 @@ mod tests {
         assert_eq!(parts.request, "http://host/a");
         let expected = STANDARD.encode("user:p@ss+word");
         assert_eq!(parts.authorization.unwrap(), format!("Basic {expected}"));
+    }
+
+    #[test]
+    fn loopback_hosts_are_known() {
+        for (url, loopback) in [
+            ("http://127.0.0.1:80/a", true),
+            ("http://127.9.9.9/a", true),
+            ("http://[::1]:80/a", true),
+            ("http://LOCALHOST/a", true),
+            ("http://localhost.example.org/a", false),
+            ("http://10.0.0.1/a", false),
+        ] {
+            assert_eq!(UrlParts::parse(url).unwrap().loopback, loopback, "{url}");
+        }
     }
 
     #[test]

@@ -85,7 +85,11 @@ impl Disk for LocalDisk {
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        std::fs::remove_file(path)
+        // A read-only file system says that it is one, also of a file that is not there.
+        std::fs::remove_file(path).map_err(|error| match path.symlink_metadata() {
+            Err(absent) if absent.kind() == io::ErrorKind::NotFound => absent,
+            _ => error,
+        })
     }
 
     fn remove_all(&self, path: &Path) -> io::Result<()> {

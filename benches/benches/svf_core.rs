@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use svf_benches::{DenseFile, Order, SortedRanges, block_offsets, pattern, quick, random_reads};
 use svf_core::{BlockMap, RangeSet};
 
@@ -60,6 +60,7 @@ fn check(map: &BlockMap, file: &[u8], offsets: &[u64], len: u64) -> DenseFile {
 fn scattered_writes(criterion: &mut Criterion) {
     for (name, order) in [("write-64B-ascending", Order::Ascending), ("write-64B-shuffled", SHUFFLED)] {
         let mut group = criterion.benchmark_group(format!("svf-core/{name}"));
+        group.sampling_mode(SamplingMode::Flat);
         for count in [100_000, 1_000_000] {
             let file = pattern(count * STRIDE as usize, SEED);
             let offsets = block_offsets(count, STRIDE, order);
@@ -114,6 +115,7 @@ fn appends(criterion: &mut Criterion) {
     check(&write_all(&file, &offsets, CHUNK), &file, &offsets, CHUNK);
 
     let mut group = criterion.benchmark_group("svf-core/append-4KiB-write_bytes");
+    group.sampling_mode(SamplingMode::Flat);
     group.throughput(Throughput::Elements(offsets.len() as u64));
     group.bench_function(BenchmarkId::new("ours", len), |bencher| {
         bencher.iter_batched(fresh_chunks, append, BatchSize::PerIteration);
@@ -138,6 +140,7 @@ fn appends(criterion: &mut Criterion) {
     group.finish();
 
     let mut group = criterion.benchmark_group("svf-core/append-4KiB-write");
+    group.sampling_mode(SamplingMode::Flat);
     group.throughput(Throughput::Elements(offsets.len() as u64));
     group.bench_function(BenchmarkId::new("ours", len), |bencher| {
         bencher.iter_with_large_drop(|| write_all(&file, &offsets, CHUNK));
@@ -150,6 +153,7 @@ fn appends(criterion: &mut Criterion) {
 /// The same at the start of the block, at two lengths: a write must not cost more where more is held.
 fn prepends(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("svf-core/prepend-4KiB-write");
+    group.sampling_mode(SamplingMode::Flat);
     for len in [8 << 20, 32 << 20] {
         let file = pattern(len, SEED);
         let offsets = block_offsets(len / CHUNK as usize, CHUNK, Order::Descending);
@@ -395,6 +399,7 @@ fn range_sets(criterion: &mut Criterion) {
     assert!(ours.iter().eq(model.blocks()) && theirs.iter().cloned().eq(model.blocks()));
 
     let mut group = criterion.benchmark_group("svf-core/range-set-insert-shuffled");
+    group.sampling_mode(SamplingMode::Flat);
     group.throughput(Throughput::Elements(count as u64));
     group.bench_function(BenchmarkId::new("ours", count), |bencher| {
         bencher.iter_with_large_drop(|| ranges.iter().cloned().collect::<RangeSet>());

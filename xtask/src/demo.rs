@@ -18,7 +18,7 @@ struct Report {
 #[derive(Debug, Deserialize)]
 struct Run {
     asked_bytes: u64,
-    touched_page_bytes: u64,
+    touched_64k_bytes: u64,
     fetched_bytes: u64,
     requests: u64,
     part: Part,
@@ -31,12 +31,18 @@ struct Part {
     sha256: String,
 }
 
+/// The SHA-256 of the tile in the middle of the sample.
+const RINGS: &str = "5bc7fe746c0020b21c02cc812ab638538ee1d5204252240fdecb202df2c0bc9d";
+
 /// The sample of more than 2 GiB: what is fetched, by how many requests, and that a second process needs no data.
 pub(crate) fn check_sample() -> Result {
     let directory = TempDir::new()?;
     let report = demo(directory.path(), None)?;
     check_cold(&report, 2 << 30)?;
     let first = &report.runs[0];
+    // The rings in the tile in the middle, of 512 x 512 bytes; every other tile is a hole.
+    let part = (first.part.name.as_str(), first.part.bytes, first.part.sha256.as_str());
+    require(part == ("tile 4656", 262_144, RINGS), format!("{part:?} is not the tile in the middle"))?;
     require(first.requests <= 12, format!("{} requests in the first run, not at most 12", first.requests))?;
 
     let again = demo(directory.path(), None)?;
@@ -73,7 +79,7 @@ fn check_cold(report: &Report, least_bytes: u64) -> Result {
         "{} bytes: asked {}, on pages of {}, fetched {} by {} requests, then {} by {}",
         report.object_bytes,
         cold.asked_bytes,
-        cold.touched_page_bytes,
+        cold.touched_64k_bytes,
         cold.fetched_bytes,
         cold.requests,
         warm.fetched_bytes,
@@ -81,7 +87,10 @@ fn check_cold(report: &Report, least_bytes: u64) -> Result {
     );
     require(report.object_bytes > least_bytes, "the object is smaller than this check is meant for")?;
     require(cold.asked_bytes > 0 && cold.fetched_bytes > 0 && cold.requests > 1, "the first run read nothing")?;
-    require(cold.fetched_bytes <= cold.touched_page_bytes, "more was fetched than the pages that were touched")?;
+    require(
+        cold.fetched_bytes <= cold.touched_64k_bytes,
+        "more was fetched than the pieces of 64 KiB that were touched",
+    )?;
     require((warm.requests, warm.fetched_bytes) == (0, 0), "the second run sent requests")?;
     require(warm.part.sha256 == cold.part.sha256, "the second run read other bytes")
 }
@@ -96,19 +105,26 @@ fn demo(directory: &Path, file: Option<&Path>) -> Result<Report> {
     Ok(serde_json::from_str(&output(&mut command)?)?)
 }
 
-/// A wheel of some tens of megabytes, downloaded once.
+/// A wheel of some tens of megabytes, downloaded once, and known by its hash.
 fn wheel() -> Result<PathBuf> {
-    let directory = root().join("target/wheels");
-    fs::create_dir_all(&directory)?;
-    let find = || -> Result<Option<PathBuf>> {
-        let mut paths = fs::read_dir(&directory)?.collect::<std::io::Result<Vec<_>>>()?.into_iter();
-        Ok(paths.find(|entry| entry.file_name().to_string_lossy().ends_with(".whl")).map(|entry| entry.path()))
-    };
-    if find()?.is_none() {
+    const REQUIREMENT: &str =
+        "scipy==1.14.1 --hash=sha256:fef8c87f8abfb884dac04e97824b61299880c43f4ce675dd2cbeadd3c9b466d2";
+    let wheels = root().join("target/wheels");
+    fs::create_dir_all(&wheels)?;
+    let kept = wheels.join("scipy-1.14.1.whl");
+    if !kept.exists() {
+        // Beside it, so that what an interrupted download leaves is never taken for the wheel.
+        let directory = TempDir::new_in(&wheels)?;
+        let requirements = directory.path().join("requirements.txt");
+        fs::write(&requirements, REQUIREMENT)?;
         // The platform is named, so that the same file is fetched whatever machine this is.
-        let arguments = ["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"];
-        let platform = ["--platform", "manylinux2014_x86_64", "--python-version", "3.11", "scipy==1.14.1", "--dest"];
-        run(program("python3", arguments.iter().chain(&platform)).arg(&directory))?;
+        let arguments = ["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes"];
+        let platform = ["--platform", "manylinux2014_x86_64", "--python-version", "3.11"];
+        let mut download = program("python3", arguments.iter().chain(&platform));
+        run(download.arg("--dest").arg(directory.path()).arg("--requirement").arg(&requirements))?;
+        let mut files = fs::read_dir(directory.path())?.collect::<std::io::Result<Vec<_>>>()?.into_iter();
+        let wheel = files.find(|file| file.file_name().to_string_lossy().ends_with(".whl"));
+        fs::rename(wheel.ok_or("pip left no wheel")?.path(), &kept)?;
     }
-    find()?.ok_or_else(|| format!("pip left no wheel in {}", directory.display()).into())
+    Ok(kept)
 }

@@ -20,7 +20,7 @@ pub enum Error {
     },
 
     /// The port could not be listened on for another reason, such as a privileged port.
-    #[error("cannot listen on port {port} of 127.0.0.1")]
+    #[error("cannot listen on port {port} of 127.0.0.1: {source}; choose 0 for any free port")]
     Listen {
         /// The port asked for, 0 for any free one.
         port: u16,
@@ -29,14 +29,14 @@ pub enum Error {
     },
 
     /// The system would not start the thread that accepts connections.
-    #[error("cannot start the thread that accepts connections")]
+    #[error("cannot start the thread that accepts connections: {source}; raise the limit of threads")]
     Thread {
         /// What the system said.
         source: io::Error,
     },
 
     /// A file to be served could not be opened, or is not a regular file.
-    #[error("cannot serve the file {}", path.display())]
+    #[error("cannot serve the file {}: {source}; give a regular file that can be read", path.display())]
     File {
         /// The file.
         path: PathBuf,

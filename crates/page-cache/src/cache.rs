@@ -1,5 +1,6 @@
 //! A cache: a directory, and how it is used.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -54,7 +55,8 @@ impl Cache {
     ///
     /// "Now" is what the [`Freshness`] policy makes of it: the origin is asked, by one request without data, only if
     /// the last answer is too old. Of a version that was opened before, everything that is held counts; pieces of
-    /// another version are removed. Blocks for that request; threads that open the same key send one together.
+    /// another version are removed. Blocks for that request; of threads that open the same key at once, one asks, and
+    /// the others find its answer, if the policy lets them.
     ///
     /// An object whose origin gives nothing to tell one version from another ([`Validators::identity`]) is read
     /// without storing anything.
@@ -73,22 +75,20 @@ impl Cache {
     ///
     /// O(pages of the object).
     pub fn entry(&self, key: &str) -> Option<Entry> {
-        let head = {
-            let _guard = self.directory.lock_key(key);
-            self.directory.load_head(key)?
+        let _lock = self.directory.lock_key(key);
+        self.try_entry(key).unwrap_or_else(|error| {
+            tracing::warn!(key, %error, "the files of an object cannot be opened");
+            None
+        })
+    }
+
+    fn try_entry(&self, key: &str) -> io::Result<Option<Entry>> {
+        let Some(head) = self.directory.load_head(key)? else { return Ok(None) };
+        let (page_size, held) = match self.directory.open_pair(&head)? {
+            OpenedPair::Good(pair) => (pair.pages().page_size, pair.held(&(0..head.stat.length))?),
+            OpenedPair::Damaged => (self.page_size, RangeSet::new()),
         };
-        match self.directory.open_pair(&head).and_then(|opened| match opened {
-            OpenedPair::Good(pair) => Ok((pair.pages().page_size, pair.held()?)),
-            OpenedPair::Damaged => Ok((self.page_size, RangeSet::new())),
-        }) {
-            Ok((page_size, held)) => {
-                Some(Entry { key: head.key.clone(), checked: head.checked(), stat: head.stat, page_size, held })
-            }
-            Err(error) => {
-                tracing::warn!(key, %error, "the files of an object cannot be opened");
-                None
-            }
-        }
+        Ok(Some(Entry { key: head.key.clone(), checked: head.checked(), stat: head.stat, page_size, held }))
     }
 
     #[cfg(test)]
@@ -97,16 +97,27 @@ impl Cache {
     }
 
     fn open_file(&self, origin: Arc<dyn Origin>) -> Result<CachedFile, OriginError> {
-        let _guard = self.directory.lock_key(origin.key());
-        let known = self.directory.load_head(origin.key());
-        let fresh = known.as_ref().filter(|head| self.freshness.accepts(head.age()));
+        let key = origin.key();
+        let _lock = self.directory.lock_key(key);
+        let known = self.directory.load_head(key);
+        let fresh = known.as_ref().ok().and_then(|head| head.as_ref()).filter(|head| self.accepts(head));
+        let confirmed = fresh.is_none();
         let now = match fresh {
             Some(head) => head.stat.clone(),
-            None => origin.stat()?,
+            None => check_length(key, origin.stat()?)?,
         };
-        let confirmed = fresh.is_none();
-        let pair = self.open_or_create_pair(origin.key(), &now, known, confirmed);
+        let pair = match known {
+            Ok(known) => self.open_or_create_pair(key, &now, known, confirmed),
+            Err(error) => {
+                tracing::warn!(key, %error, "the head cannot be read; the object is read from its origin");
+                None
+            }
+        };
         Ok(CachedFile::new(origin, now, pair, Arc::clone(&self.directory)))
+    }
+
+    fn accepts(&self, head: &Head) -> bool {
+        !head.is_doubted() && self.freshness.accepts(head.age())
     }
 
     /// The pair for the version that the object has now: the one that the known head names, if it means this
@@ -141,20 +152,34 @@ impl Cache {
             }
         }
         let pair = directory.create_pair(key, now, self.page_size).inspect_err(|error| warn(error)).ok()?;
-        self.save_head(key, now, &pair);
-        if let Some(superseded) = superseded {
+        let saved = self.save_head(key, now, &pair);
+        if let Some(superseded) = superseded.filter(|_| saved) {
             tracing::info!(key, "the object has changed; the pieces of its old version are removed");
             directory.remove_pair(&superseded);
         }
         Some(pair)
     }
 
-    fn save_head(&self, key: &str, stat: &Stat, pair: &Pair) {
+    /// Whether it could be written.
+    fn save_head(&self, key: &str, stat: &Stat, pair: &Pair) -> bool {
         let head = Head::new(key.to_owned(), stat.clone(), pair.name().to_owned());
-        if let Err(error) = self.directory.save_head(&head) {
-            tracing::warn!(key, %error, "a head cannot be written; the next process will ask the origin again");
+        let saved = self.directory.save_head(&head);
+        if let Err(error) = &saved {
+            tracing::warn!(key, %error, "a head cannot be written; the next opening will ask the origin again");
         }
+        saved.is_ok()
     }
+}
+
+/// No object is longer, in bytes: 1 PiB. What says so is a server in error, and its pages could not even be counted.
+const MAX_LENGTH: u64 = 1 << 50;
+
+fn check_length(key: &str, stat: Stat) -> Result<Stat, OriginError> {
+    if stat.length <= MAX_LENGTH {
+        return Ok(stat);
+    }
+    let reason = format!("it says {} bytes, and no object has more than {MAX_LENGTH}", stat.length);
+    Err(OriginError::InvalidResponse { key: key.to_owned(), request: "the object's length".to_owned(), reason })
 }
 
 /// What is held of one object.

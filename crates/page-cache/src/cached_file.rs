@@ -139,27 +139,30 @@ impl CachedFile {
         Ok(reads.into_iter().map(|(bytes, _)| bytes.into()).collect())
     }
 
-    /// Which bytes are stored, in whole pages. O(pages of the file).
+    /// Which bytes are stored, in whole pages. O(pages that are stored).
     ///
     /// A page is checked when it is first read, so one that is listed here may still have to be fetched again. Where
     /// the index cannot be read nothing is listed, with a warning in the log.
     pub fn held(&self) -> RangeSet {
-        let Some(pair) = &self.inner.pair else {
-            return RangeSet::new();
-        };
-        pair.held().unwrap_or_else(|error| {
-            pair.warn("the index cannot be read", &error);
-            RangeSet::new()
-        })
+        self.held_in(&(0..self.len()))
     }
 
     /// The requests that reading these ranges would send to the origin now. Ranges are clipped at the end.
     ///
-    /// O(pages of the file).
+    /// O(pages of the ranges).
     pub fn need(&self, ranges: &[Range<u64>]) -> Vec<Range<u64>> {
-        let held = self.held();
-        let absent = ranges.iter().flat_map(|range| held.gaps(range.start..range.end.min(self.len())));
-        self.source().plan(absent)
+        let clipped: RangeSet = ranges.iter().map(|range| range.start..range.end.min(self.len())).collect();
+        let absent: RangeSet =
+            clipped.iter().flat_map(|range| self.held_in(&range).gaps(range).collect::<Vec<_>>()).collect();
+        self.source().plan(&absent)
+    }
+
+    fn held_in(&self, range: &Range<u64>) -> RangeSet {
+        let Some(pair) = &self.inner.pair else { return RangeSet::new() };
+        pair.held(range).unwrap_or_else(|error| {
+            pair.warn("the index cannot be read", &error);
+            RangeSet::new()
+        })
     }
 
     fn source(&self) -> Source<'_> {
@@ -170,20 +173,9 @@ impl CachedFile {
     fn read_into(&self, destinations: &mut [Destination<'_>]) -> Result<(), ReadError> {
         let read = self.source().read(destinations);
         if let Err(ReadError::Origin(OriginError::Changed { .. })) = read {
-            self.doubt();
+            self.inner.directory.doubt(self.key(), &self.inner.pinned);
         }
         read
-    }
-
-    /// Lets the next opening ask the origin, however recent the last answer is.
-    fn doubt(&self) {
-        let directory = &self.inner.directory;
-        let _guard = directory.lock_key(self.key());
-        if let Some(head) = directory.load_head(self.key()).filter(|head| head.stat.same_version(&self.inner.pinned))
-            && let Err(error) = directory.save_head(&head.doubted())
-        {
-            tracing::warn!(key = self.key(), %error, "a head cannot be written; the changed object may be opened again");
-        }
     }
 
     /// The part of `range` that the file has.

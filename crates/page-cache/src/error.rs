@@ -11,7 +11,7 @@ use crate::origin::OriginError;
 #[non_exhaustive]
 pub enum OpenError {
     /// The system refused to create it, to read it or to write into it.
-    #[error("{} cannot be used as a cache directory: {source}; choose a directory that you may write to", path.display())]
+    #[error("{} cannot be used as a cache directory: {source}; {}", path.display(), remedy(source))]
     Unusable {
         /// The directory.
         path: PathBuf,
@@ -32,7 +32,11 @@ pub enum OpenError {
         us: u32,
     },
     /// Its permissions let other users change what is cached.
-    #[error("the cache directory {} can be written by other users (mode {mode:o}); chmod 700 it", path.display())]
+    #[error(
+        "the directory {} can be written by other users (mode {mode:o}), who could change what is cached; choose one \
+         that only you can write to",
+        path.display()
+    )]
     WritableByOthers {
         /// The directory.
         path: PathBuf,
@@ -62,6 +66,17 @@ pub enum OpenError {
         /// What is wrong with it, and what is right.
         reason: String,
     },
+}
+
+/// What to do about a directory that the system refuses.
+fn remedy(error: &io::Error) -> &'static str {
+    use rustix::io::Errno;
+    match Errno::from_io_error(error) {
+        Some(Errno::MFILE | Errno::NFILE) => "close files, or raise the limit of open files (ulimit -n)",
+        Some(Errno::NOSPC | Errno::DQUOT) => "make room on its file system, or choose a directory on another",
+        Some(Errno::EXIST | Errno::NOTDIR) => "there is something else at that path; choose another",
+        _ => "choose a directory that you may write to",
+    }
 }
 
 /// A read that could not be answered.

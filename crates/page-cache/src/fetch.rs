@@ -62,11 +62,15 @@ impl Source<'_> {
             pending.extend(&pair.copy_present(&destination.range, destination.out, false));
         }
         while !pending.is_empty() {
-            let claim = pair.claims().claim(&pending);
+            let mut claim = pair.claims().claim(&pending);
             let claimed: RangeSet = claim.ranges().collect();
             // Somebody may have stored these pages between the look and the claim.
             let absent = look_again(pair, &claimed, destinations);
-            self.fetch(&absent, destinations, |start, bytes| pair.store(start, bytes))?;
+            self.fetch(&absent, destinations, |start, bytes| {
+                pair.store(start, bytes);
+                // Who waits for these pages need not wait for the requests behind them.
+                claim.release(start..start + bytes.len() as u64);
+            })?;
             drop(claim);
             for range in &claimed {
                 pending.remove(range);
@@ -89,7 +93,7 @@ impl Source<'_> {
         &self,
         absent: &RangeSet,
         destinations: &mut [Destination<'_>],
-        store: impl Fn(u64, &[u8]),
+        mut store: impl FnMut(u64, &[u8]),
     ) -> Result<(), ReadError> {
         for request in self.plan(absent) {
             let bytes = self.request(request.clone())?;

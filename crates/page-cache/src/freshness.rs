@@ -4,7 +4,8 @@ use std::time::Duration;
 
 /// How far the cache relies on what the origin said earlier, when a file is opened.
 ///
-/// An open file never changes its version: it is pinned to the one it was opened with.
+/// An open file never changes its version: it is pinned to the one it was opened with. Once a read has found that the
+/// object is no longer that one, the next opening asks the origin under every policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness {
     /// Objects never change: what was seen once is never asked for again.

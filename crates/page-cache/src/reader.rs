@@ -49,7 +49,7 @@ impl Reader {
 
 impl Read for Reader {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.position >= self.file.len() {
+        if out.is_empty() || self.position >= self.file.len() {
             return Ok(0);
         }
         let count = if self.buffered().is_empty() && out.len() as u64 >= self.block() {
@@ -88,6 +88,10 @@ impl Seek for Reader {
             let what = format!("{}: {by} bytes from {from} is not a position in any file", self.file.key());
             io::Error::new(io::ErrorKind::InvalidInput, what)
         })?;
+        Ok(self.position)
+    }
+
+    fn stream_position(&mut self) -> io::Result<u64> {
         Ok(self.position)
     }
 }

@@ -1,4 +1,5 @@
-//! The one seam for file I/O: everything that this crate does to a disk goes through [`Disk`] and [`DiskFile`].
+//! The one seam for file I/O: everything that this crate does to the files of a cache goes through [`Disk`] and
+//! [`DiskFile`]. (Locking the directory itself, and looking at whose it is, does not; nor does an origin.)
 //!
 //! The real implementation is [`LocalDisk`]; tests put one in its place that fails on demand, so that every path of
 //! a full, read-only or dying disk can be walked without root. Nothing in here knows what the files mean.
@@ -9,6 +10,9 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+
+use rustix::fs::{OFlags, SeekFrom};
+use rustix::io::Errno;
 
 /// What is done to files by name.
 pub(crate) trait Disk: Debug + Send + Sync {
@@ -22,8 +26,10 @@ pub(crate) trait Disk: Debug + Send + Sync {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Gives a file another name in the same file system, replacing what has that name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
-    /// Removes a file or, with all that is in it, a directory; one that is not there is no error.
-    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Removes a file.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+    /// Removes a file or, with all that is in it, a directory.
+    fn remove_all(&self, path: &Path) -> io::Result<()>;
 }
 
 /// What is done to an open file, at offsets.
@@ -33,6 +39,8 @@ pub(crate) trait DiskFile: Debug + Send + Sync {
     fn set_len(&self, len: u64) -> io::Result<()>;
     fn len(&self) -> io::Result<u64>;
     fn inode(&self) -> io::Result<u64>;
+    /// The first offset at or behind `offset` that is not in a hole; none if there are only holes.
+    fn next_data(&self, offset: u64) -> io::Result<Option<u64>>;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +66,8 @@ impl Disk for LocalDisk {
         let file = OpenOptions::new()
             .read(true)
             .write(access == Access::ReadWrite)
-            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+            // A FIFO in the place of a file must not keep its opener waiting.
+            .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
             .open(path)?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
@@ -75,13 +84,16 @@ impl Disk for LocalDisk {
         std::fs::rename(from, to)
     }
 
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        let removed = match path.symlink_metadata() {
-            Ok(metadata) if metadata.is_dir() => std::fs::remove_dir_all(path),
-            Ok(_) => std::fs::remove_file(path),
-            Err(error) => Err(error),
-        };
-        removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        // A read-only file system says that it is one, also of a file that is not there.
+        std::fs::remove_file(path).map_err(|error| match path.symlink_metadata() {
+            Err(absent) if absent.kind() == io::ErrorKind::NotFound => absent,
+            _ => error,
+        })
+    }
+
+    fn remove_all(&self, path: &Path) -> io::Result<()> {
+        if path.symlink_metadata()?.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }
     }
 }
 
@@ -104,6 +116,15 @@ impl DiskFile for File {
 
     fn inode(&self) -> io::Result<u64> {
         Ok(self.metadata()?.ino())
+    }
+
+    fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
+        // It moves the descriptor's position, which nobody here uses.
+        match rustix::fs::seek(self, SeekFrom::Data(offset)) {
+            Ok(data) => Ok(Some(data)),
+            Err(Errno::NXIO) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -189,9 +210,14 @@ pub(crate) mod failing {
             LocalDisk.rename(from, to)
         }
 
-        fn remove(&self, path: &Path) -> io::Result<()> {
+        fn remove_file(&self, path: &Path) -> io::Result<()> {
             self.judge(Operation::Remove, path)?;
-            LocalDisk.remove(path)
+            LocalDisk.remove_file(path)
+        }
+
+        fn remove_all(&self, path: &Path) -> io::Result<()> {
+            self.judge(Operation::Remove, path)?;
+            LocalDisk.remove_all(path)
         }
     }
 
@@ -228,6 +254,11 @@ pub(crate) mod failing {
 
         fn inode(&self) -> io::Result<u64> {
             self.file.inode()
+        }
+
+        fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {
+            self.disk.judge(Operation::Read, &self.path)?;
+            self.file.next_data(offset)
         }
     }
 }

@@ -125,3 +125,81 @@ fn a_head_that_cannot_be_written_costs_a_request_and_no_page() {
     assert_eq!(origin.take_reads(), [0..10_000], "the pair serves for as long as it is open");
     assert_eq!(cache.entry(origin.key()), None);
 }
+
+#[test]
+fn a_changed_object_can_be_opened_again_though_nothing_can_be_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FailingDisk::healthy();
+    let origin = MemoryOrigin::new("a", pattern(50_000, 4));
+    let cache = open(directory.path(), &disk).unwrap();
+    let old = cache.file(origin.clone()).unwrap();
+    old.bytes(0..10).unwrap();
+    origin.set(pattern(60_000, 5), "\"2\"");
+    disk.fail(|operation, _| matches!(operation, Operation::Create | Operation::Write).then(full));
+    assert!(old.bytes(0..50_000).is_err());
+    for _ in 0..2 {
+        assert!(cache.file(origin.clone()).unwrap().bytes(0..60_000).unwrap() == pattern(60_000, 5));
+    }
+    // The head still names the old pair, so that must still be there.
+    assert_eq!(old.bytes(0..10).unwrap(), pattern(50_000, 4)[..10]);
+    assert_eq!(directory.path().join("pairs").read_dir().unwrap().count(), 2);
+}
+
+#[test]
+fn a_head_that_cannot_be_read_for_a_moment_costs_nothing_that_is_held() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FailingDisk::healthy();
+    let bytes = pattern(50_000, 6);
+    let origin = MemoryOrigin::new("a", bytes.clone());
+    let cache = open(directory.path(), &disk).unwrap();
+    cache.file(origin.clone()).unwrap().bytes(0..50_000).unwrap();
+    disk.fail(|operation, path| {
+        let head = path.parent().is_some_and(|dir| dir.ends_with("heads"));
+        (head && operation == Operation::Open).then(|| io::Error::from_raw_os_error(24))
+    });
+    assert!(cache.file(origin.clone()).unwrap().bytes(0..50_000).unwrap() == bytes);
+    assert_eq!(cache.entry(origin.key()), None);
+    disk.fail(|_, _| None);
+    assert_eq!(cache.file(origin.clone()).unwrap().held().num_bytes(), 50_000);
+}
+
+/// The order in which a fill reaches the disk: data, counter, words. A process that dies in between must leave
+/// nothing that vouches for what is not there.
+#[test]
+fn a_page_is_written_before_the_word_that_vouches_for_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FailingDisk::healthy();
+    let cache = open(directory.path(), &disk).unwrap();
+    let file = cache.file(MemoryOrigin::new("a", pattern(10_000, 7))).unwrap();
+    let writes = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&writes);
+    disk.fail(move |operation, path| {
+        if operation == Operation::Write {
+            seen.lock().push(if path.to_string_lossy().contains(".data") { "data" } else { "index" });
+        }
+        None
+    });
+    file.bytes(0..10_000).unwrap();
+    assert_eq!(*writes.lock(), ["data", "index", "index"]);
+}
+
+#[test]
+fn a_head_is_replaced_as_a_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FailingDisk::healthy();
+    let bytes = pattern(10_000, 8);
+    let origin = MemoryOrigin::new("a", bytes.clone());
+    let cache = open(directory.path(), &disk).unwrap();
+    cache.file(origin.clone()).unwrap().bytes(0..10_000).unwrap();
+    // Half of the new head is written, and then the disk is full.
+    disk.fail(|operation, path| {
+        let head = path.parent().is_some_and(|dir| dir.ends_with("heads"));
+        (head && operation == Operation::Write).then(full)
+    });
+    let always =
+        Cache::over(Directory::open_on(directory.path(), Arc::new(disk.clone())).unwrap(), 4096, Freshness::Always);
+    always.file(origin.clone()).unwrap();
+    disk.fail(|_, _| None);
+    assert_eq!(cache.file(origin.clone()).unwrap().held().num_bytes(), 10_000);
+    assert_eq!(directory.path().join("heads").read_dir().unwrap().count(), 1, "the half was removed");
+}

@@ -32,7 +32,7 @@ impl FromStr for ByteRange {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let malformed = || format!("{text} is no byte range; give A-B, A- or -N, as in --range 0-1023");
+        let malformed = || format!("{text:?} is no byte range; give A-B, A- or -N, as in --range 0-1023");
         let number = |digits: &str| {
             if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
                 return Err(malformed());

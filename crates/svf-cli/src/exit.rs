@@ -1,9 +1,11 @@
 //! How the command ends when it cannot do what it was asked: one line, and a code that scripts can rely on.
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use svf::page_cache::{OpenError, OriginError, ReadError};
+
+use crate::output::printable;
 
 /// Documented in `svf --help`, and in the README.
 pub(crate) const EXIT_CODES: &str = "\
@@ -24,6 +26,8 @@ pub(crate) enum Failure {
     Usage(String),
     #[error("{source_name} is {len} bytes long, so the range {range} starts behind its end; ask for an earlier one")]
     NoSuchBytes { source_name: String, len: u64, range: String },
+    #[error("{source_name} is empty, so it has no bytes to ask for; leave the range out")]
+    Empty { source_name: String },
     #[error(transparent)]
     Stack(#[from] svf::Error),
     #[error("{what}: {error}")]
@@ -32,6 +36,8 @@ pub(crate) enum Failure {
     Origin(#[from] loopback_origin::Error),
     #[error("{0}")]
     Unreadable(String),
+    #[error("{message}")]
+    Read { message: String, code: u8 },
 }
 
 impl Failure {
@@ -39,6 +45,32 @@ impl Failure {
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         |error| Self::Io { what, error }
+    }
+
+    /// What is wrong with the arguments, on one line: clap says it on several.
+    pub(crate) fn usage_of(error: &clap::Error) -> Self {
+        let message = error.to_string();
+        let what = message.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+        let words = what.split_whitespace().collect::<Vec<_>>().join(" ");
+        // Without any argument clap prints the help, which begins with what the command is for.
+        let what = if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            "a subcommand is missing".to_owned()
+        } else {
+            words
+        };
+        Self::Usage(format!("{what}; see svf --help"))
+    }
+
+    /// What a parser's I/O error means: the stack's own error, if it came from there.
+    pub(crate) fn of_parser(error: &io::Error, what: impl FnOnce() -> String) -> Self {
+        let mut cause = error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
+        while let Some(error) = cause {
+            if let Some(error) = error.downcast_ref::<ReadError>() {
+                return Self::Read { message: error.to_string(), code: code_of_read(error) };
+            }
+            cause = error.source();
+        }
+        Self::Unreadable(what())
     }
 
     /// Prints the one line, and gives the code.
@@ -49,7 +81,9 @@ impl Failure {
         {
             return ExitCode::SUCCESS;
         }
-        eprintln!("svf: {}", self.to_string().replace('\n', " "));
+        let line = format!("svf: {}\n", printable(&self.to_string().replace('\n', " ")));
+        // Where nobody can be told there is only the code left to tell.
+        _ = io::stderr().lock().write_all(line.as_bytes());
         ExitCode::from(self.code())
     }
 
@@ -57,17 +91,26 @@ impl Failure {
         match self {
             Self::Io { .. } | Self::Origin(_) | Self::Unreadable(_) => 1,
             Self::Usage(_) => 2,
-            Self::NoSuchBytes { .. } => 3,
+            Self::NoSuchBytes { .. } | Self::Empty { .. } => 3,
+            Self::Read { code, .. } => *code,
             Self::Stack(error) => match error {
                 svf::Error::UnsupportedScheme { .. } => 2,
                 svf::Error::Cache(OpenError::PageSize { .. }) => 2,
                 svf::Error::Cache(_) | svf::Error::NoCacheDir => 7,
-                svf::Error::Origin(error) | svf::Error::Read(ReadError::Origin(error)) => code_of(error),
-                svf::Error::Read(ReadError::PastEnd { .. } | ReadError::TooShort { .. }) => 3,
-                svf::Error::Read(ReadError::Reversed { .. }) => 2,
+                svf::Error::Origin(error) => code_of(error),
+                svf::Error::Read(error) => code_of_read(error),
                 _ => 1,
             },
         }
+    }
+}
+
+fn code_of_read(error: &ReadError) -> u8 {
+    match error {
+        ReadError::Origin(error) => code_of(error),
+        ReadError::PastEnd { .. } | ReadError::TooShort { .. } => 3,
+        ReadError::Reversed { .. } => 2,
+        _ => 1,
     }
 }
 

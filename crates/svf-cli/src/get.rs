@@ -1,8 +1,9 @@
 //! `svf get`: bytes of a file to standard output or into a file.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -24,7 +25,7 @@ pub(crate) struct Get {
     /// The bytes to write, both ends included, as in HTTP: A-B, A- (to the end) or -N (the last N) [default: all]
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
     range: Option<String>,
-    /// Write into this file instead of to standard output
+    /// Write into this file instead of to standard output; it appears, or is replaced, when all of it is there
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -35,28 +36,56 @@ impl Get {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let asked = self.range.as_deref().map(str::parse::<ByteRange>).transpose().map_err(Failure::Usage)?;
         let file = self.cache.stack().open(&self.url)?;
+        let name = file.as_cached().map_or(self.url.as_str(), |cached| cached.key());
         let range = match asked {
             None => 0..file.len(),
+            Some(_) if file.is_empty() => return Err(Failure::Empty { source_name: name.to_owned() }),
             Some(asked) => asked.resolve(file.len()).ok_or_else(|| Failure::NoSuchBytes {
-                source_name: file.as_cached().map_or(self.url.as_str(), |cached| cached.key()).to_owned(),
+                source_name: name.to_owned(),
                 len: file.len(),
                 range: asked.to_string(),
             })?,
         };
-        // The output is touched only when it is known that there is something to write.
-        let (mut output, name): (Box<dyn Write>, _) = match &self.output {
-            None => (Box::new(io::stdout().lock()), "standard output".to_owned()),
-            Some(path) => {
-                let name = path.display().to_string();
-                (Box::new(File::create(path).map_err(Failure::io(format!("cannot write {name}")))?), name)
-            }
-        };
-        let mut start = range.start;
-        while start < range.end {
-            let bytes = file.read_range(start..range.end.min(start + STEP))?;
-            output.write_all(&bytes).map_err(Failure::io(format!("cannot write {name}")))?;
-            start += bytes.len() as u64;
+        match &self.output {
+            None => copy(&file, range, &mut io::stdout().lock(), "standard output"),
+            Some(path) => write_file(&file, range, path),
         }
-        output.flush().map_err(Failure::io(format!("cannot write {name}")))
     }
+}
+
+/// Writes a range to what already is open.
+fn copy(file: &svf::File, range: Range<u64>, output: &mut dyn Write, name: &str) -> Result<(), Failure> {
+    let cannot = || Failure::io(format!("cannot write {name}"));
+    let mut start = range.start;
+    while start < range.end {
+        // Steps end on a grid, so that none ends in the middle of a page that the next one begins in.
+        let end = range.end.min((start / STEP + 1).saturating_mul(STEP));
+        let bytes = file.read_range(start..end)?;
+        output.write_all(&bytes).map_err(cannot())?;
+        start += bytes.len() as u64;
+    }
+    output.flush().map_err(cannot())
+}
+
+/// Writes a range into a file, which gets its name only when all of it is there: whatever goes wrong before, a file
+/// of that name stays as it was, also if it is the very file that is read.
+fn write_file(file: &svf::File, range: Range<u64>, path: &Path) -> Result<(), Failure> {
+    let name = path.display().to_string();
+    let cannot = || Failure::io(format!("cannot write {name}"));
+    // A device or a pipe cannot be replaced, and has nothing to lose.
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return copy(file, range, &mut File::create(path).map_err(cannot())?, &name);
+    }
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{}.part", std::process::id()));
+    let temporary = Path::new(&temporary);
+    let written = File::create_new(temporary)
+        .map_err(cannot())
+        .and_then(|mut output| copy(file, range, &mut output, &name))
+        .and_then(|()| fs::rename(temporary, path).map_err(cannot()));
+    if written.is_err() {
+        // What is left of it is nobody's; the error that is reported is the one that matters.
+        _ = fs::remove_file(temporary);
+    }
+    written
 }

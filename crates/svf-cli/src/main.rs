@@ -10,16 +10,22 @@ mod exit;
 mod get;
 mod held_map;
 mod map;
+mod output;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::arguments::{Arguments, Command};
+use crate::exit::Failure;
 
 fn main() -> ExitCode {
-    // A usage error ends the process here, with clap's message and exit code 2.
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // Help and version are what was asked for; anything else is a usage error.
+        Err(help) if !help.use_stderr() => help.exit(),
+        Err(error) => return Failure::usage_of(&error).report(),
+    };
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).without_time().init();
     let done = match arguments.command {
         Command::Get(get) => get.run(),

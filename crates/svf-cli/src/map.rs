@@ -6,6 +6,7 @@ use svf::page_cache::{HttpOrigin, Origin};
 use crate::cache_options::CacheOptions;
 use crate::exit::Failure;
 use crate::held_map::HeldMap;
+use crate::output::print;
 
 /// Show which parts of a remote file are held, without asking its server
 #[derive(Debug, Args)]
@@ -19,16 +20,18 @@ pub(crate) struct Map {
 
 impl Map {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        if !self.url.contains("://") {
-            let message = format!("{} is a local file, of which nothing is kept; give a URL", self.url);
+        if svf::is_local(&self.url) {
+            let message = format!("{:?} is a local path, of which nothing is kept; give a URL", self.url);
             return Err(Failure::Usage(message));
         }
         let origin = HttpOrigin::new(&self.url).map_err(svf::Error::from)?;
-        let cache = self.cache.stack().cache()?;
-        match cache.entry(origin.key()) {
-            Some(entry) => print!("{}", HeldMap::new(&entry)),
-            None => println!("{}: nothing is held in {}", origin.key(), cache.dir().display()),
+        let stack = self.cache.stack();
+        // A cache that is not there is not made by looking at it.
+        let dir = stack.cache_dir().ok_or(svf::Error::NoCacheDir)?;
+        let entry = if dir.exists() { stack.cache()?.entry(origin.key()) } else { None };
+        match entry {
+            Some(entry) => print(&HeldMap::new(&entry).to_string()),
+            None => print(&format!("{}: nothing is held in {}\n", origin.key(), dir.display())),
         }
-        Ok(())
     }
 }

@@ -141,10 +141,57 @@ fn get_without_a_range_writes_everything_also_into_a_file() {
 }
 
 #[test]
+fn get_of_more_than_it_holds_in_memory_at_once() {
+    let scene = scene();
+    let bytes = pattern(20_000_000);
+    let origin = Origin::builder().serve_bytes("/large", bytes.clone()).start().unwrap();
+    assert!(stdout_of(&scene.svf(&["get", &origin.url("/large"), "--range", "3-"])) == &bytes[3..]);
+    let counters = origin.counters();
+    assert_eq!((counters.get_requests, counters.body_bytes), (3, 20_000_000));
+}
+
+#[test]
+fn a_failed_get_leaves_the_output_as_it_was() {
+    let scene = scene();
+    let path = scene.directory.path().join("output");
+    fs::write(&path, b"precious").unwrap();
+    scene.origin.inject(Fault::Status(404), Times::every().after(1));
+    let origin = Origin::builder().serve_bytes("/large", pattern(20_000_000)).start().unwrap();
+    origin.inject(Fault::Status(404), Times::every().after(1));
+    failure(&scene.svf(&["get", &origin.url("/large"), "--output", path.to_str().unwrap()]), 4);
+    assert_eq!(fs::read(&path).unwrap(), b"precious");
+    // The file that is read may be the one that is written.
+    stdout_of(&scene.svf(&["get", path.to_str().unwrap(), "--range", "0-2", "--output", path.to_str().unwrap()]));
+    assert_eq!(fs::read(&path).unwrap(), b"pre");
+    stdout_of(&scene.svf(&["get", path.to_str().unwrap(), "--output", "/dev/null"]));
+    let left: Vec<_> = fs::read_dir(scene.directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains("part")), "{left:?}");
+}
+
+#[test]
 fn an_output_that_cannot_be_written() {
     let scene = scene();
     let error = failure(&scene.svf(&["get", &scene.url(), "--output", "/dev/null/none"]), 1);
     assert!(error.contains("/dev/null/none"), "{error}");
+    let archive_path = scene.directory.path().join("archive.zip");
+    fs::write(&archive_path, archive(2)).unwrap();
+    let archive_path = archive_path.to_str().unwrap();
+    for arguments in
+        [&["get", &scene.url()][..], &["map", &scene.url()], &["demo", archive_path], &["demo", "--json", archive_path]]
+    {
+        let run = |output: Stdio| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_svf"));
+            command.args(arguments).arg("--cache-dir").arg(scene.cache()).stdout(output).stderr(Stdio::piped());
+            command.spawn().unwrap().wait_with_output().unwrap()
+        };
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let error = failure(&run(full.into()), 1);
+        assert!(error.contains("standard output") && error.contains("No space"), "{error}");
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let closed = run(writer.into());
+        assert!(closed.status.success() && closed.stderr.is_empty(), "{arguments:?}: {closed:?}");
+    }
     // A reader that has seen enough is no failure.
     let mut child = Command::new(env!("CARGO_BIN_EXE_svf"))
         .args(["get", &scene.url(), "--cache-dir"])
@@ -169,9 +216,9 @@ fn a_url_that_does_not_exist() {
 
 #[test]
 fn a_url_that_is_none() {
-    for url in ["http://", "ftp://host/a", "s3://bucket/key", "http://[bad/"] {
+    for url in ["http://", "http:", "ftp://host/a", "s3://bucket/key", "http://[bad/", "ftp\u{1b}[31m://x"] {
         let error = failure(&scene().svf(&["get", url]), 2);
-        assert!(error.contains("http"), "{error}");
+        assert!(error.contains("http") && !error.contains('\u{1b}'), "{error}");
     }
     let error = failure(&scene().svf(&["get", "/no/such/file"]), 1);
     assert!(error.contains("/no/such/file"), "{error}");
@@ -183,6 +230,49 @@ fn a_server_that_ignores_ranges() {
     scene.origin.inject(Fault::FullInsteadOfPartial, Times::every());
     let error = failure(&scene.get("0-10"), 6);
     assert!(error.contains("ignores range requests") && error.contains("download"), "{error}");
+}
+
+#[test]
+fn each_kind_of_answer_has_its_exit_code() {
+    for (fault, code, says) in [
+        (Fault::Status(401), 4, "credentials"),
+        (Fault::Status(403), 4, "credentials"),
+        (Fault::Status(410), 4, "does not exist"),
+        (Fault::Status(500), 5, "500"),
+        (Fault::Status(503), 5, "again"),
+        (Fault::Status(418), 5, "418"),
+        (Fault::ChangedEtag, 6, "has changed"),
+        (Fault::WrongRange { shift: 1 }, 6, "cannot be used"),
+        (Fault::NoContentRange, 6, "cannot be used"),
+    ] {
+        let scene = scene();
+        scene.origin.inject(fault.clone(), Times::every());
+        let error = failure(&scene.get("0-10"), code);
+        assert!(error.contains(says) && error.contains("huge.bin"), "{fault:?}: {error}");
+    }
+}
+
+#[test]
+fn an_empty_file() {
+    let scene = scene();
+    let origin = Origin::builder().serve_bytes("/empty", Vec::new()).start().unwrap();
+    assert_eq!(stdout_of(&scene.svf(&["get", &origin.url("/empty")])), b"");
+    for range in ["0-3", "-5", "7-"] {
+        let error = failure(&scene.svf(&["get", &origin.url("/empty"), "--range", range]), 3);
+        assert!(error.contains("is empty"), "{error}");
+    }
+}
+
+#[test]
+fn a_proxy_is_not_asked_for_what_is_on_this_machine() {
+    let scene = scene();
+    let output = Command::new(env!("CARGO_BIN_EXE_svf"))
+        .args(["get", &scene.url(), "--range", "0-9", "--cache-dir"])
+        .arg(scene.cache())
+        .envs([("http_proxy", "http://127.0.0.1:9"), ("HTTP_PROXY", "http://127.0.0.1:9")])
+        .output()
+        .unwrap();
+    assert_eq!(stdout_of(&output), &scene.bytes[..10]);
 }
 
 #[test]
@@ -218,11 +308,13 @@ fn a_cache_directory_that_cannot_be_used() {
     let refused = |dir: &Path| {
         let error = failure(&svf(dir, &["get", &scene.url(), "--range", "0-1"]), 7);
         assert!(error.contains(dir.to_str().unwrap()) && error.contains("choose"), "{error}");
+        assert!(!error.contains("chmod"), "nobody should be told to change what may be the system's: {error}");
     };
     let file = scene.directory.path().join("file");
     fs::write(&file, b"").unwrap();
     refused(&file.join("below"));
     refused(&file);
+    refused(Path::new("/dev/null"));
     // No file system that exists only in the kernel takes new directories, whoever asks.
     refused(Path::new("/sys/svf-cache"));
     let other = scene.directory.path().join("other");
@@ -307,6 +399,27 @@ fn a_map_shows_what_is_held_and_asks_nobody() {
     assert!(text.contains("82499 of 1000003 bytes"), "{text}");
     assert!(text.contains("65536-131071  65536 bytes") && text.contains("983040-1000002  16963 bytes"), "{text}");
     assert_eq!(scene.origin.counters().requests, requests);
+    // A map of more rows than one, cells held in part, and more ranges than are listed.
+    let origin = Origin::builder().serve_bytes("/large", vec![7; 130 << 16]).start().unwrap();
+    for page in 0..20 {
+        let first = (page * 3 + 1) << 16;
+        stdout_of(&scene.svf(&["get", &origin.url("/large"), "--range", &format!("{first}-{first}")]));
+    }
+    let text = map(&origin.url("/large"));
+    let rows: Vec<_> = text.lines().filter(|line| line.ends_with(['.', '#', '+'])).collect();
+    assert_eq!(rows.len(), 3, "{text}");
+    assert_eq!(rows[0].split_whitespace().last().unwrap(), format!("{}....", ".#.".repeat(20)), "{text}");
+    assert!(text.contains("and 4 ranges more"), "{text}");
+    let origin = Origin::builder().serve_bytes("/larger", vec![7; 1025 << 16]).start().unwrap();
+    stdout_of(&scene.svf(&["get", &origin.url("/larger"), "--range", "0-0"]));
+    stdout_of(&scene.svf(&["get", &origin.url("/larger"), "--range", "1000000-1300000"]));
+    let text = map(&origin.url("/larger"));
+    assert!(text.contains("each character is 196608 bytes") && text.contains("  +....#+..."), "{text}");
+
+    // Looking makes nothing.
+    let absent = scene.directory.path().join("absent");
+    assert!(stdout_of(&svf(&absent, &["map", &scene.url()])).ends_with(b"absent\n"));
+    assert!(!absent.exists());
     failure(&scene.svf(&["map", "/a/local/file"]), 2);
     failure(&scene.svf(&["map", "ftp://host/a"]), 2);
 }
@@ -348,17 +461,48 @@ fn the_demo_reads_a_member_of_a_zip_twice_and_the_second_time_for_nothing() {
     assert_eq!(report["object_bytes"].as_u64().unwrap(), path.metadata().unwrap().len());
     assert_eq!(report["runs"][0]["part"]["name"], "member 20");
     assert_eq!(number(&report, 0, "asked_bytes") / 100_000, 1);
-    assert!(number(&report, 0, "fetched_bytes") <= number(&report, 0, "touched_page_bytes"));
+    assert!(number(&report, 0, "fetched_bytes") <= number(&report, 0, "touched_64k_bytes"));
     assert!((2..10).contains(&number(&report, 0, "requests")), "{report}");
     assert_eq!((number(&report, 1, "requests"), number(&report, 1, "fetched_bytes")), (0, 0));
     // Another process, the same port, the same ETag: nothing is fetched at all.
     let again = demo(&scene, &path);
     assert_eq!(again["url"], report["url"]);
     assert_eq!((number(&again, 0, "requests"), number(&again, 0, "fetched_bytes")), (0, 0));
-    // Another version is another matter.
-    fs::write(&path, archive(42)).unwrap();
-    std::thread::sleep(Duration::from_millis(10));
-    assert_eq!(demo(&scene, &path)["runs"][0]["part"]["summary"], "41 members", "known for a minute");
+    assert_eq!(again["runs"][0]["part"]["summary"], "41 members");
+}
+
+#[test]
+fn the_demo_of_another_file_of_the_same_name_or_of_another_version_is_of_that() {
+    let scene = scene();
+    let directories = ["one", "other"].map(|name| scene.directory.path().join(name));
+    for (members, directory) in [(3, &directories[0]), (5, &directories[1]), (7, &directories[1])] {
+        fs::create_dir_all(directory).unwrap();
+        let path = directory.join("archive.zip");
+        fs::write(&path, archive(members)).unwrap();
+        let report = demo(&scene, &path);
+        assert_eq!(report["runs"][0]["part"]["summary"].as_str().unwrap(), format!("{members} members"));
+        assert!(number(&report, 0, "fetched_bytes") > 0);
+    }
+}
+
+#[test]
+fn two_demos_at_once_are_one_and_a_clear_error_or_two() {
+    let scene = scene();
+    let start = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_svf"));
+        command.args(["demo", "--json", "--cache-dir"]).arg(scene.cache());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let both = [start(), start()].map(|child| child.wait_with_output().unwrap());
+    for output in &both {
+        match output.status.code() {
+            Some(0) => assert_eq!(output.stderr, b""),
+            _ => assert!(failure(output, 7).contains("in use by another process")),
+        }
+    }
+    assert!(both.iter().any(|output| output.status.success()), "{both:?}");
+    let left: Vec<_> = fs::read_dir(scene.directory.path().join("cache-demo")).unwrap().collect();
+    assert_eq!(left.len(), 2, "the sample and the port: {left:?}");
 }
 
 #[test]
@@ -402,8 +546,18 @@ fn the_demo_of_something_else() {
     let error = failure(&scene.svf(&["demo", path.to_str().unwrap()]), 2);
     assert!(error.contains("neither a TIFF nor a ZIP"), "{error}");
     fs::write(&path, b"PK\x03\x04 and then nothing of an archive").unwrap();
+    let error = failure(&scene.svf(&["demo", path.to_str().unwrap()]), 1);
+    assert!(error.contains("text cannot be read as a ZIP") && error.contains("intact"), "{error}");
+    fs::write(&path, archive(0)).unwrap();
+    let error = failure(&scene.svf(&["demo", path.to_str().unwrap()]), 1);
+    assert!(error.contains("no file that is not empty"), "{error}");
+    fs::write(&path, b"II*\0\x08\0\0\0").unwrap();
     failure(&scene.svf(&["demo", path.to_str().unwrap()]), 1);
     failure(&scene.svf(&["demo", "/no/such/file"]), 1);
+    // A FIFO has no writer, and would be waited for.
+    let fifo = scene.directory.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    assert!(failure(&scene.svf(&["demo", fifo.to_str().unwrap()]), 2).contains("regular file"));
 }
 
 #[test]
@@ -419,6 +573,8 @@ fn help_tells_the_exit_codes_and_an_example_of_each_subcommand() {
     for subcommand in ["get", "map", "demo"] {
         assert!(help(&[subcommand]).contains(&format!("Example: svf {subcommand} ")), "{subcommand}");
     }
-    let usage = Command::new(env!("CARGO_BIN_EXE_svf")).arg("--no-such-option").output().unwrap();
-    assert_eq!(usage.status.code(), Some(2));
+    for arguments in [&["--no-such-option"][..], &["frob"], &["get"], &[], &["get", "a", "b"]] {
+        let usage = Command::new(env!("CARGO_BIN_EXE_svf")).args(arguments).output().unwrap();
+        assert!(failure(&usage, 2).contains("see svf --help"), "{arguments:?}");
+    }
 }

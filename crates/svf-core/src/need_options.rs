@@ -25,7 +25,7 @@ use std::ops::Range;
 /// let requests = NeedOptions::new().align(4_096).max_gap(65_536).end_of_file(70_500).plan(missing);
 /// assert_eq!(requests, [0..70_500]);
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NeedOptions {
     greedy: u64,
     align: u64,
@@ -134,5 +134,11 @@ impl NeedOptions {
             start = end;
             (!rest.is_empty()).then_some(rest.start..end)
         })
+    }
+}
+
+impl Default for NeedOptions {
+    fn default() -> Self {
+        Self::new()
     }
 }

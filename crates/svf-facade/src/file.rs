@@ -119,6 +119,20 @@ impl Seek for File {
             Source::Local(reader) => reader.seek(to),
         }
     }
+
+    fn stream_position(&mut self) -> io::Result<u64> {
+        match &mut self.0 {
+            Source::Remote(reader) => reader.stream_position(),
+            Source::Local(reader) => reader.stream_position(),
+        }
+    }
+
+    fn seek_relative(&mut self, by: i64) -> io::Result<()> {
+        match &mut self.0 {
+            Source::Remote(reader) => reader.seek_relative(by),
+            Source::Local(reader) => BufReader::seek_relative(reader, by),
+        }
+    }
 }
 
 /// A position in a local file.

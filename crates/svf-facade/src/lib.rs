@@ -50,7 +50,7 @@ pub use window_mman;
 
 pub use error::Error;
 pub use file::File;
-pub use stack::{Stack, StackBuilder, default_cache_dir};
+pub use stack::{Stack, StackBuilder, default_cache_dir, is_local};
 
 /// What most programs need: `use svf::prelude::*;`.
 pub mod prelude {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use page_cache::{Cache, CacheBuilder, Freshness};
+use page_cache::{Cache, CacheBuilder, Freshness, Origin};
 use window_mman::MapManager;
 
 use crate::error::Error;
@@ -41,10 +41,19 @@ impl Stack {
     /// [`Error`], in one line that says what cannot be opened, why, and what to do.
     pub fn open(&self, source: impl AsRef<str>) -> Result<File, Error> {
         let source = source.as_ref();
-        match source.split_once("://") {
+        match scheme_of(source) {
             None => Ok(File::local(self.manager.open(source).map_err(window_mman::Error::from)?)),
-            Some((scheme, _)) => self.open_url(scheme, source),
+            Some(scheme) => self.open_url(scheme, source),
         }
+    }
+
+    /// Opens an object of any origin, your own or one of [`page_cache`], through the cache.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Cache`], [`Error::NoCacheDir`] or [`Error::Origin`].
+    pub fn open_origin(&self, origin: impl Origin + 'static) -> Result<File, Error> {
+        Ok(File::remote(self.cache()?.file(origin)?))
     }
 
     /// The cache for remote files.
@@ -53,8 +62,13 @@ impl Stack {
     ///
     /// [`Error::Cache`] or [`Error::NoCacheDir`].
     pub fn cache(&self) -> Result<Cache, Error> {
-        let dir = self.cache_dir.clone().or_else(default_cache_dir).ok_or(Error::NoCacheDir)?;
+        let dir = self.cache_dir().ok_or(Error::NoCacheDir)?;
         Ok(Cache::builder(dir).page_size(self.page_size).freshness(self.freshness).open()?)
+    }
+
+    /// Where pieces of remote files are kept, whether or not that exists yet; `None` if there is no default.
+    pub fn cache_dir(&self) -> Option<PathBuf> {
+        self.cache_dir.clone().or_else(default_cache_dir)
     }
 
     /// The mappings of local files.
@@ -68,8 +82,7 @@ impl Stack {
             let remedy = "use http:// or https://, or the path of a local file";
             return Err(Error::UnsupportedScheme { scheme: scheme.to_owned(), remedy });
         }
-        let origin = page_cache::HttpOrigin::new(url)?;
-        Ok(File::remote(self.cache()?.file(origin)?))
+        self.open_origin(page_cache::HttpOrigin::new(url)?)
     }
 
     #[cfg(not(feature = "http"))]
@@ -77,6 +90,20 @@ impl Stack {
         let remedy = "build svf-facade with the feature http, or use the path of a local file";
         Err(Error::UnsupportedScheme { scheme: scheme.to_owned(), remedy })
     }
+}
+
+/// Whether [`open`](crate::open) takes `source` for the path of a local file: it does unless there is a scheme.
+pub fn is_local(source: &str) -> bool {
+    scheme_of(source).is_none()
+}
+
+/// The scheme of a URL. An `http:` whose slashes were forgotten is a URL that is malformed, and no path.
+fn scheme_of(source: &str) -> Option<&str> {
+    if let Some((scheme, _)) = source.split_once("://") {
+        return Some(scheme.trim_start());
+    }
+    let (scheme, _) = source.split_once(':')?;
+    (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")).then_some(scheme)
 }
 
 impl Default for Stack {

@@ -87,6 +87,18 @@ fn errors_come_from_the_layer_that_has_them() {
 }
 
 #[test]
+fn any_origin_is_read_through_the_cache() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("on a slow mount");
+    let bytes = pattern(100_000);
+    std::fs::write(&path, &bytes).unwrap();
+    let stack = Stack::builder().cache_dir(directory.path().join("cache")).build();
+    let file = stack.open_origin(svf::page_cache::LocalFile::new(&path).unwrap()).unwrap();
+    assert!(file.as_mapped().is_none());
+    read_every_way(file, &bytes);
+}
+
+#[test]
 fn a_scheme_that_this_build_cannot_read() {
     let error = Stack::default().open("gopher://host/a").unwrap_err();
     assert!(matches!(&error, svf::Error::UnsupportedScheme { scheme, .. } if scheme == "gopher"), "{error}");

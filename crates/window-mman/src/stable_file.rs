@@ -45,6 +45,11 @@ impl MappedFile {
     /// `rsync --inplace`; `logrotate` with `copytruncate`; punching holes; downloads, databases and
     /// simulations that are still at work on the file.
     ///
+    /// Two things end the process with the same signal though nobody touched the file: a **disk that fails** to give a
+    /// piece, and, where reading a hole takes up memory of the file system (tmpfs), a **hole in a file system that is
+    /// full**. By this call you take the first upon you; promise the second too: the file has no holes, or is not on
+    /// such a file system.
+    ///
     /// What does not: deleting or renaming the file, or putting another one in its place by
     /// renaming (as package managers, most editors and plain `rsync` do), since the old contents
     /// live on as long as they are mapped; appending; other readers.

@@ -14,7 +14,7 @@ use crate::client::{Client, get};
 fn drop_quickly(origin: Origin) {
     let start = Instant::now();
     drop(origin);
-    assert!(start.elapsed() < Duration::from_millis(100), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_millis(700), "{:?}", start.elapsed());
 }
 
 #[test]

@@ -41,6 +41,17 @@ impl Claim<'_> {
     pub(crate) fn ranges(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.ranges.iter()
     }
+
+    /// Gives back, before the rest, what was granted of a range.
+    pub(crate) fn release(&mut self, range: Range<u64>) {
+        let granted: Vec<_> = self.ranges.intersection(range.clone()).collect();
+        self.ranges.remove(range);
+        let mut claimed = self.claims.claimed.lock();
+        for part in granted {
+            claimed.remove(part);
+        }
+        self.claims.released.notify_all();
+    }
 }
 
 impl Drop for Claim<'_> {
@@ -72,7 +83,10 @@ mod tests {
         assert_eq!(first.ranges().collect::<Vec<_>>(), [0..10, 20..30]);
         assert_eq!(second.ranges().collect::<Vec<_>>(), [10..20]);
         drop(first);
-        assert_eq!(claims.claim(&set([0..40])).ranges().collect::<Vec<_>>(), [0..10, 20..40]);
+        let mut third = claims.claim(&set([0..40]));
+        assert_eq!(third.ranges().collect::<Vec<_>>(), [0..10, 20..40]);
+        third.release(5..25);
+        assert_eq!(claims.claim(&set([0..40])).ranges().collect::<Vec<_>>(), [5..10, 20..25]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The files of a cache directory by their paths, and what is done to whole files.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -68,21 +68,41 @@ impl Files {
         }
     }
 
+    /// Removes a file; what is not there need not be removed.
     pub(crate) fn remove(&self, path: &Path) {
-        if let Err(error) = self.disk.remove(path) {
+        self.report(path, self.disk.remove_file(path));
+    }
+
+    /// Empties the place for what was set aside. Nothing but what this crate moved there is ever in it, but that may be
+    /// a directory which stood where a file of ours should be.
+    pub(crate) fn clear_aside(&self, names: impl IntoIterator<Item = OsString>) {
+        for name in names {
+            let path = self.aside().join(name);
+            self.report(&path, self.disk.remove_all(&path));
+        }
+    }
+
+    fn report(&self, path: &Path, removed: io::Result<()>) {
+        if let Err(error) = removed
+            && error.kind() != io::ErrorKind::NotFound
+        {
             tracing::warn!(path = %path.display(), %error, "a file that is not needed cannot be removed");
         }
     }
 }
 
-/// A name beside `path` under which a file is written until it is whole.
+/// A name beside `path` under which a file is written until it is whole: `.NAME.NONCE.svf-tmp`.
 pub(crate) fn temporary(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{:016x}", name::nonce()))
+    path.with_file_name(format!(".{name}.{:016x}{TEMPORARY}", name::nonce()))
 }
 
+/// No other program names its files so.
+const TEMPORARY: &str = ".svf-tmp";
+
+/// Whether a file of this name was made by [`temporary`], by this process or an earlier one.
 pub(crate) fn is_temporary(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(b".")
+    name.as_encoded_bytes().starts_with(b".") && name.as_encoded_bytes().ends_with(TEMPORARY.as_bytes())
 }
 
 /// Whether an error of opening a file of ours says that the file is damaged, and not that the system is in trouble.

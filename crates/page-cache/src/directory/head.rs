@@ -41,9 +41,14 @@ impl Head {
         Self { key, stat, checked: to_millis(SystemTime::now()), pair }
     }
 
-    /// The same, to be checked by the next who opens it under any policy that ever checks.
+    /// The same, to be checked by the next who opens it under any policy.
     pub(crate) fn doubted(self) -> Self {
         Self { checked: 0, ..self }
+    }
+
+    /// Whether a reader has found that the object is no longer this.
+    pub(crate) fn is_doubted(&self) -> bool {
+        self.checked == 0
     }
 
     pub(crate) fn checked(&self) -> SystemTime {

@@ -9,24 +9,21 @@ use super::name::KeyHash;
 use crate::sys::Access;
 
 /// The head of `key`, if there is one that can be trusted. One that cannot is set aside.
-pub(crate) fn load(files: &Files, key: &str) -> Option<Head> {
+///
+/// # Errors
+///
+/// That it cannot be read now: what it says may be right, so nothing may take its place.
+pub(crate) fn load(files: &Files, key: &str) -> io::Result<Option<Head>> {
     let path = files.head(&KeyHash::of(key));
-    match read(files, &path) {
-        Ok(Some(head)) if head.key == key => Some(head),
-        Ok(None) => None,
-        Ok(Some(_)) => {
-            files.set_aside(&path, "it belongs to another key");
-            None
-        }
-        Err(error) if is_damage(&error) => {
-            files.set_aside(&path, &error.to_string());
-            None
-        }
-        Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "a head cannot be read; its object is opened anew");
-            None
-        }
-    }
+    let reason = match read(files, &path) {
+        Ok(Some(head)) if head.key == key => return Ok(Some(head)),
+        Ok(None) => return Ok(None),
+        Ok(Some(_)) => "it belongs to another key".to_owned(),
+        Err(error) if is_damage(&error) => error.to_string(),
+        Err(error) => return Err(error),
+    };
+    files.set_aside(&path, &reason);
+    Ok(None)
 }
 
 /// Writes the head of a key, in the place of the one there was.

@@ -113,9 +113,15 @@ impl Index {
         if len != expected {
             return Err(damaged(format!("it is {len} bytes long, not {expected}")));
         }
-        let mut counter = [0; 4];
+        let mut counter = [0; 8];
         file.read_exact_at(&mut counter, COUNTER_OFFSET)?;
-        let next_generation = Mutex::new(u32::from_le_bytes(counter).max(1));
+        let counter = u64::from_le_bytes(counter);
+        // A pair that has used its generations up is replaced by a new one, as a damaged one is.
+        let next_generation = u32::try_from(counter)
+            .ok()
+            .filter(|generation| (1..EntryWord::MAX_GENERATION).contains(generation))
+            .ok_or_else(|| damaged(format!("its generation counter is {counter}")))?;
+        let next_generation = Mutex::new(next_generation);
         let identity = Identity {
             pages,
             nonce: header.nonce.get(),
@@ -133,6 +139,13 @@ impl Index {
     /// Loads the words of as many pages as `words` has room for, from `first_page` on.
     pub(crate) fn load(&self, first_page: u64, words: &mut [[u8; 8]]) -> io::Result<()> {
         self.file.read_exact_at(words.as_flattened_mut(), TABLE_OFFSET + first_page * EntryWord::LEN)
+    }
+
+    /// The first page at or behind `page` whose word is not in a hole of the file, and so may be something else than
+    /// `EMPTY`; none if there is no such page.
+    pub(crate) fn next_stored(&self, page: u64) -> io::Result<Option<u64>> {
+        let data = self.file.next_data(TABLE_OFFSET + page * EntryWord::LEN)?;
+        Ok(data.map(|offset| (offset.saturating_sub(TABLE_OFFSET) / EntryWord::LEN).max(page)))
     }
 
     /// Stores the words of neighbouring pages.
@@ -241,7 +254,19 @@ mod tests {
         assert_eq!(index.reserve_generations(1).unwrap(), 5);
         assert!(index.reserve_generations(EntryWord::MAX_GENERATION - 6).is_ok());
         assert!(index.reserve_generations(1).is_err());
-        assert!(Index::open(&LocalDisk, &path).unwrap().reserve_generations(1).is_err());
+        assert!(Index::open(&LocalDisk, &path).is_err(), "it is to be replaced");
+    }
+
+    #[test]
+    fn a_counter_that_cannot_be_is_damage() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("index");
+        drop(create(&path));
+        for counter in [0, u64::from(EntryWord::MAX_GENERATION), 1 << 32 | 5, u64::MAX] {
+            let file = LocalDisk.open(&path, Access::ReadWrite).unwrap();
+            file.write_all_at(&counter.to_le_bytes(), COUNTER_OFFSET).unwrap();
+            assert_eq!(Index::open(&LocalDisk, &path).unwrap_err().kind(), io::ErrorKind::InvalidData, "{counter}");
+        }
     }
 
     #[test]

@@ -23,17 +23,20 @@ mod pairs;
 mod shared;
 mod sweep;
 
+use std::collections::HashSet;
 use std::fs::{File, Metadata, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 pub(crate) use self::head::Head;
 pub(crate) use self::pair::Pair;
 pub(crate) use self::pairs::OpenedPair;
 
-use self::files::{Files, is_temporary, temporary};
+use self::files::{Files, is_damage, is_temporary, temporary};
 use self::key_locks::{KeyLock, KeyLocks};
 use self::name::KeyHash;
 use self::pairs::Pairs;
@@ -56,6 +59,8 @@ pub(crate) struct Directory {
     files: Files,
     pairs: Pairs,
     keys: KeyLocks,
+    /// Keys whose object was found changed, and not looked at since.
+    doubted: Mutex<HashSet<KeyHash>>,
     /// The directory itself, locked for this process until it is closed. Fields drop in order: the registration goes
     /// only when the lock is free for the next one.
     lock: File,
@@ -83,7 +88,14 @@ impl Directory {
             let files = Files { root: path.to_owned(), disk };
             prepare(&files)?;
             sweep::sweep(&files);
-            Ok(Self { files, pairs: Pairs::default(), keys: KeyLocks::default(), lock, _registration: registration })
+            Ok(Self {
+                files,
+                pairs: Pairs::default(),
+                keys: KeyLocks::default(),
+                doubted: Mutex::default(),
+                lock,
+                _registration: registration,
+            })
         })
     }
 
@@ -101,14 +113,40 @@ impl Directory {
         self.keys.lock(KeyHash::of(key))
     }
 
-    /// The head of `key`, if there is one that can be trusted.
-    pub(crate) fn load_head(&self, key: &str) -> Option<Head> {
-        heads::load(&self.files, key)
+    /// The head of `key`, if there is one that can be trusted; doubted, if a reader has found the object changed.
+    ///
+    /// # Errors
+    ///
+    /// That it cannot be read now, so that nothing is known of the object.
+    pub(crate) fn load_head(&self, key: &str) -> io::Result<Option<Head>> {
+        let head = heads::load(&self.files, key)?;
+        let doubted = self.doubted.lock().contains(&KeyHash::of(key));
+        Ok(head.map(|head| if doubted { head.doubted() } else { head }))
     }
 
-    /// Writes the head of a key, in the place of the one there was.
+    /// Writes the head of a key that was confirmed just now, in the place of the one there was.
     pub(crate) fn save_head(&self, head: &Head) -> io::Result<()> {
-        heads::save(&self.files, head)
+        heads::save(&self.files, head)?;
+        self.doubted.lock().remove(&KeyHash::of(&head.key));
+        Ok(())
+    }
+
+    /// Lets whoever opens `key` next ask its origin, under any policy: also in this process if the disk cannot be
+    /// written, and in the next one if it can.
+    pub(crate) fn doubt(&self, key: &str, stat: &Stat) {
+        let _lock = self.lock_key(key);
+        self.doubted.lock().insert(KeyHash::of(key));
+        let written = heads::load(&self.files, key).and_then(|head| match head {
+            Some(head) if head.stat.same_version(stat) => heads::save(&self.files, &head.doubted()),
+            // Somebody has opened the new version already: there is nothing to doubt any more.
+            _ => {
+                self.doubted.lock().remove(&KeyHash::of(key));
+                Ok(())
+            }
+        });
+        if let Err(error) = written {
+            tracing::warn!(key, %error, "a head cannot be written; another process may open the old version");
+        }
     }
 
     /// See [`Pairs::open`].
@@ -147,7 +185,15 @@ fn prepare(files: &Files) -> Result<(), OpenError> {
     let tag_path = root.join(TAG_FILE);
     match disk.open(&tag_path, Access::Read) {
         Ok(tag) if is_our_tag(&*tag) => {}
+        // Its name may have reached the disk before a power cut, and its bytes not.
+        Ok(tag) if tag.len().is_ok_and(|len| len == 0) && files.pairs().exists() => {
+            files.replace(&tag_path, TAG.as_bytes()).map_err(unusable)?;
+        }
         Ok(_) => return Err(OpenError::NotACache { path: root.clone() }),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let not_a_file = is_damage(&error);
+            return Err(if not_a_file { OpenError::NotACache { path: root.clone() } } else { unusable(error) });
+        }
         Err(_) => {
             // A file system's root has one name from the start, and a creation that was cut short leaves ours.
             let names = disk.read_dir(root).map_err(unusable)?;
@@ -162,7 +208,7 @@ fn prepare(files: &Files) -> Result<(), OpenError> {
     }
     // That something can be written is found out now, and not by the first read.
     let probe = temporary(&files.heads().join("probe"));
-    disk.create(&probe).and_then(|_| disk.remove(&probe)).map_err(unusable)
+    disk.create(&probe).and_then(|_| disk.remove_file(&probe)).map_err(unusable)
 }
 
 fn is_our_tag(tag: &dyn DiskFile) -> bool {

@@ -167,21 +167,25 @@ impl Pair {
         Ok(())
     }
 
-    /// The bytes whose pages are marked as present. O(pages of the object); reads the whole table.
-    pub(crate) fn held(&self) -> io::Result<RangeSet> {
+    /// The bytes whose pages are marked as present, of the pages that `range` touches. Holes of the index are skipped.
+    pub(crate) fn held(&self, range: &Range<u64>) -> io::Result<RangeSet> {
         let pages = self.pages();
+        let wanted = pages.touching(range);
         let mut held = RangeSet::new();
-        let mut words = vec![[0; 8]; 8192];
-        let mut first = 0;
-        while first < pages.count() {
-            let count = (words.len() as u64).min(pages.count() - first) as usize;
-            self.index.load(first, &mut words[..count])?;
-            for (page, &word) in (first..).zip(&words[..count]) {
+        let mut words = Vec::new();
+        let mut first = wanted.start;
+        while let Some(stored) = self.index.next_stored(first)?.filter(|&stored| stored < wanted.end) {
+            words.resize((wanted.end - stored).min(8192) as usize, [0; 8]);
+            self.index.load(stored, &mut words)?;
+            for (page, &word) in (stored..).zip(&words) {
                 if EntryWord::from_le_bytes(word).is_present() {
                     held.insert(pages.bytes(page));
                 }
             }
-            first += count as u64;
+            first = stored + words.len() as u64;
+            if first >= wanted.end {
+                break;
+            }
         }
         Ok(held)
     }

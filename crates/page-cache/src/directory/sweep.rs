@@ -12,9 +12,7 @@ use super::{heads, name};
 /// Of the heads only those are read whose key has several pairs, so it costs listings and little more. What cannot be
 /// removed stays, with a warning: it is in nobody's way.
 pub(crate) fn sweep(files: &Files) {
-    for name in list(files, &files.aside()) {
-        files.remove(&files.aside().join(name));
-    }
+    files.clear_aside(list(files, &files.aside()));
     for directory in [files.root.clone(), files.heads(), files.pairs()] {
         for name in list(files, &directory).into_iter().filter(|name| is_temporary(name)) {
             files.remove(&directory.join(name));

@@ -29,7 +29,7 @@ pub enum OriginError {
         status: u16,
     },
     /// No response came at all.
-    #[error("{key} cannot be reached: {reason}; check the host and the network, then try again")]
+    #[error("{key} cannot be reached: {reason}; check the host, the network and the proxy settings, then try again")]
     Unreachable {
         /// The object.
         key: String,

@@ -3,12 +3,16 @@
 use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use super::{Origin, OriginError, Stat, Validators};
+
+const NOT_IN_A_KEY: &AsciiSet = &CONTROLS.add(b'%');
 
 /// An origin that reads a local file by its path.
 ///
@@ -29,7 +33,8 @@ impl LocalFile {
     pub fn new(path: impl AsRef<Path>) -> Result<Self, OriginError> {
         let given = path.as_ref();
         let path = given.canonicalize().map_err(|error| io_error(&given.display().to_string(), error))?;
-        let key = format!("file://{}", path.display());
+        // Every byte that is not plain text is written as %XX, so that no two paths have one key.
+        let key = format!("file://{}", percent_encode(path.as_os_str().as_bytes(), NOT_IN_A_KEY));
         Ok(Self { path, key })
     }
 
@@ -48,7 +53,11 @@ impl LocalFile {
         if now.same_version(pinned) {
             return Ok(());
         }
-        let reason = format!("its length was {} and is {}", pinned.length, now.length);
+        let reason = if now.length == pinned.length {
+            "it was replaced or written to".to_owned()
+        } else {
+            format!("its length was {} and is {}", pinned.length, now.length)
+        };
         Err(OriginError::Changed { key: self.key.clone(), reason })
     }
 }
@@ -108,6 +117,21 @@ mod tests {
         std::fs::write(&other, b"one version").unwrap();
         std::fs::rename(&other, &path).unwrap();
         assert!(matches!(origin.read(4..11, &stat), Err(OriginError::Changed { .. })));
+    }
+
+    #[test]
+    fn no_two_paths_have_one_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let keys: std::collections::HashSet<String> =
+            [&b"f\xff"[..], b"f\xfe", b"f%FF", b"f\xef\xbf\xbd", "fö".as_bytes()]
+                .into_iter()
+                .map(|name| {
+                    let path = directory.path().join(std::ffi::OsStr::from_bytes(name));
+                    std::fs::write(&path, name).unwrap();
+                    LocalFile::new(&path).unwrap().key().to_owned()
+                })
+                .collect();
+        assert_eq!(keys.len(), 5, "{keys:?}");
     }
 
     #[test]

@@ -150,6 +150,92 @@ fn a_changed_object_is_an_error_and_then_a_new_version() {
 }
 
 #[test]
+fn a_change_that_was_seen_beats_every_freshness() {
+    for freshness in [Freshness::Immutable, Freshness::default(), Freshness::Always] {
+        let directory = temporary();
+        let origin = MemoryOrigin::new("a", pattern(50_000, 20));
+        let open = || {
+            let cache = Cache::builder(directory.path()).page_size(PAGE).freshness(freshness).open().unwrap();
+            cache.file(origin.clone()).unwrap()
+        };
+        let file = open();
+        file.bytes(0..10).unwrap();
+        origin.set(pattern(50_000, 21), "\"2\"");
+        assert!(file.bytes(0..50_000).is_err());
+        drop(file);
+        assert!(open().bytes(0..50_000).unwrap() == pattern(50_000, 21), "{freshness:?}");
+    }
+}
+
+#[test]
+fn an_absurd_length_is_an_error() {
+    #[derive(Debug)]
+    struct Absurd(u64);
+    impl Origin for Absurd {
+        fn key(&self) -> &str {
+            "absurd"
+        }
+        fn stat(&self) -> Result<page_cache::Stat, OriginError> {
+            let validators = Validators { etag: Some("\"1\"".into()), ..Validators::default() };
+            Ok(page_cache::Stat { length: self.0, validators })
+        }
+        fn read(&self, range: std::ops::Range<u64>, _: &page_cache::Stat) -> Result<bytes::Bytes, OriginError> {
+            Ok(vec![7; (range.end - range.start) as usize].into())
+        }
+    }
+    let directory = temporary();
+    for length in [u64::MAX, 1 << 63, (1 << 50) + 1] {
+        let error = cache(&directory).file(Absurd(length)).unwrap_err();
+        assert!(error.to_string().contains(&length.to_string()), "{error}");
+    }
+    // The longest that is taken: a few bytes of it cost what few bytes cost.
+    let file = cache(&directory).file(Absurd(1 << 50)).unwrap();
+    assert_eq!(file.bytes((1 << 50) - 3..u64::MAX).unwrap(), [7; 3][..]);
+    assert_eq!(file.need(&[5..6]), [if file.page_size().is_some() { 0..4_096 } else { 5..6 }]);
+    assert!(matches!(file.bytes(0..1 << 50), Err(ReadError::NoMemory { .. })));
+}
+
+#[test]
+fn looking_at_an_entry_while_it_is_read_shares_what_is_open() {
+    let directory = temporary();
+    for round in 0..100 {
+        let origin = MemoryOrigin::new(&round.to_string(), pattern(20_000, 22));
+        let cache = cache(&directory);
+        cache.file(origin.clone()).unwrap();
+        let barrier = Barrier::new(3);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    barrier.wait();
+                    cache.file(origin.clone()).unwrap().bytes(0..20_000).unwrap();
+                });
+            }
+            scope.spawn(|| {
+                barrier.wait();
+                cache.entry(origin.key()).unwrap();
+            });
+        });
+        assert_eq!(origin.take_reads().iter().map(|read| read.end - read.start).sum::<u64>(), 20_000);
+    }
+}
+
+#[test]
+fn who_waits_for_a_page_does_not_wait_for_the_requests_behind_it() {
+    let directory = temporary();
+    let origin = MemoryOrigin::new("a", pattern(40 << 20, 23));
+    let file = Cache::builder(directory.path()).open().unwrap().file(origin.clone()).unwrap();
+    origin.delay(Duration::from_millis(300));
+    std::thread::scope(|scope| {
+        // Five requests of 8 MiB, one after the other.
+        let long = scope.spawn(|| file.bytes(0..40 << 20).unwrap());
+        std::thread::sleep(Duration::from_millis(100));
+        file.bytes(0..1).unwrap();
+        assert!(!long.is_finished());
+        assert!(origin.take_reads().len() < 4, "it waited for most of the other's requests");
+    });
+}
+
+#[test]
 fn freshness_decides_when_the_origin_is_asked() {
     let directory = temporary();
     let origin = MemoryOrigin::new("a", pattern(10_000, 9));

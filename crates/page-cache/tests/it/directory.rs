@@ -179,7 +179,7 @@ fn a_head_of_another_key_is_not_believed() {
 #[test]
 fn what_a_process_left_behind_is_removed_by_the_next() {
     let filled = filled();
-    let leftovers = ["pairs/.x.data.0123", "heads/.y.4567", ".CACHEDIR.TAG.89ab", "aside/z"];
+    let leftovers = ["pairs/.x.data.0123.svf-tmp", "heads/.y.4567.svf-tmp", ".CACHEDIR.TAG.89ab.svf-tmp", "aside/z"];
     for leftover in leftovers {
         fs::write(filled.directory.path().join(leftover), b"half written").unwrap();
     }
@@ -259,6 +259,57 @@ fn a_directory_with_other_files_is_refused_and_left_alone() {
     }
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
     assert_eq!(fs::read(&precious).unwrap(), b"data");
+}
+
+#[test]
+fn dot_files_of_others_are_never_touched() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::create_dir(directory.path().join(".ssh")).unwrap();
+    fs::write(directory.path().join(".ssh/id"), b"precious").unwrap();
+    let error = open(directory.path()).unwrap_err();
+    assert!(matches!(error, OpenError::NotACache { .. }), "{error}");
+
+    // Also not where a cache is already.
+    let filled = filled();
+    for below in ["", "heads", "pairs"] {
+        let trash = filled.directory.path().join(below).join(".Trash-0");
+        fs::create_dir(&trash).unwrap();
+        fs::write(trash.join("file"), b"precious").unwrap();
+    }
+    assert_eq!(filled.read_all(), 0);
+    for below in ["", "heads", "pairs"] {
+        assert_eq!(fs::read(filled.directory.path().join(below).join(".Trash-0/file")).unwrap(), b"precious");
+    }
+}
+
+#[test]
+fn a_fifo_in_the_place_of_a_file_keeps_nobody_waiting() {
+    let filled = filled();
+    for path in [&filled.head, &filled.index, &filled.data] {
+        fs::remove_file(path).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
+        assert!(made.success());
+    }
+    assert_eq!(filled.read_all(), 50_000);
+    assert_eq!(filled.read_all(), 0);
+}
+
+#[test]
+fn a_tag_that_a_power_cut_left_empty() {
+    let filled = filled();
+    fs::write(filled.directory.path().join("CACHEDIR.TAG"), b"").unwrap();
+    assert_eq!(filled.read_all(), 0);
+    assert!(fs::read(filled.directory.path().join("CACHEDIR.TAG")).unwrap().starts_with(b"Signature: 8a477f59"));
+}
+
+#[test]
+fn a_generation_counter_that_is_damaged_costs_the_pair_once() {
+    let filled = filled();
+    let mut index = fs::read(&filled.index).unwrap();
+    index[4096..4104].fill(0xFF);
+    fs::write(&filled.index, index).unwrap();
+    assert_eq!(filled.read_all(), 50_000);
+    assert_eq!(filled.read_all(), 0);
 }
 
 #[test]

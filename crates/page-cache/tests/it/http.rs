@@ -46,7 +46,8 @@ impl Scene {
         let file = self.open().unwrap();
         self.read(&file, 0..10).unwrap();
         self.server.inject(fault.clone(), times);
-        let error = self.read(&file, 100_000..140_000).expect_err(&format!("{fault:?}")).to_string();
+        let Err(error) = self.read(&file, 100_000..140_000) else { panic!("{fault:?} was taken for an answer") };
+        let error = error.to_string();
         self.server.clear_faults();
         assert!(error.contains("object.bin") && !error.contains('\n'), "{fault:?}: {error}");
         assert_eq!(file.held().num_bytes(), PAGE, "{fault:?} left something behind");
@@ -270,4 +271,149 @@ fn no_message_shows_a_secret() {
         scene.server.clear_faults();
     }
     assert!(!format!("{origin:?}").contains("secret"), "{origin:?}");
+}
+
+#[test]
+fn credentials_and_signatures_are_sent() {
+    use std::io::{Read, Write};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+        String::from_utf8(head).unwrap()
+    });
+    let origin = HttpOrigin::new(&format!("http://us%65r:p%3Ass@{address}/a%20b?sig=S%2F1&x=1")).unwrap();
+    assert!(matches!(origin.stat(), Err(OriginError::NotFound { .. })));
+    let head = server.join().unwrap();
+    assert!(head.starts_with("HEAD /a%20b?sig=S%2F1&x=1 HTTP/1.1\r\n"), "{head}");
+    // "user:p:ss" in base 64.
+    assert!(head.contains("authorization: Basic dXNlcjpwOnNz\r\n"), "{head}");
+}
+
+/// A server of one connection after the other, each answered by what is given for it.
+fn scripted(answers: Vec<Vec<u8>>) -> (String, std::thread::JoinHandle<()>) {
+    use std::io::{Read, Write};
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/a", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                if stream.read(&mut byte).unwrap_or(0) == 0 {
+                    break;
+                }
+                head.push(byte[0]);
+            }
+            stream.write_all(&answer).unwrap();
+        }
+    });
+    (url, server)
+}
+
+fn answer(head: &str, body: &[u8]) -> Vec<u8> {
+    let mut answer = format!("HTTP/1.1 {}\r\nConnection: close\r\n\r\n", head.replace('\n', "\r\n")).into_bytes();
+    answer.extend_from_slice(body);
+    answer
+}
+
+const HEAD: &str = "200 OK\nContent-Length: 5000\nETag: \"1\"";
+
+#[test]
+fn a_response_that_goes_on_in_another_version_or_encoding_is_not_stitched_together() {
+    for rest in [
+        "bytes 1000-4095/6000\nContent-Length: 3096",
+        "bytes 1000-4095/5000\nContent-Length: 3096\nContent-Encoding: gzip",
+    ] {
+        let cut = "206 Partial Content\nETag: \"1\"\nContent-Length: 4096\nContent-Range: bytes 0-4095/5000";
+        let (url, server) = scripted(vec![
+            answer(HEAD, b""),
+            answer(cut, &[1; 1_000]),
+            answer(&format!("206 Partial Content\nETag: \"1\"\nContent-Range: {rest}"), &[2; 3_096]),
+        ]);
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::builder(directory.path()).page_size(PAGE).open().unwrap();
+        let file = cache.file(HttpOrigin::new(&url).unwrap()).unwrap();
+        let error = file.bytes(0..10).unwrap_err();
+        assert!(
+            matches!(error, ReadError::Origin(OriginError::Changed { .. } | OriginError::InvalidResponse { .. })),
+            "{error}"
+        );
+        assert!(file.held().is_empty());
+        server.join().unwrap();
+    }
+}
+
+#[test]
+fn responses_that_are_right_in_unusual_forms_are_taken() {
+    // No Content-Length, but chunks; a date in the oldest form.
+    let body = [b"1000\r\n".as_slice(), &[7; 4096], b"\r\n0\r\n\r\n"].concat();
+    let (url, server) = scripted(vec![
+        answer(&format!("{HEAD}\nLast-Modified: Sun Nov  6 08:49:37 1994"), b""),
+        answer("206 Partial Content\nETag: \"1\"\nTransfer-Encoding: chunked\nContent-Range: bytes 0-4095/5000", &body),
+    ]);
+    let directory = tempfile::tempdir().unwrap();
+    let cache = Cache::builder(directory.path()).page_size(PAGE).open().unwrap();
+    let file = cache.file(HttpOrigin::new(&url).unwrap()).unwrap();
+    assert_eq!(file.bytes(0..10).unwrap(), [7; 10][..]);
+    server.join().unwrap();
+}
+
+#[test]
+fn bodies_longer_and_shorter_than_the_range_and_ranges_beyond_numbers_are_refused() {
+    let range = "206 Partial Content\nETag: \"1\"\nTransfer-Encoding: chunked\nContent-Range: bytes";
+    let chunk = |len: usize| [format!("{len:x}\r\n").as_bytes(), &vec![7; len], b"\r\n0\r\n\r\n"].concat();
+    for bad in [
+        answer(&format!("{range} 0-4095/5000"), &chunk(4_097)),
+        answer(&format!("{range} 0-4095/5000"), &chunk(4_095)),
+        answer(&format!("{range} 0-18446744073709551615/5000"), &chunk(4_096)),
+        answer(&format!("{range} 1-4096/5000"), &chunk(4_096)),
+    ] {
+        let (url, server) = scripted(vec![answer(HEAD, b""), bad]);
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::builder(directory.path()).page_size(PAGE).open().unwrap();
+        let file = cache.file(HttpOrigin::new(&url).unwrap()).unwrap();
+        let error = file.bytes(0..10).unwrap_err();
+        assert!(matches!(error, ReadError::Origin(OriginError::InvalidResponse { .. })), "{error}");
+        assert!(file.held().is_empty());
+        server.join().unwrap();
+    }
+}
+
+#[test]
+fn a_weak_etag_that_differs_is_a_change_though_it_vouches_for_nothing() {
+    let scene = scene();
+    let path = "/weak";
+    let object = |seed, etag| Object::from_bytes(pattern(5_000, seed)).with_etag(etag).without_last_modified();
+    scene.server.put(path, object(1, "W/\"1\""));
+    let file = scene.cache.file(HttpOrigin::new(&scene.server.url(path)).unwrap()).unwrap();
+    assert_eq!(file.page_size(), None);
+    file.bytes(0..10).unwrap();
+    scene.server.put(path, object(2, "W/\"2\""));
+    let error = file.bytes(0..10).unwrap_err();
+    assert!(matches!(error, ReadError::Origin(OriginError::Changed { .. })), "{error}");
+}
+
+#[test]
+fn an_object_that_shrank_has_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (url, server) = scripted(vec![
+        answer(HEAD, b""),
+        answer("416 Range Not Satisfiable\nContent-Range: bytes */100\nContent-Length: 0", b""),
+    ]);
+    let cache = Cache::builder(directory.path()).page_size(PAGE).open().unwrap();
+    let file = cache.file(HttpOrigin::new(&url).unwrap()).unwrap();
+    let error = file.bytes(4_500..4_600).unwrap_err();
+    assert!(matches!(error, ReadError::Origin(OriginError::Changed { .. })), "{error}");
+    server.join().unwrap();
 }

@@ -1,6 +1,6 @@
 //! The crate's promises, through its public interface.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helper functions too")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
 mod cached_file;
 mod directory;

@@ -26,7 +26,7 @@ pub(crate) fn make_once(directory: &Path) -> Result<PathBuf, Failure> {
     }
     let cannot = || format!("cannot make the sample {}", path.display());
     // Under another name until it is whole: a process that dies in here leaves no half sample.
-    let temporary = directory.join("sample.tif.part");
+    let temporary = directory.join(format!("sample.tif.{}.part", std::process::id()));
     let mut file = File::create(&temporary).map_err(Failure::io(cannot()))?;
     write_directory(&mut file).map_err(|error| Failure::Unreadable(format!("{}: {error}", cannot())))?;
     write_middle_tile(&mut file).map_err(Failure::io(cannot()))?;

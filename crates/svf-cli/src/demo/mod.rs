@@ -22,6 +22,7 @@ use self::subject::Subject;
 use crate::cache_options::CacheOptions;
 use crate::exit::Failure;
 use crate::held_map::HeldMap;
+use crate::output::print;
 
 /// See the main job done: a parser reads pieces of a huge file behind a URL, and reads them again for free
 ///
@@ -42,9 +43,10 @@ pub(crate) struct Demo {
 impl Demo {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let stack = self.cache.stack();
+        // Kept until the end: the directory, with what is beside it, is this process's for as long.
+        let cache = stack.cache()?;
         // The sample and the port are kept beside the cache, so that a second process finds the same URL.
-        let beside = beside(stack.cache()?.dir());
-        std::fs::create_dir_all(&beside).map_err(Failure::io(format!("cannot make {}", beside.display())))?;
+        let beside = beside(cache.dir())?;
         let path = match &self.file {
             Some(path) => path.clone(),
             None => big_tiff::make_once(&beside)?,
@@ -58,15 +60,12 @@ impl Demo {
         }
         let report = Report::new(&served, &runs);
         if self.json {
-            println!("{}", report.to_json());
-            return Ok(());
+            return print(&format!("{}\n", report.to_json()?));
         }
-        print!("{report}");
-        match stack.cache()?.entry(served.url()) {
-            Some(entry) => print!("\n{}", HeldMap::new(&entry)),
-            None => println!("\nnothing could be kept: see the warnings above"),
-        }
-        Ok(())
+        print(&match cache.entry(served.url()) {
+            Some(entry) => format!("{report}\n{}", HeldMap::new(&entry)),
+            None => format!("{report}\nnothing could be kept: see the warnings above\n"),
+        })
     }
 }
 
@@ -76,17 +75,20 @@ fn run(stack: &Stack, served: &Served, subject: Subject) -> Result<Run, Failure>
     let start = Instant::now();
     let file = stack.open(served.url())?;
     let object_bytes = file.len();
-    let page_size = file.as_cached().and_then(|cached| cached.page_size());
     let recorder = Recorder::new(file);
     let recording = recorder.recording();
-    let part = subject.read(recorder)?;
+    let part = subject.read(recorder, served.path())?;
     let seconds = start.elapsed().as_secs_f64();
-    Ok(Run::new(object_bytes, page_size, &recording, served.counters(), seconds, part))
+    Ok(Run::new(object_bytes, &recording, served.counters(), seconds, part))
 }
 
-/// The directory beside the cache's.
-fn beside(cache: &Path) -> PathBuf {
+/// The directory beside the cache's, made if it is missing.
+fn beside(cache: &Path) -> Result<PathBuf, Failure> {
+    // One cache has one directory beside it, by whatever path it is called.
+    let cache = cache.canonicalize().map_err(Failure::io(format!("cannot find {}", cache.display())))?;
     let mut name = cache.file_name().unwrap_or_default().to_os_string();
     name.push("-demo");
-    cache.with_file_name(name)
+    let beside = cache.with_file_name(name);
+    std::fs::create_dir_all(&beside).map_err(Failure::io(format!("cannot make {}", beside.display())))?;
+    Ok(beside)
 }

@@ -5,10 +5,12 @@ use std::fmt;
 
 use loopback_origin::Counters;
 use serde::Serialize;
+use svf::svf_core::NeedOptions;
 
 use super::recorder::Recording;
 use super::served::Served;
 use super::subject::Part;
+use crate::exit::Failure;
 
 /// One parse.
 #[derive(Debug, Serialize)]
@@ -17,8 +19,8 @@ pub(crate) struct Run {
     object_bytes: u64,
     /// What the parser asked for.
     asked_bytes: u64,
-    /// The bytes of all distinct pages in which that lies.
-    touched_page_bytes: u64,
+    /// The bytes of all distinct pieces of 64 KiB in which that lies, whatever the cache's pages are.
+    touched_64k_bytes: u64,
     /// What the server sent.
     fetched_bytes: u64,
     /// How many requests the server counted, those without data included.
@@ -31,18 +33,17 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn new(
         object_bytes: u64,
-        page_size: Option<u64>,
         recording: &RefCell<Recording>,
         server: Counters,
         seconds: f64,
         part: Part,
     ) -> Self {
         let recording = recording.borrow();
-        let touched = svf::svf_core::NeedOptions::new().align(page_size.unwrap_or(1)).plan(&recording.asked);
+        let touched = NeedOptions::new().align(64 << 10).end_of_file(object_bytes).plan(&recording.asked);
         Self {
             object_bytes,
             asked_bytes: recording.asked_bytes,
-            touched_page_bytes: touched.iter().map(|range| range.end - range.start).sum(),
+            touched_64k_bytes: touched.iter().map(|range| range.end - range.start).sum(),
             fetched_bytes: server.body_bytes,
             requests: server.requests,
             seconds,
@@ -65,9 +66,8 @@ impl<'a> Report<'a> {
         Self { url: served.url(), object_bytes, runs }
     }
 
-    pub(crate) fn to_json(&self) -> String {
-        // Every field is a number, a string or a list of such, so there is nothing that JSON could not say.
-        serde_json::to_string(self).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+    pub(crate) fn to_json(&self) -> Result<String, Failure> {
+        serde_json::to_string(self).map_err(|error| Failure::Unreadable(format!("cannot write the report: {error}")))
     }
 }
 

@@ -13,6 +13,7 @@ use zip::ZipArchive;
 use zip::result::{ZipError, ZipResult};
 
 use crate::exit::Failure;
+use crate::output::printable;
 
 /// A format, told by a file's first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub(crate) struct Part {
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { format, summary, name, bytes, sha256 } = self;
-        write!(f, "{format}, {summary}; {name}: {bytes} bytes, SHA-256 {}...", &sha256[..16])
+        write!(f, "{format}, {summary}; {}: {bytes} bytes, SHA-256 {}...", printable(name), &sha256[..16])
     }
 }
 
@@ -43,6 +44,10 @@ impl Subject {
     /// The format of a local file.
     pub(crate) fn of(path: &Path) -> Result<Self, Failure> {
         let cannot = || Failure::io(format!("cannot read {}", path.display()));
+        // A FIFO would keep its opener waiting for a writer.
+        if !path.metadata().map_err(cannot())?.is_file() {
+            return Err(Failure::Usage(format!("{} is not a regular file; give a TIFF or a ZIP", path.display())));
+        }
         let mut magic = Vec::new();
         File::open(path).map_err(cannot())?.take(4).read_to_end(&mut magic).map_err(cannot())?;
         match &magic[..] {
@@ -52,17 +57,23 @@ impl Subject {
         }
     }
 
-    /// Reads the file's directory and one part in its middle.
-    pub(crate) fn read(self, file: impl Read + Seek) -> Result<Part, Failure> {
+    /// Reads the file's directory and one part in its middle; `path` is what an error calls it.
+    pub(crate) fn read(self, file: impl Read + Seek, path: &Path) -> Result<Part, Failure> {
+        let unreadable = |format, error: &dyn fmt::Display| {
+            Failure::Unreadable(format!("{} cannot be read as a {format}: {error}; give an intact one", path.display()))
+        };
         match self {
-            Self::Tiff => read_tiff(file).map_err(|error| unreadable("TIFF", &error)),
-            Self::Zip => read_zip(file).map_err(|error| unreadable("ZIP", &error)),
+            Self::Tiff => read_tiff(file).map_err(|error| match error {
+                TiffError::IoError(io) => Failure::of_parser(&io, || unreadable("TIFF", &io).to_string()),
+                error => unreadable("TIFF", &error),
+            }),
+            Self::Zip => read_zip(file).map_err(|error| match error {
+                ZipError::Io(io) => Failure::of_parser(&io, || unreadable("ZIP", &io).to_string()),
+                ZipError::FileNotFound => unreadable("ZIP", &"it has no file that is not empty"),
+                error => unreadable("ZIP", &error),
+            }),
         }
     }
-}
-
-fn unreadable(format: &str, error: &dyn fmt::Display) -> Failure {
-    Failure::Unreadable(format!("the file cannot be read as a {format}: {error}"))
 }
 
 /// The dimensions, all tags, and the tile or strip in the middle.
@@ -124,6 +135,7 @@ fn read_zip(file: impl Read + Seek) -> ZipResult<Part> {
     Ok(Part { format: "ZIP", summary, name, bytes, sha256: hex(&digest.finalize()) })
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -46,12 +46,16 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = File::options();
     options.read(true);
-    // Neither flag means anything for regular files. Miri knows neither.
-    if !cfg!(miri) {
-        let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-        options.custom_flags(flags.bits().cast_signed());
+    // Miri knows neither flag.
+    if cfg!(miri) {
+        return options.open(path);
     }
-    options.open(path)
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    match options.custom_flags(flags.bits().cast_signed()).open(path) {
+        // A regular file on which somebody has a lease, as file servers do: it will be given back when waited for.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock && kind_at(path)?.is_none() => File::open(path),
+        opened => opened,
+    }
 }
 
 /// Opens what is at `path` for reading.
@@ -92,8 +96,13 @@ impl FileId {
         match (metadata.dev(), metadata.ino()) {
             // Some file systems of foreign origin give 0 to every file.
             (_, 0) => Self::of_this_opening(),
-            (device, inode) => Self { device, inode, opening: 0 },
+            (device, inode) => Self::of_numbers(device, inode),
         }
+    }
+
+    #[cfg(unix)]
+    fn of_numbers(device: u64, inode: u64) -> Self {
+        Self { device, inode, opening: 0 }
     }
 
     #[cfg(not(unix))]
@@ -115,6 +124,16 @@ mod tests {
     #[test]
     fn files_without_numbers_are_told_apart_by_their_opening() {
         assert_ne!(FileId::of_this_opening(), FileId::of_this_opening());
+    }
+
+    #[test]
+    fn files_of_two_devices_are_two_files() {
+        assert_eq!(FileId::of_numbers(1, 7), FileId::of_numbers(1, 7));
+        assert_ne!(FileId::of_numbers(1, 7), FileId::of_numbers(2, 7));
+        assert_ne!(FileId::of_numbers(1, 7), FileId::of_numbers(1, 8));
+        // /proc and a file of the disk: where the numbers come from.
+        let [proc, disk] = ["/proc/self/status", "Cargo.toml"].map(|path| std::fs::metadata(path).unwrap());
+        assert_ne!(FileId::of(&proc).device, FileId::of(&disk).device);
     }
 
     #[test]

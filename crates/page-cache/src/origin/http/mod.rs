@@ -1,6 +1,7 @@
 //! Objects behind `http://` and `https://` URLs, read through the `object_store` crate.
 
 mod observe;
+mod response;
 mod url_key;
 
 use std::fmt;
@@ -12,15 +13,14 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use http::{HeaderValue, header::AUTHORIZATION};
+use object_store::client::HttpError;
 use object_store::http::{HttpBuilder, HttpStore};
 use object_store::path::Path;
-use object_store::{
-    Attribute, BackoffConfig, ClientOptions, GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, RetryConfig,
-};
+use object_store::{BackoffConfig, GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, RetryConfig};
 use tokio::runtime::{Builder, Runtime};
 
-use self::observe::{Observation, ObservingConnector, innermost};
+use self::observe::{Observation, ObservingConnector, Outcome, innermost};
+use self::response::Rejected;
 use self::url_key::UrlParts;
 use super::{Origin, OriginError, Stat, Validators};
 
@@ -49,17 +49,7 @@ impl HttpOrigin {
     ///
     /// [`OriginError::InvalidUrl`] if it is no such URL.
     pub fn new(url: &str) -> Result<Self, OriginError> {
-        let UrlParts { key, request, authorization } = UrlParts::parse(url)?;
-        let mut client = ClientOptions::new()
-            .with_allow_http(true)
-            .with_user_agent(user_agent())
-            .with_connect_timeout(Duration::from_secs(5))
-            // A server that has gone silent is given up soon, one that is merely slow is not.
-            .with_read_timeout(Duration::from_secs(30))
-            .with_timeout(Duration::from_secs(300));
-        if let Some(authorization) = authorization {
-            client = client.with_default_headers([(AUTHORIZATION, authorization)].into_iter().collect());
-        }
+        let UrlParts { key, request, authorization, loopback } = UrlParts::parse(url)?;
         let retry = RetryConfig {
             backoff: BackoffConfig {
                 init_backoff: Duration::from_millis(100),
@@ -71,9 +61,8 @@ impl HttpOrigin {
         };
         let store = HttpBuilder::new()
             .with_url(request)
-            .with_client_options(client)
             .with_retry(retry)
-            .with_http_connector(ObservingConnector::default())
+            .with_http_connector(ObservingConnector { authorization, loopback })
             .build()
             .map_err(|error| OriginError::InvalidUrl { url: key.clone(), reason: error.to_string() })?;
         Ok(Self { key, store: Arc::new(store) })
@@ -83,13 +72,14 @@ impl HttpOrigin {
     fn send<T, F>(
         &self,
         mut options: GetOptions,
+        pinned: Option<&Stat>,
         read: impl FnOnce(GetResult) -> F + Send + 'static,
     ) -> Result<T, (object_store::Error, Arc<Observation>)>
     where
         T: Send + 'static,
         F: Future<Output = object_store::Result<T>> + Send,
     {
-        let observation = Arc::new(Observation::default());
+        let observation = Arc::new(Observation::new(pinned.cloned()));
         options.extensions.insert(Arc::clone(&observation));
         let store = Arc::clone(&self.store);
         // The store's path stays empty: its base is the object's URL, so that not a character of it is recoded.
@@ -104,11 +94,14 @@ impl HttpOrigin {
         let whole = GetOptions::default();
         let mut refused = None;
         for options in [head, first_byte, whole] {
-            match self.send(options, |response| async { Ok(response.meta) }) {
+            match self.send(options, None, |response| async { Ok(response.meta) }) {
                 Ok(meta) => return Ok(meta),
                 // No other request would fare better than this one.
                 Err((error, observed))
-                    if !matches!(observed.status(), Some(200..=206 | 400 | 403 | 405 | 416 | 501)) =>
+                    if !matches!(
+                        observed.outcome(),
+                        Some(Outcome::Status(200..=206 | 400 | 403 | 405 | 416 | 501) | Outcome::Rejected(_))
+                    ) =>
                 {
                     return Err(self.explain(&error, &observed, &Request::Length));
                 }
@@ -125,21 +118,40 @@ impl HttpOrigin {
     /// What a failed request means. The store's own message may quote the URL with its signature, and the server's
     /// body may quote anything, so neither is passed on.
     fn explain(&self, error: &object_store::Error, observed: &Observation, request: &Request) -> OriginError {
-        let key = self.key.clone();
-        let Some(status) = observed.status() else {
-            return OriginError::Unreachable { key, reason: observed.failure().unwrap_or_else(|| innermost(error)) };
-        };
-        match (status, request) {
-            (404 | 410, _) => OriginError::NotFound { key },
-            (401 | 403 | 407, _) => OriginError::Denied { key, status },
-            (412, _) => OriginError::Changed { key, reason: "the server answered with status 412".to_owned() },
-            (200, Request::Bytes(_)) => OriginError::RangesIgnored { key },
-            (200..300, _) => {
-                OriginError::InvalidResponse { key, request: request.to_string(), reason: innermost(error) }
+        let (key, partial) = (self.key.clone(), matches!(request, Request::Bytes(_)));
+        let request = request.to_string();
+        let status = match observed.outcome() {
+            Some(Outcome::Status(status)) => status,
+            Some(Outcome::Rejected(Rejected::Changed(reason))) => return OriginError::Changed { key, reason },
+            Some(Outcome::Rejected(Rejected::Invalid(reason))) => {
+                return OriginError::InvalidResponse { key, request, reason };
             }
-            _ => OriginError::Status { key, status, request: request.to_string() },
+            Some(Outcome::Failed(reason)) => return OriginError::Unreachable { key, reason },
+            None => return OriginError::Unreachable { key, reason: innermost(error) },
+        };
+        match status {
+            404 | 410 => OriginError::NotFound { key },
+            401 | 403 | 407 => OriginError::Denied { key, status },
+            412 => OriginError::Changed { key, reason: "the server answered with status 412".to_owned() },
+            416 if partial => OriginError::Changed { key, reason: "it has no such bytes any more".to_owned() },
+            200 if partial => OriginError::RangesIgnored { key },
+            // The head was good, and the connection broke within the body.
+            200..300 if is_network_failure(error) => OriginError::Unreachable { key, reason: innermost(error) },
+            200..300 => OriginError::InvalidResponse { key, request, reason: innermost(error) },
+            _ => OriginError::Status { key, status, request },
         }
     }
+}
+
+fn is_network_failure(error: &object_store::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<HttpError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// What a request was for, as the messages say it.
@@ -184,19 +196,12 @@ impl Origin for HttpOrigin {
             if_unmodified_since,
             ..GetOptions::default()
         };
-        let pinned = pinned.clone();
         let asked = range.clone();
-        let checked = self.send(options, move |response| async move {
-            if let Err(rejected) = check(&response, &asked, &pinned) {
-                return Ok(Err(rejected));
-            }
-            collect(response, asked).await
-        });
+        let read = self.send(options, Some(pinned), move |response| collect(response, asked));
         let request = Request::Bytes(range);
-        match checked {
+        match read {
             Ok(Ok(bytes)) => Ok(bytes),
-            Ok(Err(Rejected::Changed(reason))) => Err(OriginError::Changed { key: self.key.clone(), reason }),
-            Ok(Err(Rejected::Invalid(reason))) => {
+            Ok(Err(reason)) => {
                 Err(OriginError::InvalidResponse { key: self.key.clone(), request: request.to_string(), reason })
             }
             Err((error, observed)) => Err(self.explain(&error, &observed, &request)),
@@ -204,55 +209,23 @@ impl Origin for HttpOrigin {
     }
 }
 
-/// The version of this crate, as servers' logs show it.
-fn user_agent() -> HeaderValue {
-    HeaderValue::from_static(concat!("svf-page-cache/", env!("CARGO_PKG_VERSION")))
-}
-
-/// Why a response was not taken.
-enum Rejected {
-    Changed(String),
-    Invalid(String),
-}
-
-/// `object_store` has checked the status and the range; the rest is checked here.
-fn check(response: &GetResult, asked: &Range<u64>, pinned: &Stat) -> Result<(), Rejected> {
-    let now = stat_of(&response.meta);
-    if now.length != pinned.length {
-        return Err(Rejected::Changed(format!("its length was {} and is {}", pinned.length, now.length)));
-    }
-    match (pinned.validators.identity(), now.validators.identity()) {
-        (Some(pinned), Some(now)) if pinned != now => {
-            return Err(Rejected::Changed(format!("it was pinned by {pinned} and answered with {now}")));
-        }
-        (Some(pinned), None) => {
-            return Err(Rejected::Invalid(format!("it carries no validator, and the object was pinned by {pinned}")));
-        }
-        _ => {}
-    }
-    if response.range != *asked {
-        return Err(Rejected::Invalid(format!("it is bytes {}..{}", response.range.start, response.range.end)));
-    }
-    match response.attributes.get(&Attribute::ContentEncoding).map(|encoding| encoding.as_ref()) {
-        None | Some("" | "identity") => Ok(()),
-        Some(encoding) => Err(Rejected::Invalid(format!("it is encoded ({encoding}), which was not asked for"))),
-    }
-}
-
 /// The body, if it is exactly as long as was asked for; no more of a longer one is read than tells that it is.
-async fn collect(response: GetResult, asked: Range<u64>) -> object_store::Result<Result<Bytes, Rejected>> {
+async fn collect(response: GetResult, asked: Range<u64>) -> object_store::Result<Result<Bytes, String>> {
+    if response.range != asked {
+        return Ok(Err(format!("it is bytes {}..{}", response.range.start, response.range.end)));
+    }
     let expected = asked.end - asked.start;
     let mut body = response.into_stream();
     let mut bytes = BytesMut::with_capacity(expected as usize);
     while let Some(part) = body.next().await {
         bytes.extend_from_slice(&part?);
         if bytes.len() as u64 > expected {
-            return Ok(Err(Rejected::Invalid(format!("its body is longer than the {expected} bytes asked for"))));
+            return Ok(Err(format!("its body is longer than the {expected} bytes asked for")));
         }
     }
     if (bytes.len() as u64) < expected {
         let got = bytes.len();
-        return Ok(Err(Rejected::Invalid(format!("its body has {got} of the {expected} bytes asked for"))));
+        return Ok(Err(format!("its body has {got} of the {expected} bytes asked for")));
     }
     Ok(Ok(bytes.freeze()))
 }

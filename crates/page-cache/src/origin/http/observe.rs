@@ -1,58 +1,128 @@
 //! What a request met on the wire, seen beside `object_store`, whose errors do not tell it in a form to act on.
 
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
 use object_store::ClientOptions;
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
 };
 use parking_lot::Mutex;
+use reqwest::{Client, ClientBuilder};
 
-/// The outcome of the last attempt of one request. It travels with the request, in its extensions.
+use super::response::{self, Rejected};
+use crate::origin::Stat;
+
+/// One request, seen from the wire: what its responses must be, and the outcome of its last attempt.
+///
+/// It travels with the request, in its extensions, also into attempts that the store makes by itself.
 #[derive(Debug, Default)]
-pub(super) struct Observation(Mutex<Option<Result<u16, String>>>);
+pub(super) struct Observation {
+    /// The version that partial responses must be of.
+    pinned: Option<Stat>,
+    outcome: Mutex<Option<Outcome>>,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone)]
+pub(super) enum Outcome {
+    /// A response, with this status.
+    Status(u16),
+    /// A partial response that must not be used.
+    Rejected(Rejected),
+    /// No response, for this reason.
+    Failed(String),
+}
 
 impl Observation {
-    /// The status of the last response, if there was one.
-    pub(super) fn status(&self) -> Option<u16> {
-        self.0.lock().as_ref().and_then(|outcome| outcome.as_ref().ok().copied())
+    pub(super) fn new(pinned: Option<Stat>) -> Self {
+        Self { pinned, outcome: Mutex::default() }
     }
 
-    /// Why the last attempt got no response, if there was an attempt.
-    pub(super) fn failure(&self) -> Option<String> {
-        self.0.lock().as_ref().and_then(|outcome| outcome.as_ref().err().cloned())
+    /// The outcome of the last attempt, if there was one.
+    pub(super) fn outcome(&self) -> Option<Outcome> {
+        self.outcome.lock().clone()
     }
 }
 
-/// Connects as `object_store` does by itself, with an observer in between.
-#[derive(Debug, Default)]
-pub(super) struct ObservingConnector(ReqwestConnector);
+/// Connects an origin to a client that all origins of this process share, with an observer in between.
+#[derive(Debug)]
+pub(super) struct ObservingConnector {
+    /// The value of an `Authorization` header for each request of the origin.
+    pub(super) authorization: Option<HeaderValue>,
+    /// Whether the origin is on this machine, where no proxy could reach it.
+    pub(super) loopback: bool,
+}
 
 impl HttpConnector for ObservingConnector {
-    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(ObservingService(self.0.connect(options)?)))
+    /// The store's own options are not looked at: those of the shared clients hold for all origins.
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        let client = HttpClient::new(shared_client(self.loopback)?);
+        Ok(HttpClient::new(ObservingService { client, authorization: self.authorization.clone() }))
     }
+}
+
+/// A client for all origins of this process: making one reads all the system's certificates, and it keeps the
+/// connections that the next origin on the same server can use.
+fn shared_client(loopback: bool) -> object_store::Result<Client> {
+    static DIRECT: LazyLock<reqwest::Result<Client>> = LazyLock::new(|| builder().no_proxy().build());
+    // The proxies are those that the environment names, as other programs use them.
+    static PROXIED: LazyLock<reqwest::Result<Client>> = LazyLock::new(|| builder().build());
+    let client = if loopback { DIRECT.as_ref() } else { PROXIED.as_ref() };
+    client.cloned().map_err(|error| object_store::Error::Generic {
+        store: "HTTP",
+        source: format!("the HTTP client could not be made: {}", innermost(error)).into(),
+    })
+}
+
+fn builder() -> ClientBuilder {
+    Client::builder()
+        .user_agent(concat!("svf-page-cache/", env!("CARGO_PKG_VERSION")))
+        .http1_only()
+        .connect_timeout(Duration::from_secs(5))
+        // A signature in a URL is nothing that the target of a redirect should learn.
+        .referer(false)
+        // A server that has gone silent is given up soon, one that is merely slow is not.
+        .read_timeout(Duration::from_secs(30))
 }
 
 #[derive(Debug)]
-struct ObservingService(HttpClient);
+struct ObservingService {
+    client: HttpClient,
+    authorization: Option<HeaderValue>,
+}
 
 #[async_trait]
 impl HttpService for ObservingService {
-    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let observation = request.extensions().get::<Arc<Observation>>().cloned();
-        let response = self.0.execute(request).await;
-        if let Some(observation) = observation {
-            *observation.0.lock() = Some(match &response {
-                Ok(response) => Ok(response.status().as_u16()),
-                Err(error) => Err(innermost(error)),
-            });
+    async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }
-        response
+        let observation = request.extensions().get::<Arc<Observation>>().cloned();
+        let mut response = self.client.execute(request).await;
+        let Some(observation) = observation else { return response };
+        let outcome = match &mut response {
+            Err(error) => Outcome::Failed(innermost(error)),
+            Ok(response) => {
+                let status = response.status();
+                let checked = response::check(status, response.headers_mut(), observation.pinned.as_ref());
+                checked.err().map_or(Outcome::Status(status.as_u16()), Outcome::Rejected)
+            }
+        };
+        let rejected = matches!(outcome, Outcome::Rejected(_));
+        *observation.outcome.lock() = Some(outcome);
+        // The kind is one that the store does not try again; who asked looks at the outcome.
+        if rejected { Err(HttpError::new(HttpErrorKind::Decode, RejectedResponse)) } else { response }
     }
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("the response was rejected")]
+struct RejectedResponse;
 
 /// The deepest cause of an error: what the system or the protocol library said, without the layers' own words.
 pub(super) fn innermost(error: &dyn Error) -> String {

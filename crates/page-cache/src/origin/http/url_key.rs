@@ -4,7 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use percent_encoding::percent_decode_str;
-use url::Url;
+use sha2::{Digest, Sha256};
+use url::{Host, Url};
 
 use crate::origin::OriginError;
 
@@ -16,6 +17,8 @@ pub(super) struct UrlParts {
     pub(super) request: String,
     /// The value of an `Authorization` header.
     pub(super) authorization: Option<HeaderValue>,
+    /// Whether the host is this machine by its loopback interface.
+    pub(super) loopback: bool,
 }
 
 impl UrlParts {
@@ -30,6 +33,7 @@ impl UrlParts {
         }
         let authorization = basic_authorization(&url);
         // Setting these fails only for URLs without a host, which http URLs always have.
+        let credentials = authorization.as_ref().map(|value| digest(value.as_bytes()));
         let cleared = url.set_username("").and_then(|()| url.set_password(None));
         if cleared.is_err() {
             return Err(invalid(shown(), "it has no host".to_owned()));
@@ -37,32 +41,28 @@ impl UrlParts {
         url.set_fragment(None);
         let request = url.to_string();
 
-        let azure = url.query_pairs().any(|(name, _)| name == "sig");
-        let kept: Vec<_> = url
-            .query_pairs()
-            .filter(|(name, _)| !is_signature(name, azure))
-            .map(|(name, value)| (name.into_owned(), value.into_owned()))
-            .collect();
-        if kept.len() != url.query_pairs().count() {
-            url.set_query(None);
-            if !kept.is_empty() {
-                url.query_pairs_mut().extend_pairs(kept);
-            }
+        remove_signature(&mut url);
+        // Another user may be given another object at the same address.
+        if let Some(credentials) = credentials {
+            _ = url.set_username(&credentials);
         }
-        Ok(Self { key: url.to_string(), request, authorization })
+        let loopback = match url.host() {
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(Host::Domain(name)) => name == "localhost",
+            None => false,
+        };
+        Ok(Self { key: url.to_string(), request, authorization, loopback })
     }
 }
 
-/// The part of anything that was given for a URL that may stand in a message: no query, no user and password.
+/// The part of anything that was given for a URL that may stand in a message: no user and password, no query.
 fn without_secrets(text: &str) -> String {
-    let visible = text.split(['?', '#']).next().unwrap_or_default();
-    match visible.rsplit_once('@') {
-        None => visible.to_owned(),
-        Some((before, host)) => {
-            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
-            format!("{scheme}://{host}")
-        }
-    }
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    // A password may have any character in it, so everything up to the last @ is taken for one.
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    let host = host.split(['?', '#']).next().unwrap_or_default();
+    if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") }
 }
 
 /// The credentials of a URL as the value of a header that no log shows.
@@ -78,26 +78,62 @@ fn basic_authorization(url: &Url) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// Whether a query parameter signs the URL, as those of S3, Google, CloudFront and Azure do, or is a bearer token.
-fn is_signature(name: &str, azure: bool) -> bool {
-    const SIGNATURE: [&str; 9] = [
-        "awsaccesskeyid",
-        "googleaccessid",
-        "signature",
-        "expires",
-        "policy",
-        "key-pair-id",
-        "token",
-        "access_token",
-        "api_key",
-    ];
+/// Takes out of a query what signs it, so that a link that was signed anew names the same object; and puts a digest in
+/// the place of any other secret, since who has another one may be given another object.
+fn remove_signature(url: &mut Url) {
+    const SIGNERS: [&str; 4] = ["awsaccesskeyid", "googleaccessid", "key-pair-id", "ossaccesskeyid"];
+    const SIGNED: [&str; 3] = ["signature", "expires", "policy"];
     const AZURE: [&str; 16] =
         ["sig", "se", "st", "sp", "sv", "sr", "spr", "sip", "skoid", "sktid", "skt", "ske", "sks", "skv", "ss", "srt"];
-    let name = name.to_ascii_lowercase();
-    name.starts_with("x-amz-")
-        || name.starts_with("x-goog-")
-        || SIGNATURE.contains(&name.as_str())
-        || (azure && AZURE.contains(&name.as_str()))
+    const SECRETS: [&str; 17] = [
+        "access_token",
+        "api_key",
+        "apikey",
+        "auth",
+        "authorization",
+        "hdnea",
+        "hdnts",
+        "jwt",
+        "key",
+        "passwd",
+        "password",
+        "private_token",
+        "q-signature",
+        "secret",
+        "sig",
+        "signature",
+        "token",
+    ];
+    let names: Vec<String> = url.query_pairs().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    let signed = names.iter().any(|name| SIGNERS.contains(&name.as_str()));
+    let azure = names.iter().any(|name| name == "sig") && names.iter().any(|name| name == "sv");
+    let signs = |name: &str| {
+        ["x-amz-", "x-goog-", "x-oss-"].iter().any(|prefix| name.starts_with(prefix))
+            || (signed && (SIGNERS.contains(&name) || SIGNED.contains(&name)))
+            || (azure && AZURE.contains(&name))
+    };
+    if !names.iter().any(|name| signs(name) || SECRETS.contains(&name.as_str())) {
+        return;
+    }
+    let kept: Vec<(String, String)> = url
+        .query_pairs()
+        .zip(&names)
+        .filter(|(_, name)| !signs(name))
+        .map(|((shown, value), name)| {
+            let secret = SECRETS.contains(&name.as_str());
+            (shown.into_owned(), if secret { digest(value.as_bytes()) } else { value.into_owned() })
+        })
+        .collect();
+    url.set_query(None);
+    if !kept.is_empty() {
+        url.query_pairs_mut().extend_pairs(kept);
+    }
+}
+
+/// What stands for a secret in a key.
+fn digest(secret: &[u8]) -> String {
+    let digest = Sha256::digest(secret);
+    format!("sha256-{}", digest[..8].iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
 #[cfg(test)]
@@ -121,10 +157,24 @@ mod tests {
     #[test]
     fn credentials_are_sent_and_not_kept() {
         let parts = UrlParts::parse("http://user:p%40ss+word@host/a").unwrap();
-        assert_eq!(parts.key, "http://host/a");
+        assert!(parts.key.starts_with("http://sha256-") && parts.key.ends_with("@host/a"), "{}", parts.key);
         assert_eq!(parts.request, "http://host/a");
         let expected = STANDARD.encode("user:p@ss+word");
         assert_eq!(parts.authorization.unwrap(), format!("Basic {expected}"));
+    }
+
+    #[test]
+    fn loopback_hosts_are_known() {
+        for (url, loopback) in [
+            ("http://127.0.0.1:80/a", true),
+            ("http://127.9.9.9/a", true),
+            ("http://[::1]:80/a", true),
+            ("http://LOCALHOST/a", true),
+            ("http://localhost.example.org/a", false),
+            ("http://10.0.0.1/a", false),
+        ] {
+            assert_eq!(UrlParts::parse(url).unwrap().loopback, loopback, "{url}");
+        }
     }
 
     #[test]
@@ -139,11 +189,33 @@ mod tests {
         );
         assert_eq!(key("https://host/c/b?sv=2024"), "https://host/c/b?sv=2024", "unsigned, so not Azure's");
         assert_eq!(key("https://host/x?Expires=1&Signature=2&Key-Pair-Id=3"), "https://host/x");
+        assert_eq!(key("https://host/x?expires=1&policy=2"), "https://host/x?expires=1&policy=2", "nobody signs it");
+    }
+
+    #[test]
+    fn who_has_another_secret_may_be_given_another_object() {
+        for (one, other) in [
+            ("http://host/a?token=A", "http://host/a?token=B"),
+            ("http://host/a?x=1&api_key=A", "http://host/a?x=1&api_key=B"),
+            ("http://alice:x@host/a", "http://bob:x@host/a"),
+            ("http://alice:x@host/a", "http://host/a"),
+        ] {
+            assert_ne!(key(one), key(other));
+            assert_eq!(key(one), key(one));
+        }
+        assert!(!key("http://host/a?token=SECRET").contains("SECRET"));
     }
 
     #[test]
     fn an_error_shows_no_secret() {
-        for url in ["ftp://user:secret@host/a", "no url?token=secret", "http://user:secret@", "s3://b/k?sig=secret"] {
+        for url in [
+            "ftp://user:secret@host/a",
+            "no url?token=secret",
+            "http://user:secret@",
+            "http://user:secret#x@host/a",
+            "http://user:secret?x@ho st/a",
+            "s3://b/k?sig=secret",
+        ] {
             let Err(error) = UrlParts::parse(url) else { panic!("{url} is no http URL") };
             assert!(!error.to_string().contains("secret"), "{error}");
         }

@@ -1,0 +1,171 @@
+//! The head of a response, checked before anything of it is used.
+
+use std::ops::Range;
+use std::time::SystemTime;
+
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use crate::origin::{Stat, Validators};
+
+/// Why a response must not be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Rejected {
+    /// It is of another version of the object.
+    Changed(String),
+    /// It is not an answer to the request.
+    Invalid(String),
+}
+
+/// Checks a partial response against the version that is pinned, and puts headers into the one form that the store
+/// understands: what is valid HTTP must not fail for its form, and what cannot be used must not fail for being there.
+pub(super) fn check(status: StatusCode, headers: &mut HeaderMap, pinned: Option<&Stat>) -> Result<(), Rejected> {
+    normalise(headers);
+    if status != StatusCode::PARTIAL_CONTENT {
+        return Ok(());
+    }
+    let invalid = |reason: String| Err(Rejected::Invalid(reason));
+    let Some(value) = headers.get(CONTENT_RANGE) else {
+        return invalid("it does not say which range it is (no Content-Range)".to_owned());
+    };
+    let Some((range, total)) = value.to_str().ok().and_then(content_range) else {
+        return invalid(format!("its Content-Range is {value:?}"));
+    };
+    if !headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
+    }
+    if let Some(encoding) =
+        headers.get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity" && !encoding.is_empty())
+    {
+        return invalid(format!("it is encoded ({encoding:?}), which was not asked for"));
+    }
+    match pinned {
+        Some(pinned) => compare(&Stat { length: total, validators: validators(headers) }, pinned),
+        None => Ok(()),
+    }
+}
+
+/// Whether a response is of the pinned version.
+fn compare(now: &Stat, pinned: &Stat) -> Result<(), Rejected> {
+    let changed = |reason: String| Err(Rejected::Changed(reason));
+    if now.length != pinned.length {
+        return changed(format!("its length was {} and is {}", pinned.length, now.length));
+    }
+    match (pinned.validators.identity(), now.validators.identity()) {
+        (Some(pinned), Some(now)) if pinned == now => Ok(()),
+        (Some(pinned), Some(now)) => changed(format!("it was {pinned:?} and is {now:?}")),
+        (Some(pinned), None) => {
+            Err(Rejected::Invalid(format!("it carries no validator, and the object was opened as {pinned:?}")))
+        }
+        // Nothing vouches for equal bytes, but what the server sends may still show that they differ.
+        (None, _) => match (&pinned.validators.etag, &now.validators.etag) {
+            (Some(pinned), Some(now)) if pinned != now => changed(format!("its ETag was {pinned:?} and is {now:?}")),
+            _ => match (pinned.validators.last_modified, now.validators.last_modified) {
+                (Some(pinned), Some(now)) if pinned != now => changed("its date of modification changed".to_owned()),
+                _ => Ok(()),
+            },
+        },
+    }
+}
+
+fn validators(headers: &HeaderMap) -> Validators {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    Validators {
+        etag: text(ETAG).map(str::to_owned),
+        version: None,
+        last_modified: text(LAST_MODIFIED)
+            .and_then(|date| httpdate::parse_http_date(date).ok())
+            .filter(|&date| date != SystemTime::UNIX_EPOCH),
+    }
+}
+
+/// Dates come in three forms that a recipient has to take, and in others; tags come with bytes that are no text.
+fn normalise(headers: &mut HeaderMap) {
+    if let Some(value) = headers.get(LAST_MODIFIED) {
+        let date = value.to_str().ok().and_then(|date| httpdate::parse_http_date(date).ok());
+        match date.and_then(|date| HeaderValue::try_from(httpdate::fmt_http_date(date)).ok()) {
+            Some(date) => _ = headers.insert(LAST_MODIFIED, date),
+            None => _ = headers.remove(LAST_MODIFIED),
+        }
+    }
+    if headers.get(ETAG).is_some_and(|value| value.to_str().is_err()) {
+        headers.remove(ETAG);
+    }
+}
+
+/// The half-open range and the total of `bytes A-B/TOTAL`.
+fn content_range(value: &str) -> Option<(Range<u64>, u64)> {
+    let (range, total) = value.trim().strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let (first, last, total) = (first.parse().ok()?, last.parse::<u64>().ok()?, total.parse().ok()?);
+    let end = last.checked_add(1)?;
+    (first < end && end <= total).then_some((first..end, total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|&(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
+    }
+
+    fn pinned(etag: &str) -> Stat {
+        Stat { length: 100, validators: Validators { etag: Some(etag.to_owned()), ..Validators::default() } }
+    }
+
+    fn check_partial(pairs: &[(&'static str, &'static str)], pinned: &Stat) -> Result<(), Rejected> {
+        check(StatusCode::PARTIAL_CONTENT, &mut headers(pairs), Some(pinned))
+    }
+
+    const RANGE: (&str, &str) = ("content-range", "bytes 0-9/100");
+
+    #[test]
+    fn a_response_of_the_pinned_version_passes() {
+        let etag = ("etag", "\"1\"");
+        assert_eq!(check_partial(&[RANGE, etag], &pinned("\"1\"")), Ok(()));
+        assert_eq!(check_partial(&[RANGE, etag, ("content-encoding", "identity")], &pinned("\"1\"")), Ok(()));
+    }
+
+    #[test]
+    fn another_total_or_validator_is_a_change() {
+        for pairs in [&[("content-range", "bytes 0-9/101"), ("etag", "\"1\"")][..], &[RANGE, ("etag", "\"2\"")]] {
+            assert!(matches!(check_partial(pairs, &pinned("\"1\"")), Err(Rejected::Changed(_))), "{pairs:?}");
+        }
+        // A weak tag vouches for nothing, but tells a change.
+        assert_eq!(check_partial(&[RANGE, ("etag", "W/\"1\"")], &pinned("W/\"1\"")), Ok(()));
+        assert!(matches!(check_partial(&[RANGE, ("etag", "W/\"2\"")], &pinned("W/\"1\"")), Err(Rejected::Changed(_))));
+    }
+
+    #[test]
+    fn what_is_no_answer_is_rejected() {
+        let etag = ("etag", "\"1\"");
+        for pairs in [
+            &[etag][..],
+            &[RANGE],
+            &[RANGE, etag, ("content-encoding", "gzip")],
+            &[("content-range", "bytes 0-18446744073709551615/100"), etag],
+            &[("content-range", "bytes 9-0/100"), etag],
+            &[("content-range", "bytes 0-100/100"), etag],
+            &[("content-range", "bytes 0-9/*"), etag],
+            &[("content-range", "0-9/100"), etag],
+        ] {
+            assert!(matches!(check_partial(pairs, &pinned("\"1\"")), Err(Rejected::Invalid(_))), "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn headers_are_put_into_the_form_that_is_understood() {
+        const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+        for date in [DATE, "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+            let mut headers = headers(&[("last-modified", date)]);
+            assert_eq!(check(StatusCode::OK, &mut headers, None), Ok(()));
+            assert_eq!(headers[LAST_MODIFIED], DATE, "{date}");
+        }
+        let mut headers = headers(&[("last-modified", "2024-01-01T00:00:00Z"), RANGE]);
+        headers.insert(ETAG, HeaderValue::from_bytes(b"\"\xff\"").unwrap());
+        assert_eq!(check(StatusCode::PARTIAL_CONTENT, &mut headers, None), Ok(()));
+        assert!(!headers.contains_key(LAST_MODIFIED) && !headers.contains_key(ETAG));
+        assert_eq!(headers[CONTENT_LENGTH], "10");
+    }
+}

@@ -73,7 +73,7 @@ impl Cache {
 
     /// What is held of the object behind `key`, without asking its origin; `None` if nothing is known of it.
     ///
-    /// O(pages of the object).
+    /// O(pages that are stored). Waits for a thread that is just opening the same object.
     pub fn entry(&self, key: &str) -> Option<Entry> {
         let _lock = self.directory.lock_key(key);
         self.try_entry(key).unwrap_or_else(|error| {

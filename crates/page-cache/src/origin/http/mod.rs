@@ -92,27 +92,21 @@ impl HttpOrigin {
         let head = GetOptions { head: true, ..GetOptions::default() };
         let first_byte = GetOptions { range: Some(GetRange::Bounded(0..1)), ..GetOptions::default() };
         let whole = GetOptions::default();
-        let mut refused = None;
-        for options in [head, first_byte, whole] {
-            match self.send(options, None, |response| async { Ok(response.meta) }) {
-                Ok(meta) => return Ok(meta),
-                // No other request would fare better than this one.
-                Err((error, observed))
-                    if !matches!(
-                        observed.outcome(),
-                        Some(Outcome::Status(200..=206 | 400 | 403 | 405 | 416 | 501) | Outcome::Rejected(_))
-                    ) =>
-                {
-                    return Err(self.explain(&error, &observed, &Request::Length));
+        let ask = |options| self.send(options, None, |response| async { Ok(response.meta) });
+        let (error, observed) = match ask(head) {
+            Ok(meta) => return Ok(meta),
+            Err(refusal) => refusal,
+        };
+        // Of these, servers may mean the HEAD and not the object; after any other no request would fare better.
+        if let Some(Outcome::Status(200..=206 | 400 | 403 | 405 | 416 | 501)) = observed.outcome() {
+            for options in [first_byte, whole] {
+                if let Ok(meta) = ask(options) {
+                    return Ok(meta);
                 }
-                // The first refusal is the one to report: the others are attempts to get around it.
-                Err(refusal) => _ = refused.get_or_insert(refusal),
             }
         }
-        match refused {
-            Some((error, observed)) => Err(self.explain(&error, &observed, &Request::Length)),
-            None => unreachable!("the loop returns, or leaves a refusal"),
-        }
+        // The refusal of the HEAD is the one to report: the others were attempts to get around it.
+        Err(self.explain(&error, &observed, &Request::Length))
     }
 
     /// What a failed request means. The store's own message may quote the URL with its signature, and the server's

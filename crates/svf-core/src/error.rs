@@ -1,6 +1,7 @@
-//! What can go wrong: bytes that are not held, and writes that cannot be.
+//! What can go wrong: bytes that are not held, writes that cannot be, fetches that fail.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Bytes were asked for that are not held.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,8 +44,94 @@ pub enum WriteError {
     },
 }
 
-/// Any error of this crate.
+/// A read that fetches what is missing could not be answered. What else was fetched is kept, and the next call tries
+/// again.
+///
+/// It is cloned for everybody who waited for the same fetch.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadThroughError {
+    /// The fetch failed, here or in the thread that was waited for. The source can be downcast to the error that it
+    /// returned.
+    #[error("bytes {}..{} could not be fetched: {source}", range.start, range.end)]
+    Fetch {
+        /// What was asked for.
+        range: Range<u64>,
+        /// What `fetch` returned.
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// The fetch returned more or fewer bytes than it was asked for. None of them are kept.
+    #[error(
+        "{received} bytes came for {}..{}, which has {}; if the file ends there, state its length by \
+         NeedOptions::end_of_file or in the version",
+        range.start, range.end, range.end - range.start
+    )]
+    Length {
+        /// What was asked for.
+        range: Range<u64>,
+        /// How many bytes came.
+        received: u64,
+    },
+    /// What was fetched cannot be held. A conflict means that the file has changed since other bytes of it came.
+    #[error("the bytes that were fetched were refused: {0}")]
+    Write(#[from] WriteError),
+    /// The range starts at or behind the end of the file.
+    #[error("bytes {}..{} start behind the end of the file, at {end_of_file}", requested.start, requested.end)]
+    PastEnd {
+        /// What was asked for.
+        requested: Range<u64>,
+        /// The length of the file in bytes.
+        end_of_file: u64,
+    },
+    /// The thread that fetched these bytes for others panicked.
+    #[error("the thread that fetched bytes {}..{} panicked; read them again", range.start, range.end)]
+    Panicked {
+        /// What it was asked for.
+        range: Range<u64>,
+    },
+    /// A `fetch` reads what can be fetched only once it has returned itself.
+    #[error(
+        "bytes {}..{} are being fetched by a thread that waits for this fetch; do not read a range through a file \
+         from the fetch of that range", range.start, range.end
+    )]
+    Deadlock {
+        /// What is being fetched.
+        range: Range<u64>,
+    },
+    /// The file was reset while it was read.
+    #[error("the file was reset to another version while it was read; read again")]
+    Changed,
+}
+
+/// No file of this id is in the file system.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no file {id:?} is in the file system; open() makes one")]
+#[non_exhaustive]
+pub struct UnknownFile {
+    /// The id that was asked for.
+    pub id: String,
+}
+
+/// A file could not be put into a file system, which is as it was before.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InsertError {
+    /// Another file has this id.
+    #[error("a file {id:?} is in the file system already; remove it first, or use the one that is there")]
+    Exists {
+        /// The id of both.
+        id: String,
+    },
+    /// The file is in a file system already, this or another one, and its bytes count there.
+    #[error("the file {id:?} belongs to a file system already; remove it there first")]
+    Taken {
+        /// The id of the file.
+        id: String,
+    },
+}
+
+/// Any error of this crate.
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// See [`Missing`].
@@ -53,4 +140,13 @@ pub enum Error {
     /// See [`WriteError`].
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// See [`ReadThroughError`].
+    #[error(transparent)]
+    ReadThrough(#[from] ReadThroughError),
+    /// See [`UnknownFile`].
+    #[error(transparent)]
+    UnknownFile(#[from] UnknownFile),
+    /// See [`InsertError`].
+    #[error(transparent)]
+    Insert(#[from] InsertError),
 }

@@ -50,9 +50,23 @@ mod error;
 mod gaps;
 mod need_options;
 mod range_set;
+#[cfg(feature = "serde")]
+mod serialized;
+mod sparse_virtual_file;
+#[cfg(feature = "dashmap")]
+mod sparse_virtual_file_system;
+mod stats;
+mod striped;
+mod sync;
+mod version;
 
 pub use block_map::{BlockMap, BlockMapOptions, Blocks, Need, OnOverlap, Written};
 pub use chunks::Chunks;
-pub use error::{Error, Missing, WriteError};
+pub use error::{Error, InsertError, Missing, ReadThroughError, UnknownFile, WriteError};
 pub use need_options::NeedOptions;
 pub use range_set::{Gaps, RangeSet, Ranges};
+pub use sparse_virtual_file::{SparseVirtualFile, SparseVirtualFileOptions};
+#[cfg(feature = "dashmap")]
+pub use sparse_virtual_file_system::{SparseVirtualFileSystem, SparseVirtualFileSystemOptions};
+pub use stats::Stats;
+pub use version::Version;

@@ -26,6 +26,8 @@ use std::ops::Range;
 /// assert_eq!(requests, [0..70_500]);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
 pub struct NeedOptions {
     greedy: u64,
     align: u64,
@@ -113,6 +115,10 @@ impl NeedOptions {
     /// The same for a request of `len` bytes: being greedy for less than was asked for means nothing.
     pub(crate) const fn for_length(self, len: u64) -> Self {
         if len < self.greedy { self } else { self.greedy(0) }
+    }
+
+    pub(crate) const fn known_end(&self) -> Option<u64> {
+        self.end_of_file
     }
 
     /// An end that cannot be rounded up within `u64` becomes the greatest offset.

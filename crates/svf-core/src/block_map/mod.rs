@@ -29,6 +29,7 @@ use cursor::Runs;
 pub use cursor::{Blocks, Need};
 pub use options::{BlockMapOptions, OnOverlap, Written};
 use recency::EvictionQueue;
+pub(crate) use recency::{Evicted, LATEST};
 use slab::Slab;
 use tree::{Chunk, Tree};
 
@@ -71,6 +72,7 @@ pub struct BlockMap {
     /// See [`recency`].
     epoch: AtomicU64,
     eviction_queue: EvictionQueue,
+    evicted: Evicted,
     options: BlockMapOptions,
 }
 
@@ -87,7 +89,14 @@ impl BlockMap {
 
     /// An empty map with these options.
     pub const fn with_options(options: BlockMapOptions) -> Self {
-        Self { tree: Tree::new(), slab: Slab::new(), epoch: AtomicU64::new(0), eviction_queue: Vec::new(), options }
+        Self {
+            tree: Tree::new(),
+            slab: Slab::new(),
+            epoch: AtomicU64::new(0),
+            eviction_queue: Vec::new(),
+            evicted: Evicted { chunks: 0, bytes: 0 },
+            options,
+        }
     }
 
     /// Whether every byte of `range` is held. An empty range always is. O(log n), whatever its length.
@@ -197,6 +206,25 @@ impl BlockMap {
         Ok(chunks)
     }
 
+    /// What is held of a range, with its offsets; nothing is copied. It counts as used.
+    pub(crate) fn held(&self, range: Range<u64>) -> impl Iterator<Item = (u64, Bytes)> + '_ {
+        let epoch = self.epoch();
+        self.overlapping(range.clone()).map(move |chunk| {
+            let slot = self.slab.get(chunk.slot);
+            slot.touch(epoch);
+            (chunk.start.max(range.start), slot.bytes.slice(part_of(&chunk, &range)))
+        })
+    }
+
+    /// The chunks in order: offset, bytes, and the epoch of the last use.
+    #[cfg(feature = "serde")]
+    pub(crate) fn chunks_with_epochs(&self) -> impl Iterator<Item = (u64, Bytes, u64)> + '_ {
+        self.tree.cursor(0).map(|chunk| {
+            let slot = self.slab.get(chunk.slot);
+            (chunk.start, slot.bytes.clone(), slot.stamp())
+        })
+    }
+
     /// The blocks, in order. O(log n) each.
     pub fn blocks(&self) -> Blocks<'_> {
         Blocks(Runs::new(&self.tree, 0..u64::MAX))
@@ -211,7 +239,8 @@ impl BlockMap {
 
     /// Removes everything.
     pub fn clear(&mut self) {
-        *self = Self { epoch: AtomicU64::new(self.epoch()), ..Self::with_options(self.options) };
+        let (epoch, evicted) = (AtomicU64::new(self.epoch()), self.evicted);
+        *self = Self { epoch, evicted, ..Self::with_options(self.options) };
     }
 
     /// How many bytes are held. O(1).
@@ -327,6 +356,7 @@ impl Clone for BlockMap {
             slab: self.slab.clone(),
             epoch: AtomicU64::new(self.epoch()),
             eviction_queue: Vec::new(),
+            evicted: self.evicted,
             options: self.options,
         }
     }

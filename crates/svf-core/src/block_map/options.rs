@@ -2,6 +2,7 @@
 
 /// What a write does with bytes that are held already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum OnOverlap {
     /// Every overlapping byte is compared; a difference is a
     /// [`WriteError::Conflict`](crate::WriteError::Conflict), and nothing has changed.
@@ -32,6 +33,8 @@ pub enum OnOverlap {
 /// ```
 #[doc(alias = "config")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
 #[non_exhaustive]
 pub struct BlockMapOptions {
     /// What a write does with bytes that are held already.

@@ -15,6 +15,16 @@ use super::BlockMap;
 /// The stamp and the start of chunks, the oldest last.
 pub(super) type EvictionQueue = Vec<(u64, u64)>;
 
+/// No clock is set to a later epoch from outside, so that none can overflow.
+pub(crate) const LATEST: u64 = u64::MAX / 2;
+
+/// What has been dropped to keep a limit.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Evicted {
+    pub(crate) chunks: u64,
+    pub(crate) bytes: u64,
+}
+
 impl BlockMap {
     /// Drops the chunks that were not used for longest until at most `bytes` bytes are held, and returns how many
     /// bytes were dropped.
@@ -31,6 +41,12 @@ impl BlockMap {
         while bytes < self.num_bytes() && self.evict_before(u64::MAX) {}
         *self.epoch.get_mut() += 1;
         before - self.num_bytes()
+    }
+
+    /// Sets the limit that writes keep, and drops at once what exceeds it. Returns how many bytes were dropped.
+    pub fn set_max_bytes(&mut self, max_bytes: Option<u64>) -> u64 {
+        self.options.max_bytes = max_bytes;
+        max_bytes.map_or(0, |limit| self.evict_to(limit))
     }
 
     /// Counts the chunks in `range` as used now, as a read of them does. What is not held is passed over.
@@ -70,7 +86,10 @@ impl BlockMap {
 
     /// Advances the clock of uses to `epoch`, unless it is there already: so several maps can share one clock.
     pub fn set_epoch(&self, epoch: u64) {
-        self.epoch.fetch_max(epoch.min(u64::MAX / 2), Ordering::Relaxed);
+        // Many readers call this, and most of them find nothing to change: they must not take the cache line.
+        if self.epoch() < epoch {
+            self.epoch.fetch_max(epoch.min(LATEST), Ordering::Relaxed);
+        }
     }
 
     /// Advances the clock of uses by one, so that reads before and after it are told apart. Readers on other threads
@@ -99,17 +118,24 @@ impl BlockMap {
     /// of what was used by this write; then what lies outside of its range; then the front of the range itself.
     pub(super) fn make_room(&mut self, limit: u64, range: Range<u64>, epoch: u64) {
         while limit < self.num_bytes() && self.evict_before(epoch) {}
+        let (chunks, mut bytes) = (self.num_chunks(), 0);
         if limit < self.num_bytes() {
-            self.remove(0..range.start);
-            self.remove(range.end..u64::MAX);
+            bytes += self.remove(0..range.start) + self.remove(range.end..u64::MAX);
         }
         if limit < self.num_bytes() {
-            self.remove(range.start..range.end - limit);
+            bytes += self.remove(range.start..range.end - limit);
         }
+        self.evicted.chunks += chunks.saturating_sub(self.num_chunks()) as u64;
+        self.evicted.bytes += bytes;
+    }
+
+    /// What has been dropped to keep a limit since the map was made.
+    pub(crate) fn evicted(&self) -> Evicted {
+        self.evicted
     }
 
     /// Drops the chunk that was not used for longest, if that was before `epoch`.
-    fn evict_before(&mut self, epoch: u64) -> bool {
+    pub(crate) fn evict_before(&mut self, epoch: u64) -> bool {
         loop {
             if self.eviction_queue.is_empty() {
                 self.sort_by_use();
@@ -126,7 +152,9 @@ impl BlockMap {
                     slab.remove(chunk.slot)
                 })
             });
-            if dropped.is_some() {
+            if let Some(slot) = dropped {
+                self.evicted.chunks += 1;
+                self.evicted.bytes += slot.bytes.len() as u64;
                 return true;
             }
         }

@@ -107,6 +107,28 @@ impl BlockMap {
         Ok(written)
     }
 
+    /// Adds a chunk behind all others as it is, used at `epoch`. Both offset and length must have been checked.
+    #[cfg(feature = "serde")]
+    pub(crate) fn append_chunk(&mut self, offset: u64, mut data: Bytes, epoch: u64) {
+        let mut start = offset;
+        while !data.is_empty() {
+            let part = data.split_to(data.len().min(LONGEST as usize));
+            let (bytes, charge) = if self.options.scrub {
+                (memory::copy_of(&[&part], true), part.len())
+            } else {
+                memory::with_capacity(part)
+            };
+            let content = Slot::new(bytes, charge, false, epoch);
+            let len = content.bytes.len() as u64;
+            let Self { tree, slab, .. } = self;
+            tree.change(start, |leaf| {
+                let slot = slab.insert(content);
+                leaf.insert(leaf.index, Chunk { start, len: len as u32, slot });
+            });
+            start += len;
+        }
+    }
+
     /// Stores the data where nothing is held; gives it back if anything is, or if it is too long for one chunk.
     fn place<'a>(&mut self, offset: u64, piece: Piece<'a>, epoch: u64) -> Result<(), Piece<'a>> {
         let len = piece.data().len() as u64;

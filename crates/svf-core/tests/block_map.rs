@@ -301,3 +301,18 @@ fn maps_are_equal_by_content_not_by_chunks() {
     other.write(2, b"X").unwrap();
     assert_ne!(one, other);
 }
+
+#[test]
+fn what_is_left_of_a_cut_chunk_keeps_its_place_in_the_order_of_use() {
+    let mut map = BlockMap::new();
+    for offset in [0, 1_000, 2_000, 3_000] {
+        map.write(offset, &[1; 100]).unwrap();
+    }
+    // The order is made, and the oldest goes.
+    assert_eq!(map.evict_to(399), 100);
+    // Both ends of the next oldest stay, and go next.
+    map.remove(1_010..1_090);
+    assert_eq!(map.recency(), [1_000..1_010, 1_090..1_100, 2_000..2_100, 3_000..3_100]);
+    assert_eq!(map.evict_to(200), 20);
+    assert_eq!(map.blocks().collect::<Vec<_>>(), [2_000..2_100, 3_000..3_100]);
+}

@@ -93,7 +93,7 @@ impl BlockMap {
             tree: Tree::new(),
             slab: Slab::new(),
             epoch: AtomicU64::new(0),
-            eviction_queue: Vec::new(),
+            eviction_queue: EvictionQueue::new(),
             evicted: Evicted { chunks: 0, bytes: 0 },
             options,
         }
@@ -355,7 +355,7 @@ impl Clone for BlockMap {
             tree: self.tree.clone(),
             slab: self.slab.clone(),
             epoch: AtomicU64::new(self.epoch()),
-            eviction_queue: Vec::new(),
+            eviction_queue: EvictionQueue::new(),
             evicted: self.evicted,
             options: self.options,
         }

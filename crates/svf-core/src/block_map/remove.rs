@@ -25,6 +25,8 @@ impl BlockMap {
             && first.start < range.end
         {
             let slab = &mut self.slab;
+            // The range has two ends, so it cuts two chunks at most, or one into two.
+            let mut left = [None; 2];
             self.tree.change(first.start, |leaf| {
                 let Some((first, _)) = leaf.floor() else {
                     return;
@@ -33,7 +35,14 @@ impl BlockMap {
                 while let Some(chunk) = leaf.get(index).filter(|chunk| chunk.start < range.end) {
                     if chunk.start < range.start || range.end < chunk.end() {
                         let inside = chunk.start < range.start && range.end < chunk.end();
+                        let stamp = slab.get(chunk.slot).stamp();
                         cut(leaf, slab, index, &range, scrub);
+                        if chunk.start < range.start {
+                            left[0] = Some((stamp, chunk.start));
+                        }
+                        if range.end < chunk.end() {
+                            left[1] = Some((stamp, range.end));
+                        }
                         index += 1;
                         // The leaf has room for one more chunk, and what is cut in its middle is the last one.
                         if inside {
@@ -45,6 +54,7 @@ impl BlockMap {
                     }
                 }
             });
+            self.requeue(left);
         }
         before - self.num_bytes()
     }

@@ -12,12 +12,14 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::sync::LazyLock;
 
 use bytes::Bytes;
 
 use crate::error::ReadThroughError;
 use crate::gaps::GapsBetween;
+#[cfg(shuttle)]
+use shuttle::thread_local;
+
 use crate::sync::{Arc, Condvar, Mutex, MutexGuard, ThreadId, current, lock, wait_while};
 
 /// What a fetch has come to.
@@ -142,19 +144,26 @@ struct InsideFetch;
 
 impl InsideFetch {
     fn enter() -> Self {
-        FETCHES.set(FETCHES.get() + 1);
+        FETCHES.with(|fetches| fetches.set(fetches.get() + 1));
         Self
     }
 }
 
 impl Drop for InsideFetch {
     fn drop(&mut self) {
-        FETCHES.set(FETCHES.get() - 1);
+        FETCHES.with(|fetches| fetches.set(fetches.get() - 1));
     }
 }
 
 /// Which flight each thread waits for that is itself inside a fetch. A thread that is not holds up nobody.
-static WAITS: LazyLock<Mutex<HashMap<ThreadId, Arc<Flight>>>> = LazyLock::new(Mutex::default);
+type Waits = Mutex<HashMap<ThreadId, Arc<Flight>>>;
+
+#[cfg(not(shuttle))]
+static WAITS: std::sync::LazyLock<Waits> = std::sync::LazyLock::new(Waits::default);
+#[cfg(shuttle)]
+shuttle::lazy_static! {
+    static ref WAITS: Waits = Waits::default();
+}
 
 /// Takes part in [`WAITS`] while it lives.
 struct Waiting {
@@ -163,7 +172,7 @@ struct Waiting {
 
 impl Waiting {
     fn register(flight: &Arc<Flight>) -> Result<Self, ReadThroughError> {
-        if FETCHES.get() == 0 {
+        if FETCHES.with(Cell::get) == 0 {
             return Ok(Self { is_registered: false });
         }
         let here = current().id();

@@ -40,6 +40,7 @@ impl State {
             Data::Owned(data) => map.write_bytes(offset, data),
         });
         match &result {
+            Ok(_) if len == 0 => {}
             Ok(written) => {
                 self.written.writes += 1;
                 self.written.bytes_written += len;

@@ -1,0 +1,142 @@
+//! Reading through under many schedules of its threads: `RUSTFLAGS="--cfg shuttle" cargo test -p svf-core --test
+//! shuttle`, which `cargo xtask ci shuttle` runs.
+
+#![cfg(shuttle)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
+
+use std::convert::Infallible;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use shuttle::thread;
+use svf_core::{NeedOptions, ReadThroughError, SparseVirtualFile, SparseVirtualFileOptions};
+
+const ROUNDS: usize = 5_000;
+
+fn content(range: Range<u64>) -> Vec<u8> {
+    range.map(|offset| offset as u8).collect()
+}
+
+/// A fetch takes a while: others run meanwhile.
+fn slow(range: Range<u64>) -> Result<Vec<u8>, Infallible> {
+    thread::yield_now();
+    Ok(content(range))
+}
+
+#[test]
+fn each_byte_is_fetched_once_in_all_schedules() {
+    shuttle::check_random(
+        || {
+            let file = Arc::new(SparseVirtualFile::new("f"));
+            let threads: Vec<_> = [0..8, 4..12, 2..6]
+                .into_iter()
+                .map(|range: Range<u64>| {
+                    let file = Arc::clone(&file);
+                    thread::spawn(move || {
+                        assert_eq!(
+                            file.read_through(range.clone(), &NeedOptions::new(), slow).unwrap(),
+                            content(range)
+                        );
+                    })
+                })
+                .collect();
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            assert_eq!(file.stats().bytes_fetched, 12);
+        },
+        ROUNDS,
+    );
+}
+
+#[test]
+fn a_failure_reaches_who_waits_and_nobody_hangs() {
+    shuttle::check_random(
+        || {
+            let file = Arc::new(SparseVirtualFile::new("f"));
+            let failures = Arc::new(AtomicU64::new(0));
+            let threads: Vec<_> = (0..3)
+                .map(|thread| {
+                    let (file, failures) = (Arc::clone(&file), Arc::clone(&failures));
+                    thread::spawn(move || {
+                        let result = file.read_through(thread..thread + 3, &NeedOptions::new(), |range| {
+                            thread::yield_now();
+                            if range.contains(&2) && failures.fetch_add(1, Ordering::Relaxed) == 0 {
+                                Err("the first who asks for this byte")
+                            } else {
+                                Ok(content(range))
+                            }
+                        });
+                        match result {
+                            Ok(bytes) => assert_eq!(bytes, content(thread..thread + 3)),
+                            Err(error) => assert!(matches!(error, ReadThroughError::Fetch { .. }), "{error}"),
+                        }
+                    })
+                })
+                .collect();
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            assert!((1..=3).contains(&failures.load(Ordering::Relaxed)));
+            assert_eq!(file.read_through(0..5, &NeedOptions::new(), slow).unwrap(), content(0..5));
+        },
+        ROUNDS,
+    );
+}
+
+#[test]
+fn circles_of_fetches_end_in_all_schedules() {
+    shuttle::check_random(
+        || {
+            let files = [Arc::new(SparseVirtualFile::new("a")), Arc::new(SparseVirtualFile::new("b"))];
+            let threads: Vec<_> = (0..2)
+                .map(|thread| {
+                    let files = files.clone();
+                    thread::spawn(move || {
+                        let (first, second) = (&files[thread], &files[1 - thread]);
+                        first.read_through(0..4, &NeedOptions::new(), |_| {
+                            second.read_through(0..4, &NeedOptions::new(), slow)
+                        })
+                    })
+                })
+                .collect();
+            let results: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+            for result in results {
+                match result {
+                    Ok(bytes) => assert_eq!(bytes, content(0..4)),
+                    Err(error) => assert!(error.to_string().contains("waits for this fetch"), "{error}"),
+                }
+            }
+            for file in files {
+                assert_eq!(file.read_through(0..4, &NeedOptions::new(), slow).unwrap(), content(0..4));
+            }
+        },
+        ROUNDS,
+    );
+}
+
+#[test]
+fn readers_see_all_of_a_write_and_one_version_while_others_evict_and_reset() {
+    shuttle::check_random(
+        || {
+            let options = SparseVirtualFileOptions::new().max_bytes(6);
+            let file = Arc::new(SparseVirtualFile::with_options("f", None, options));
+            let reader = {
+                let file = Arc::clone(&file);
+                thread::spawn(move || match file.read_through(0..8, &NeedOptions::new().max_len(4), slow) {
+                    Ok(bytes) => assert_eq!(bytes, content(0..8)),
+                    Err(error) => assert!(matches!(error, ReadThroughError::Changed), "{error}"),
+                })
+            };
+            let other = {
+                let file = Arc::clone(&file);
+                thread::spawn(move || {
+                    file.evict_to(2);
+                    file.reset(None);
+                    assert_eq!(file.read_through(2..6, &NeedOptions::new(), slow).unwrap(), content(2..6));
+                })
+            };
+            reader.join().unwrap();
+            other.join().unwrap();
+            assert!(file.num_bytes() <= 6);
+        },
+        ROUNDS,
+    );
+}

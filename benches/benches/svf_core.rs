@@ -8,14 +8,17 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot do its work has nothing to measure")]
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::hint::black_box;
 use std::ops::Range;
+use std::sync::{Barrier, RwLock};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use svf_benches::{DenseFile, Order, SortedRanges, block_offsets, pattern, quick, random_reads};
-use svf_core::{BlockMap, RangeSet};
+use svf_core::{BlockMap, NeedOptions, RangeSet, SparseVirtualFile, SparseVirtualFileOptions};
 
 const SEED: u64 = 0x5EED;
 const SHUFFLED: Order = Order::Shuffled { seed: SEED };
@@ -384,6 +387,100 @@ fn inside_one_block(criterion: &mut Criterion) {
     }
 }
 
+/// Two threads that read 64 B at random: from one file that they share, each from a file of its own, which is as good as
+/// it can get, and from one map behind the lock of the standard library. `read` hands out a share of the chunk, and its
+/// counter of shares is a cache line that two readers of one chunk take from each other; `read_into` copies.
+fn two_threads(criterion: &mut Criterion) {
+    for blocks in [64, 1_000_000] {
+        let file_len = blocks * STRIDE;
+        let content = pattern(file_len as usize, SEED);
+        let offsets = block_offsets(blocks as usize, STRIDE, SHUFFLED);
+        let new_file = || {
+            let options = SparseVirtualFileOptions::new().read_times(false);
+            let file = SparseVirtualFile::with_options("f", None, options);
+            for &offset in &offsets {
+                file.write(offset, piece(&content, offset, BLOCK)).unwrap();
+            }
+            file
+        };
+        let files = [new_file(), new_file()];
+        check(&files[0].snapshot(), &content, &offsets, BLOCK);
+        let locked = RwLock::new(write_all(&content, &offsets, BLOCK));
+        let reads: [Vec<u64>; 2] = [SEED, SEED + 1].map(|seed| {
+            let block = |read: &Range<u64>| read.start / STRIDE * STRIDE;
+            random_reads(QUERIES, 1, 1, file_len, seed).iter().map(block).collect()
+        });
+
+        let mut group = criterion.benchmark_group("svf-core/two-threads-read-64B");
+        group.throughput(Throughput::Elements(2));
+        let mut bench = |name, read: &(dyn Fn(usize, u64) + Sync)| {
+            group.bench_function(BenchmarkId::new(name, blocks), |bencher| {
+                bencher.iter_custom(|iterations| in_two_threads(iterations, &reads, read));
+            });
+        };
+        bench("ours", &|_, at| drop(black_box(files[0].read(at..at + BLOCK).unwrap())));
+        bench("share-nothing", &|thread, at| drop(black_box(files[thread].read(at..at + BLOCK).unwrap())));
+        bench("rwlock", &|_, at| drop(black_box(locked.read().unwrap().read(at..at + BLOCK).unwrap())));
+        bench("ours-into", &|_, at| files[0].read_into(at, &mut black_box([0; BLOCK as usize])).unwrap());
+        bench("share-nothing-into", &|thread, at| {
+            files[thread].read_into(at, &mut black_box([0; BLOCK as usize])).unwrap();
+        });
+        group.finish();
+        let expected = 2 * files[0].stats().bytes_read;
+        assert!(expected > 0 && files[0].stats().misses == 0);
+    }
+}
+
+/// The time that two threads take for as many reads each.
+fn in_two_threads(iterations: u64, reads: &[Vec<u64>; 2], read: &(dyn Fn(usize, u64) + Sync)) -> Duration {
+    let start = Barrier::new(2);
+    let times = thread::scope(|scope| {
+        let threads = [0, 1].map(|thread| {
+            let start = &start;
+            scope.spawn(move || {
+                let mut offsets = reads[thread].iter().cycle();
+                start.wait();
+                let start = Instant::now();
+                for _ in 0..iterations {
+                    offsets.next().iter().for_each(|&&at| read(thread, at));
+                }
+                start.elapsed()
+            })
+        });
+        threads.map(|thread| thread.join().unwrap())
+    });
+    times.into_iter().max().unwrap_or_default()
+}
+
+/// What is held already, read through, and a fetch of memory: what the flight table costs.
+fn read_through(criterion: &mut Criterion) {
+    let len = 64 << 20;
+    let content = Bytes::from(pattern(len as usize, SEED));
+    let options = NeedOptions::new().align(CHUNK).end_of_file(len);
+    let fetch = |range: Range<u64>| Ok::<_, Infallible>(content.slice(range.start as usize..range.end as usize));
+    let file = SparseVirtualFile::new("f");
+    assert!(file.read_through(0..len, &options.max_len(CHUNK), fetch).unwrap() == content);
+    let reads = random_reads(QUERIES, BLOCK, 1, len, SEED);
+    for read in &reads {
+        let bytes = file.read_through(read.clone(), &options, |_| Err::<Bytes, _>("all of it is held")).unwrap();
+        assert_eq!(bytes, content[read.start as usize..read.end as usize]);
+    }
+    let mut group = criterion.benchmark_group("svf-core/read-through");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function(BenchmarkId::new("held", BLOCK), |bencher| {
+        ask(bencher, &reads, |read| file.read_through(read, &options, fetch).unwrap());
+    });
+    group.bench_function(BenchmarkId::new("held-read", BLOCK), |bencher| {
+        ask(bencher, &reads, |read| file.read(read).unwrap());
+    });
+    group.bench_function(BenchmarkId::new("missing", CHUNK), |bencher| {
+        ask(bencher, &reads, |read| {
+            file.remove(read.start / CHUNK * CHUNK..read.start / CHUNK * CHUNK + CHUNK);
+            file.read_through(read.start..read.start + 1, &options, fetch).unwrap()
+        });
+    });
+}
+
 /// Ranges without bytes, beside the crate that everybody takes for them.
 fn range_sets(criterion: &mut Criterion) {
     let count = 100_000;
@@ -430,6 +527,7 @@ fn range_sets(criterion: &mut Criterion) {
 criterion_group! {
     name = svf_core;
     config = quick();
-    targets = scattered_writes, appends, prepends, fills, evictions, queries_among_blocks, inside_one_block, range_sets
+    targets = scattered_writes, appends, prepends, fills, evictions, queries_among_blocks, inside_one_block, two_threads, read_through,
+        range_sets
 }
 criterion_main!(svf_core);

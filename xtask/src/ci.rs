@@ -16,23 +16,31 @@ pub(crate) struct Ci {
 
 type Step = (&'static str, fn() -> Result);
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 12] = [
     ("format", || run(&mut cargo(["fmt", "--all", "--check"]))),
     ("clippy", || {
         run(&mut cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))
     }),
     // The features that are on by default elsewhere in the workspace hide what does not build without them.
+    ("svf-core alone", || run(&mut cargo(["test", "-p", "svf-core", "--no-default-features"]))),
     ("page-cache alone", || run(&mut cargo(["clippy", "-p", "page-cache", "--all-targets", "--", "-D", "warnings"]))),
     ("facade without http", || {
         run(&mut cargo(["clippy", "-p", "svf-facade", "--no-default-features", "--", "-D", "warnings"]))
     }),
     ("docs", || run(cargo(["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))),
-    ("test", || run(&mut cargo(["test", "--workspace"]))),
+    ("test", || run(&mut cargo(["test", "--workspace", "--features", "svf-core/serde"]))),
+    ("shuttle", shuttle),
     ("trees", trees::check),
     ("demo", demo::check_sample),
     ("demo of a wheel", demo::check_wheel),
     ("benches build", || run(&mut cargo(["bench", "--package", "svf-benches", "--no-run"]))),
 ];
+
+/// The threads of a read under many schedules. The flag changes every crate, so it has a target directory of its own.
+fn shuttle() -> Result {
+    let mut test = cargo(["test", "-p", "svf-core", "--test", "shuttle", "--target-dir", "target/shuttle"]);
+    run(test.env("RUSTFLAGS", "--cfg shuttle"))
+}
 
 impl Ci {
     pub(crate) fn run(&self) -> Result {

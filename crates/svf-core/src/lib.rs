@@ -16,6 +16,10 @@
 //! * [`RangeSet`]: a set of byte ranges; ranges that touch or overlap are one range.
 //! * [`BlockMap`]: the same with the bytes themselves; blocks that touch or overlap are one block, whatever the
 //!   order in which they were written.
+//! * [`SparseVirtualFile`]: a `BlockMap` for many threads, with a version and counters. Its
+//!   [`read_through`](SparseVirtualFile::read_through) fetches what is missing, each byte once however many threads
+//!   want it.
+//! * [`SparseVirtualFileSystem`]: many of them by id, with a limit on all together (feature `dashmap`, on by default).
 //! * [`NeedOptions`]: turns missing ranges into requests worth sending: greedy, aligned, joined over small gaps,
 //!   clipped at the end of the file, split into pieces.
 //!
@@ -41,6 +45,11 @@
 //! assert_eq!(requests, [0..32]);
 //! # Ok::<(), svf_core::Error>(())
 //! ```
+//!
+//! # Features
+//!
+//! * `dashmap` (default): [`SparseVirtualFileSystem`].
+//! * `serde`: everything that holds data or says how can be serialized, and is checked when it is read again.
 
 #![forbid(unsafe_code)]
 

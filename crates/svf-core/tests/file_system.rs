@@ -1,7 +1,6 @@
 //! `SparseVirtualFileSystem`: files by id, and a limit on the sum of their bytes.
 
 #![cfg(feature = "dashmap")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -5,9 +5,11 @@
 //! slab     by slot: the bytes, the stamp of their last use    memory: what the bytes are made of
 //! cursor   walks over the tree: chunks, runs, blocks, gaps
 //! write, remove, recency: what changes a map                  here: what reads it
+//! eviction_queue: in which order chunks go
 //! ```
 
 mod cursor;
+mod eviction_queue;
 mod leaf_edit;
 mod memory;
 mod options;
@@ -27,8 +29,8 @@ use bytes::Bytes;
 
 use cursor::Runs;
 pub use cursor::{Blocks, Need};
+use eviction_queue::EvictionQueue;
 pub use options::{BlockMapOptions, OnOverlap, Written};
-use recency::EvictionQueue;
 pub(crate) use recency::{Evicted, LATEST};
 use slab::Slab;
 use tree::{Chunk, Tree};
@@ -276,10 +278,7 @@ impl BlockMap {
     /// each allocation. O(n) in a hundredth of the chunks.
     #[doc(alias = "size_of")]
     pub fn memory_size(&self) -> usize {
-        size_of::<Self>()
-            + self.tree.memory_size()
-            + self.slab.memory_size()
-            + self.eviction_queue.capacity() * size_of::<(u64, u64)>()
+        size_of::<Self>() + self.tree.memory_size() + self.slab.memory_size() + self.eviction_queue.memory_size()
     }
 
     /// What a write does with bytes that are held already.

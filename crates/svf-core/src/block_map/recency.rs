@@ -2,21 +2,16 @@
 //!
 //! Every chunk has a stamp: the epoch of its last use. Readers store it into the chunk that they read, and nowhere
 //! else, and only if it differs; nothing is kept in order. The order is made when it is shown, or when eviction has
-//! nothing left to go by: a heap of all chunks by stamp, of which each eviction takes the oldest. A chunk that was used
-//! or removed since has another stamp or is gone, and is passed over; what is left of one that was cut is added; what
-//! was written since is younger than all of them. So each heap is paid for by as many evictions, uses or removals as
-//! it has chunks.
+//! nothing left to go by: all chunks sorted by stamp, of which each eviction takes the oldest. A chunk that was used or
+//! removed since has another stamp or is gone, and is passed over; what is left of one that was cut is added; what was
+//! written since is younger than all of them. So each sort is paid for by as many evictions, uses or removals as it
+//! has chunks.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 
 use super::BlockMap;
-
-/// The stamp and the start of chunks, the oldest first.
-pub(super) type EvictionQueue = BinaryHeap<Reverse<(u64, u64)>>;
+use super::eviction_queue::EvictionQueue;
 
 /// No clock is set to a later epoch from outside, so that none can overflow.
 pub(crate) const LATEST: u64 = u64::MAX / 2;
@@ -108,12 +103,12 @@ impl BlockMap {
             if self.eviction_queue.is_empty() {
                 self.queue_all();
             }
-            let &Reverse((stamp, start)) = self.eviction_queue.peek()?;
+            let (stamp, start) = self.eviction_queue.first()?;
             let place = self.tree.find(start);
             if place.before().is_some_and(|chunk| chunk.start == start && self.slab.get(chunk.slot).stamp() == stamp) {
                 return Some(stamp);
             }
-            self.eviction_queue.pop();
+            self.eviction_queue.remove_first();
         }
     }
 
@@ -143,10 +138,10 @@ impl BlockMap {
             if self.eviction_queue.is_empty() {
                 self.queue_all();
             }
-            let oldest = self.eviction_queue.peek_mut().filter(|oldest| oldest.0.0 < epoch);
-            let Some(Reverse((stamp, start))) = oldest.map(PeekMut::pop) else {
+            let Some((stamp, start)) = self.eviction_queue.first().filter(|(stamp, _)| *stamp < epoch) else {
                 return false;
             };
+            self.eviction_queue.remove_first();
             let slab = &mut self.slab;
             let dropped = self.tree.change(start, |leaf| {
                 let (index, chunk) = leaf.floor()?;
@@ -165,20 +160,10 @@ impl BlockMap {
     }
 
     fn queue_all(&mut self) {
-        let slab = &self.slab;
-        let uses = self.tree.cursor(0).map(|chunk| Reverse((slab.get(chunk.slot).stamp(), chunk.start)));
-        let mut queue = Vec::with_capacity(slab.len());
-        queue.extend(uses);
-        self.eviction_queue = queue.into();
-    }
-
-    /// What is left of a chunk that was cut has kept its stamp, so the queue must know where it starts now.
-    pub(super) fn requeue(&mut self, cut: [Option<(u64, u64)>; 2]) {
-        let is_in_use = !self.eviction_queue.is_empty();
-        self.eviction_queue.extend(cut.into_iter().flatten().filter(|_| is_in_use).map(Reverse));
-        // More entries that are passed over than chunks: a new one is no more work.
-        if 2 * self.slab.len() + 64 < self.eviction_queue.len() {
-            self.eviction_queue = EvictionQueue::new();
-        }
+        let mut uses = Vec::with_capacity(self.slab.len());
+        uses.extend(self.tree.cursor(0).map(|chunk| (self.slab.get(chunk.slot).stamp(), chunk.start)));
+        self.eviction_queue = EvictionQueue::of_all(uses, self.epoch());
+        // Whatever is used from now on is younger than what is in the queue.
+        *self.epoch.get_mut() += 1;
     }
 }

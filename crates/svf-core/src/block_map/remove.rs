@@ -54,7 +54,7 @@ impl BlockMap {
                     }
                 }
             });
-            self.requeue(left);
+            left.into_iter().flatten().for_each(|used| self.eviction_queue.add_cut(used, self.slab.len()));
         }
         before - self.num_bytes()
     }

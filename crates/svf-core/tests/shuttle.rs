@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use shuttle::thread;
-use svf_core::{NeedOptions, ReadThroughError, SparseVirtualFile, SparseVirtualFileOptions};
+use svf_core::{NeedOptions, ReadThroughError, SparseVirtualFile, SparseVirtualFileOptions, Version};
 
 const ROUNDS: usize = 5_000;
 
@@ -113,28 +113,41 @@ fn circles_of_fetches_end_in_all_schedules() {
 }
 
 #[test]
-fn readers_see_all_of_a_write_and_one_version_while_others_evict_and_reset() {
+fn who_reads_after_a_reset_gets_nothing_of_the_version_before() {
     shuttle::check_random(
         || {
             let options = SparseVirtualFileOptions::new().max_bytes(6);
             let file = Arc::new(SparseVirtualFile::with_options("f", None, options));
-            let reader = {
-                let file = Arc::clone(&file);
-                thread::spawn(move || match file.read_through(0..8, &NeedOptions::new().max_len(4), slow) {
-                    Ok(bytes) => assert_eq!(bytes, content(0..8)),
-                    Err(error) => assert!(matches!(error, ReadThroughError::Changed), "{error}"),
+            let server = Arc::new(AtomicU64::new(1));
+            let fetch = |server: &Arc<AtomicU64>| {
+                let server = Arc::clone(server);
+                move |range: Range<u64>| {
+                    let version = server.load(Ordering::SeqCst) as u8;
+                    thread::yield_now();
+                    Ok::<_, Infallible>(vec![version; (range.end - range.start) as usize])
+                }
+            };
+            let before = {
+                let (file, fetch) = (Arc::clone(&file), fetch(&server));
+                thread::spawn(move || {
+                    let result = file.read_through(0..8, &NeedOptions::new().max_len(4), fetch);
+                    assert!(matches!(result, Ok(_) | Err(ReadThroughError::Changed)), "{result:?}");
                 })
             };
-            let other = {
-                let file = Arc::clone(&file);
+            let after = {
+                let (file, fetch) = (Arc::clone(&file), fetch(&server));
                 thread::spawn(move || {
                     file.evict_to(2);
-                    file.reset(None);
-                    assert_eq!(file.read_through(2..6, &NeedOptions::new(), slow).unwrap(), content(2..6));
+                    server.store(2, Ordering::SeqCst);
+                    file.reset(Version::new().len(2));
+                    for range in [0..2, 1..2] {
+                        let bytes = file.read_through(range.clone(), &NeedOptions::new(), &fetch).unwrap();
+                        assert_eq!(bytes, vec![2; (range.end - range.start) as usize]);
+                    }
                 })
             };
-            reader.join().unwrap();
-            other.join().unwrap();
+            before.join().unwrap();
+            after.join().unwrap();
             assert!(file.num_bytes() <= 6);
         },
         ROUNDS,

@@ -34,6 +34,7 @@ pub use options::{BlockMapOptions, OnOverlap, Written};
 pub(crate) use recency::{Evicted, LATEST};
 use slab::Slab;
 use tree::{Chunk, Tree};
+pub(crate) use write::GATHERED;
 
 use crate::NeedOptions;
 use crate::chunks::Chunks;

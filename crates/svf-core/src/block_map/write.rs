@@ -17,7 +17,7 @@ const SMALL: u64 = 512;
 /// A shorter `Bytes` is copied, since it may keep alive a much larger allocation.
 const TAKEN_OVER: usize = 1 << 10;
 /// Longer writes get a chunk of their own.
-const GATHERED: u64 = 16 << 10;
+pub(crate) const GATHERED: u64 = 16 << 10;
 /// What gathered writes grow to.
 pub(super) const GROWN: u64 = 64 << 10;
 /// Longer writes become several chunks, so that the length of each fits into 32 bits.

@@ -29,6 +29,8 @@ pub(super) type Outcome = Result<Bytes, ReadThroughError>;
 #[derive(Debug)]
 pub(super) struct Flight {
     pub(super) range: Range<u64>,
+    /// That of the file when it took off: what it brings is of no use to readers of another.
+    pub(super) generation: u64,
     owner: ThreadId,
     /// None while it is in the air.
     outcome: Mutex<Option<Outcome>>,
@@ -70,9 +72,10 @@ impl<'a> InTheAir<'a> {
     }
 
     /// Claims a range of which nobody fetches anything.
-    pub(super) fn take_off(&mut self, range: Range<u64>) -> Claim<'a> {
+    pub(super) fn take_off(&mut self, range: Range<u64>, generation: u64) -> Claim<'a> {
         let flight = Arc::new(Flight {
             range: range.clone(),
+            generation,
             owner: current().id(),
             outcome: Mutex::new(None),
             landed: Condvar::new(),
@@ -128,10 +131,10 @@ impl Flight {
     /// # Errors
     ///
     /// [`ReadThroughError::Deadlock`] if it could land only after this thread has come back from a fetch of its own.
-    pub(super) fn wait(self: &Arc<Self>) -> Outcome {
+    pub(super) fn wait(self: &Arc<Self>) -> Result<Outcome, ReadThroughError> {
         let _waiting = Waiting::register(self)?;
         let outcome = wait_while(&self.landed, lock(&self.outcome), |outcome| outcome.is_none());
-        outcome.clone().unwrap_or_else(|| Err(ReadThroughError::Panicked { range: self.range.clone() }))
+        Ok(outcome.clone().unwrap_or_else(|| Err(ReadThroughError::Panicked { range: self.range.clone() })))
     }
 }
 

@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::block_map::{BlockMap, Written};
+use crate::block_map::{BlockMap, GATHERED, Written};
 use crate::chunks::Chunks;
 use crate::error::{Missing, WriteError};
 use crate::need_options::NeedOptions;
@@ -141,6 +141,10 @@ impl SparseVirtualFile {
     ///
     /// [`WriteError::Conflict`] and [`WriteError::OffsetOverflow`]; nothing has changed then.
     pub fn write(&self, offset: u64, data: &[u8]) -> Result<Written, WriteError> {
+        // A long copy is made before the file is locked.
+        if GATHERED < data.len() as u64 && !self.options.map.scrub {
+            return self.write_data(offset, Data::Owned(Bytes::copy_from_slice(data)));
+        }
         self.write_data(offset, Data::Borrowed(data))
     }
 

@@ -231,14 +231,14 @@ impl<'a> ReadThrough<'a> {
             && in_the_air.first_in(&request.range).is_none()
             && request.missing <= missing_of(&state, &request.range);
         if is_whole {
-            return Ok(Some(in_the_air.take_off(request.range.clone())));
+            return Ok(Some(in_the_air.take_off(request.range.clone(), self.generation)));
         }
         // Only what was asked for is worth a request of its own.
         let is_wanted =
             |gap: &Range<u64>| self.ranges.iter().any(|range| gap.start < range.end && range.start < gap.end);
         let free = in_the_air.free_parts(request.range.clone());
         let wanted = free.flat_map(|part| state.map.need(part)).find(is_wanted);
-        Ok(wanted.map(|gap| in_the_air.take_off(gap)))
+        Ok(wanted.map(|gap| in_the_air.take_off(gap, self.generation)))
     }
 
     fn ask(&self, range: Range<u64>, fetch: &mut Fetch<'_>) -> Result<Bytes, ReadThroughError> {
@@ -268,9 +268,12 @@ impl<'a> ReadThrough<'a> {
 
     fn wait_for(&mut self, flight: &Arc<Flight>) -> Result<(), ReadThroughError> {
         self.file.reads.here().waited();
-        let bytes = flight.wait()?;
+        let outcome = flight.wait()?;
         self.check_generation(&self.file.state.read())?;
-        self.add(flight.range.start, bytes);
+        // A flight that took off before a reset may land behind it, with bytes or an error of the other version.
+        if flight.generation == self.generation {
+            self.add(flight.range.start, outcome?);
+        }
         Ok(())
     }
 

@@ -396,7 +396,7 @@ fn two_threads(criterion: &mut Criterion) {
         let content = pattern(file_len as usize, SEED);
         let offsets = block_offsets(blocks as usize, STRIDE, SHUFFLED);
         let new_file = || {
-            let options = SparseVirtualFileOptions::new().read_times(false);
+            let options = SparseVirtualFileOptions::new().times(false);
             let file = SparseVirtualFile::with_options("f", None, options);
             for &offset in &offsets {
                 file.write(offset, piece(&content, offset, BLOCK)).unwrap();

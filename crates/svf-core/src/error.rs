@@ -53,7 +53,7 @@ pub enum WriteError {
 pub enum ReadThroughError {
     /// The fetch failed, here or in the thread that was waited for. The source can be downcast to the error that it
     /// returned.
-    #[error("bytes {}..{} could not be fetched: {source}", range.start, range.end)]
+    #[error("bytes {}..{} could not be fetched", range.start, range.end)]
     Fetch {
         /// What was asked for.
         range: Range<u64>,
@@ -73,7 +73,7 @@ pub enum ReadThroughError {
         received: u64,
     },
     /// What was fetched cannot be held. A conflict means that the file has changed since other bytes of it came.
-    #[error("the bytes that were fetched were refused: {0}")]
+    #[error("the bytes that were fetched were refused")]
     Write(#[from] WriteError),
     /// The range starts at or behind the end of the file.
     #[error("bytes {}..{} start behind the end of the file, at {end_of_file}", requested.start, requested.end)]

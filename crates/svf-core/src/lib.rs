@@ -73,7 +73,7 @@ pub use block_map::{BlockMap, BlockMapOptions, Blocks, Need, OnOverlap, Written}
 pub use chunks::Chunks;
 pub use error::{Error, InsertError, Missing, ReadThroughError, UnknownFile, WriteError};
 pub use need_options::NeedOptions;
-pub use range_set::{Gaps, RangeSet, Ranges};
+pub use range_set::{Gaps, IntoRanges, RangeSet, Ranges};
 pub use sparse_virtual_file::{SparseVirtualFile, SparseVirtualFileOptions};
 #[cfg(feature = "dashmap")]
 pub use sparse_virtual_file_system::{SparseVirtualFileSystem, SparseVirtualFileSystemOptions};

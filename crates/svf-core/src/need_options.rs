@@ -44,6 +44,7 @@ impl NeedOptions {
 
     /// Asks for at least `bytes` from the start of each run of missing bytes. 0, the default, asks for no more than
     /// is missing.
+    #[doc(alias = "greedy_length")]
     #[must_use = "the options are returned, not changed in place"]
     pub const fn greedy(self, bytes: u64) -> Self {
         Self { greedy: bytes, ..self }
@@ -78,7 +79,8 @@ impl NeedOptions {
     /// the end of the file.
     ///
     /// The ranges may come in any order and overlap; empty ones are dropped. O(n log n) in their number, O(n) if
-    /// they come sorted; the result can be longer only by what `max_len` splits.
+    /// they come sorted; the result can be longer only by what `max_len` splits, which is a lot if a long range is split
+    /// into short pieces.
     pub fn plan(&self, missing: impl IntoIterator<Item = Range<u64>>) -> Vec<Range<u64>> {
         let mut missing: Vec<_> = missing.into_iter().filter(|range| !range.is_empty()).collect();
         missing.sort_by_key(|range| range.start);
@@ -108,8 +110,25 @@ impl NeedOptions {
             requests.into_iter().map(|range| range.start..range.end.min(end_of_file)).filter(|range| !range.is_empty());
         match self.max_len {
             None => clipped.collect(),
-            Some(max_len) => clipped.flat_map(|range| self.split(range, max_len)).collect(),
+            Some(_) => clipped.flat_map(|range| self.pieces(range)).collect(),
         }
+    }
+
+    /// Options that split nothing, for who splits the requests one by one as they are sent.
+    pub(crate) const fn unsplit(self) -> Self {
+        Self { max_len: None, ..self }
+    }
+
+    /// The first piece of a request that is not split yet; all of it without a `max_len`.
+    pub(crate) fn first_piece(&self, range: &Range<u64>) -> Range<u64> {
+        let Some(max_len) = self.max_len else {
+            return range.clone();
+        };
+        let align = self.align.max(1);
+        let piece = (max_len - max_len % align).max(align);
+        // Counted from a multiple of the alignment, a multiple of it ends at one.
+        let start = range.start - range.start % align;
+        range.start..start.saturating_add(piece).min(range.end)
     }
 
     /// The same for a request of `len` bytes: being greedy for less than was asked for means nothing.
@@ -129,16 +148,12 @@ impl NeedOptions {
         start..end
     }
 
-    fn split(&self, range: Range<u64>, max_len: u64) -> impl Iterator<Item = Range<u64>> {
-        let align = self.align.max(1);
-        let piece = (max_len - max_len % align).max(align);
-        // A start is a multiple of the alignment already, so pieces of a multiple of it end at multiples too.
-        let mut start = range.start;
+    fn pieces(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+        let mut rest = range;
         std::iter::from_fn(move || {
-            let rest = start..range.end;
-            let end = rest.start.saturating_add(piece).min(rest.end);
-            start = end;
-            (!rest.is_empty()).then_some(rest.start..end)
+            let piece = self.first_piece(&rest);
+            rest.start = piece.end;
+            (!piece.is_empty()).then_some(piece)
         })
     }
 }

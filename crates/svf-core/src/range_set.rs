@@ -179,6 +179,29 @@ impl<'a> IntoIterator for &'a RangeSet {
     }
 }
 
+impl IntoIterator for RangeSet {
+    type Item = Range<u64>;
+    type IntoIter = IntoRanges;
+
+    fn into_iter(self) -> IntoRanges {
+        IntoRanges(self.ranges.into_iter())
+    }
+}
+
+/// The ranges of a [`RangeSet`] that was taken over, in order.
+#[derive(Debug)]
+pub struct IntoRanges(btree_map::IntoIter<u64, u64>);
+
+impl Iterator for IntoRanges {
+    type Item = Range<u64>;
+
+    fn next(&mut self) -> Option<Range<u64>> {
+        self.0.next().map(|(start, end)| start..end)
+    }
+}
+
+impl FusedIterator for IntoRanges {}
+
 /// The ranges of a [`RangeSet`], in order.
 #[derive(Debug, Clone)]
 pub struct Ranges<'a>(btree_map::Range<'a, u64, u64>);

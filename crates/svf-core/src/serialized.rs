@@ -55,7 +55,9 @@ struct SerializedChunk {
 impl From<&BlockMap> for SerializedMap {
     fn from(map: &BlockMap) -> Self {
         let chunks = map.chunks_with_epochs().map(|(offset, bytes, epoch)| SerializedChunk { offset, epoch, bytes });
-        Self { options: map.options(), epoch: map.epoch(), chunks: chunks.collect() }
+        let chunks = chunks.collect();
+        // Looked at last: other threads may use the map meanwhile, and nothing is used later than now.
+        Self { options: map.options(), epoch: map.epoch(), chunks }
     }
 }
 
@@ -115,7 +117,7 @@ struct SerializedFile {
     #[serde(default)]
     version: Option<Version>,
     #[serde(default)]
-    read_times: Option<bool>,
+    times: Option<bool>,
     map: BlockMap,
 }
 
@@ -124,18 +126,16 @@ impl Serialize for SparseVirtualFile {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // The serializer is foreign code, and runs with nothing locked.
         let (version, map) = self.version_and_snapshot();
-        let read_times = Some(self.options().read_times);
-        SerializedFile { id: self.id().into(), version, read_times, map }.serialize(serializer)
+        let times = Some(self.options().times);
+        SerializedFile { id: self.id().into(), version, times, map }.serialize(serializer)
     }
 }
 
 /// Checked, as [`BlockMap`] is.
 impl<'de> Deserialize<'de> for SparseVirtualFile {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let SerializedFile { id, version, read_times, map } = SerializedFile::deserialize(deserializer)?;
-        let options = SparseVirtualFileOptions::from(map.options());
-        let options = options.read_times(read_times.unwrap_or(options.read_times));
-        Ok(Self::from_parts(id, version, options, map))
+        let SerializedFile { id, version, times, map } = SerializedFile::deserialize(deserializer)?;
+        Ok(Self::from_map(id, version, map, times.unwrap_or(SparseVirtualFileOptions::new().times)))
     }
 }
 
@@ -164,14 +164,11 @@ mod file_system {
         }
     }
 
-    /// Checked: two files of one id, or more bytes than the limit, are an error.
+    /// Checked: two files of one id are an error. What exceeds the limit is dropped, since files that were in use were
+    /// written down one after the other.
     impl<'de> Deserialize<'de> for SparseVirtualFileSystem {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
             let serialized = SerializedFileSystem::<SparseVirtualFile>::deserialize(deserializer)?;
-            let held: u64 = serialized.files.iter().map(SparseVirtualFile::num_bytes).sum();
-            if let Some(limit) = serialized.options.max_bytes.filter(|&limit| limit < held) {
-                return Err(D::Error::custom(format_args!("{held} bytes are held, more than the limit of {limit}")));
-            }
             let files = Self::with_options(serialized.options);
             for file in serialized.files {
                 files.insert(file).map_err(D::Error::custom)?;

@@ -107,52 +107,55 @@ impl SparseVirtualFileSystem {
     }
 
     /// The file of this id, whatever its version; a new one without a version if there is none.
-    pub fn open(&self, id: impl Into<Box<str>>) -> Arc<SparseVirtualFile> {
-        self.open_if(id.into(), None, |_| true)
+    pub fn open(&self, id: &str) -> Arc<SparseVirtualFile> {
+        self.open_if(id, None, |_| true)
     }
 
-    /// The file of this id and version. One that is not known to be of this version is replaced by an empty one.
-    pub fn open_version(&self, id: impl Into<Box<str>>, version: Version) -> Arc<SparseVirtualFile> {
-        self.open_if(id.into(), Some(version.clone()), |file| file.matches_version(&version))
+    /// The file of this id and version. One that is not known to be of this version is replaced by an empty one; so
+    /// if the version has nothing to tell, but a weak ETag, each call begins anew.
+    pub fn open_version(&self, id: &str, version: Version) -> Arc<SparseVirtualFile> {
+        self.open_if(id, Some(version.clone()), |file| file.matches_version(&version))
     }
 
     fn open_if(
         &self,
-        id: Box<str>,
+        id: &str,
         version: Option<Version>,
         is_usable: impl Fn(&SparseVirtualFile) -> bool,
     ) -> Arc<SparseVirtualFile> {
         loop {
-            let unusable = match self.get(&id) {
+            let unusable = match self.get(id) {
                 Some(file) if is_usable(&file) => return file,
                 file => file,
             };
             // It joins before it can be found, and while nothing is locked.
-            let new = Arc::new(SparseVirtualFile::with_options(id.clone(), version.clone(), self.file_options));
+            let new = Arc::new(SparseVirtualFile::with_options(id, version.clone(), self.file_options));
             new.join(&self.bound);
-            let replaced = match self.files.entry(id.clone()) {
+            let replaced = match self.files.entry(id.into()) {
                 Entry::Vacant(entry) => {
                     entry.insert(Arc::clone(&new));
-                    None
+                    Some(None)
                 }
                 Entry::Occupied(mut entry) if unusable.as_ref().is_some_and(|file| Arc::ptr_eq(file, entry.get())) => {
-                    Some(entry.insert(Arc::clone(&new)))
+                    Some(Some(entry.insert(Arc::clone(&new))))
                 }
                 // Somebody else was faster.
-                Entry::Occupied(_) => {
-                    new.leave();
-                    continue;
-                }
+                Entry::Occupied(_) => None,
             };
-            if let Some(replaced) = replaced {
-                replaced.leave();
+            match replaced {
+                Some(replaced) => {
+                    if let Some(replaced) = replaced {
+                        replaced.leave();
+                    }
+                    return new;
+                }
+                None => new.leave(),
             }
-            self.bound.add(&new);
-            return new;
         }
     }
 
-    /// Adds a file that was made elsewhere, with all that it holds. What exceeds the limit then is dropped.
+    /// Adds a file that was made elsewhere, with all that it holds. What exceeds the limit then is dropped. The uses of
+    /// the file keep the epochs of its own clock, by which they compare with those of the other files.
     ///
     /// # Errors
     ///
@@ -177,12 +180,11 @@ impl SparseVirtualFileSystem {
             file.leave();
             return Err(exists());
         }
-        self.bound.add(&file);
         self.bound.keep_limit();
         Ok(file)
     }
 
-    /// The file of this id, if there is one.
+    /// The file of this id, if there is one. Who reads a lot keeps it: finding it writes to what all threads share.
     pub fn get(&self, id: &str) -> Option<Arc<SparseVirtualFile>> {
         self.files.get(id).map(|file| Arc::clone(&file))
     }
@@ -210,12 +212,9 @@ impl SparseVirtualFileSystem {
     }
 
     /// Takes out all files but those for which `keep` holds, such as those that were read of late.
-    pub fn retain(&self, keep: impl FnMut(&Arc<SparseVirtualFile>) -> bool) {
-        // What is foreign code runs on a copy, with nothing locked.
-        let mut files = self.files();
-        let mut keep = keep;
-        files.retain(|file| !keep(file));
-        for file in files {
+    pub fn retain(&self, mut keep: impl FnMut(&Arc<SparseVirtualFile>) -> bool) {
+        // `keep` is foreign code, and runs with nothing locked.
+        for file in self.files().into_iter().filter(|file| !keep(file)) {
             if self.files.remove_if(file.id(), |_, held| Arc::ptr_eq(held, &file)).is_some() {
                 file.leave();
             }
@@ -281,8 +280,8 @@ impl SparseVirtualFileSystem {
         self.bound.evict_to(bytes)
     }
 
-    /// Drops what was used least recently in each file until each holds at most `bytes` bytes, and returns how many
-    /// bytes were dropped.
+    /// Drops what was used least recently in each file until each of them holds at most `bytes` bytes, and returns how
+    /// many bytes were dropped from all of them.
     #[doc(alias = "lru_punt_all")]
     pub fn evict_each_to(&self, bytes: u64) -> u64 {
         self.files().iter().map(|file| file.evict_to(bytes)).sum()
@@ -291,7 +290,9 @@ impl SparseVirtualFileSystem {
     /// Sets the limit on the bytes of all files together, and drops at once what exceeds it. Returns how many bytes
     /// were dropped.
     pub fn set_max_bytes(&self, max_bytes: Option<u64>) -> u64 {
-        self.bound.set_limit(max_bytes)
+        self.bound.set_limit(max_bytes);
+        self.files().iter().for_each(|file| file.limit_also_to(max_bytes));
+        self.bound.keep_limit()
     }
 }
 

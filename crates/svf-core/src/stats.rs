@@ -32,9 +32,11 @@ pub struct Stats {
     pub bytes_overlapping: u64,
     /// Writes that were refused.
     pub writes_refused: u64,
-    /// Bytes that were removed on demand.
-    #[doc(alias = "bytes_erased")]
+    /// Calls that removed anything on demand.
     #[doc(alias = "blocks_erased")]
+    pub removals: u64,
+    /// The bytes that they removed.
+    #[doc(alias = "bytes_erased")]
     pub bytes_removed: u64,
     /// Chunks that were dropped to keep a limit.
     #[doc(alias = "blocks_punted")]
@@ -44,17 +46,16 @@ pub struct Stats {
     pub bytes_evicted: u64,
     /// How often a `fetch` was called.
     pub fetches: u64,
-    /// How many bytes were asked of it.
+    /// How many bytes it returned.
     pub bytes_fetched: u64,
     /// Calls of `fetch` that failed, or whose result could not be used.
     pub fetches_failed: u64,
     /// How often a reader waited for what another thread was fetching.
     pub waits: u64,
-    /// When bytes were read last, if ever, and if
-    /// [`read_times`](crate::SparseVirtualFileOptions::read_times) are noted.
+    /// When bytes were read last, if ever, and if [`times`](crate::SparseVirtualFileOptions::times) are kept.
     #[doc(alias = "time_read")]
     pub last_read: Option<SystemTime>,
-    /// When bytes were written last, if ever.
+    /// When bytes were written last, if ever, and if times are kept.
     #[doc(alias = "time_write")]
     pub last_write: Option<SystemTime>,
 }
@@ -70,6 +71,7 @@ impl AddAssign for Stats {
             bytes_written: self.bytes_written + other.bytes_written,
             bytes_overlapping: self.bytes_overlapping + other.bytes_overlapping,
             writes_refused: self.writes_refused + other.writes_refused,
+            removals: self.removals + other.removals,
             bytes_removed: self.bytes_removed + other.bytes_removed,
             chunks_evicted: self.chunks_evicted + other.chunks_evicted,
             bytes_evicted: self.bytes_evicted + other.bytes_evicted,
@@ -120,8 +122,11 @@ impl ReadCounters {
         self.misses.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn fetched(&self, len: u64) {
+    pub(crate) fn fetches(&self) {
         self.fetches.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn fetched(&self, len: u64) {
         self.bytes_fetched.fetch_add(len, Ordering::Relaxed);
     }
 

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::io;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -180,6 +180,11 @@ fn file_read<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
     file.read_through(range, &NeedOptions::new(), fetch)
 }
 
+/// An error and what caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
+}
+
 /// Fails the test, and does not hang it, if that never comes.
 fn wait_until(mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
@@ -211,7 +216,7 @@ fn what_came_before_an_error_stays() {
     let error = file.read_through(0..30, &NeedOptions::new(), |range| {
         if range.start < 10 { Ok(content(range)) } else { Err("the line broke") }
     });
-    assert_eq!(error.unwrap_err().to_string(), "bytes 20..30 could not be fetched: the line broke");
+    assert_eq!(chain(&error.unwrap_err()), "bytes 20..30 could not be fetched: the line broke");
     assert_eq!(file.blocks(), [0..20]);
 }
 
@@ -310,7 +315,7 @@ fn a_circle_of_fetches_in_two_threads_is_an_error_in_one_of_them() {
     });
     // Whoever closed the circle fails; the other one waited for it, and so fails too.
     assert!(results.iter().all(|result| matches!(result, Err(ReadThroughError::Fetch { .. }))), "{results:?}");
-    let texts: Vec<String> = results.iter().map(|result| result.as_ref().unwrap_err().to_string()).collect();
+    let texts: Vec<String> = results.iter().map(|result| chain(result.as_ref().unwrap_err())).collect();
     assert!(texts.iter().all(|text| text.contains("waits for this fetch")), "{texts:?}");
     assert_eq!(one.read_through(0..8, &NeedOptions::new(), well).unwrap(), content(0..8));
     assert_eq!(other.read_through(0..8, &NeedOptions::new(), well).unwrap(), content(0..8));
@@ -387,6 +392,178 @@ fn offsets_near_2_64_overflow_nothing() {
     assert!(matches!(error, ReadThroughError::Fetch { range: Range { start: 0, .. }, .. }), "{error}");
 }
 
+/// Who reads behind a reset meets a fetch that began before it: its bytes are of the other version, and so is its error.
+#[test]
+fn what_a_reader_behind_a_reset_gets_is_of_the_new_version() {
+    for old in [Ok(vec![b'O'; 4]), Err("the old server is away")] {
+        let file = SparseVirtualFile::new("f");
+        let (begun, go_on) = (Barrier::new(2), Barrier::new(2));
+        thread::scope(|scope| {
+            let leader = scope.spawn(|| {
+                file.read_through(0..4, &NeedOptions::new(), |_| {
+                    begun.wait();
+                    go_on.wait();
+                    old.clone()
+                })
+            });
+            begun.wait();
+            file.reset(Version::new().etag("\"2\""));
+            let reader = scope.spawn(|| file.read_through(0..4, &NeedOptions::new(), well));
+            wait_until(|| file.stats().waits == 1);
+            go_on.wait();
+            assert!(leader.join().unwrap().is_err());
+            assert_eq!(reader.join().unwrap().unwrap(), content(0..4));
+        });
+    }
+}
+
+#[test]
+fn under_keep_the_reader_gets_what_the_file_holds() {
+    let file = SparseVirtualFile::with_options("f", None, SparseVirtualFileOptions::new().on_overlap(OnOverlap::Keep));
+    let bytes = file.read_through(0..4, &NeedOptions::new(), |_| {
+        file.write(1, b"KK").unwrap();
+        Ok::<_, Infallible>(b"nnnn".to_vec())
+    });
+    assert_eq!(bytes.unwrap(), "nKKn");
+    assert_eq!(file.read(0..4).unwrap(), "nKKn");
+}
+
+#[test]
+fn under_reject_a_difference_is_found_also_in_what_was_evicted_meanwhile() {
+    let file = SparseVirtualFile::new("f");
+    file.write(4, b"old").unwrap();
+    let error = file.read_through(0..16, &NeedOptions::new().align(16), |_| {
+        file.evict_to(0);
+        Ok::<_, Infallible>(vec![b'n'; 16])
+    });
+    let error = error.unwrap_err();
+    assert!(matches!(error, ReadThroughError::Write(WriteError::Conflict { offset: 4, .. })), "{error}");
+}
+
+#[test]
+fn what_somebody_else_wrote_first_is_not_asked_for_and_the_rest_is_planned_again() {
+    let file = SparseVirtualFile::new("f");
+    for n in 0..1_000 {
+        file.write(1_000 + n * 10, &content(1_000 + n * 10..1_005 + n * 10)).unwrap();
+    }
+    let options = NeedOptions::new().max_gap(100).align(4_096).max_len(4_096);
+    assert_eq!(file.need_requests(0..11_000, &options), [0..4_096, 4_096..8_192, 8_192..12_288]);
+    let mut asked = Vec::new();
+    let bytes = file.read_through(0..11_000, &options, |range| {
+        if asked.is_empty() {
+            // In the last of the three, and all that is missing of the second.
+            file.write(9_996, &content(9_996..9_998)).unwrap();
+            file.write(4_096, &content(4_096..8_192)).unwrap();
+        }
+        asked.push(range.clone());
+        well(range)
+    });
+    assert_eq!(bytes.unwrap(), content(0..11_000));
+    assert_eq!(asked, [0..4_096, 8_192..12_288]);
+}
+
+#[test]
+fn what_another_thread_failed_to_fetch_is_asked_for_as_the_options_say() {
+    let file = SparseVirtualFile::new("f");
+    let (begun, go_on) = (Barrier::new(2), Barrier::new(2));
+    thread::scope(|scope| {
+        let mut other = Some(scope.spawn(|| {
+            file.read_through(24..100, &NeedOptions::new(), |_| {
+                begun.wait();
+                go_on.wait();
+                Err::<Bytes, _>("the line broke")
+            })
+        }));
+        begun.wait();
+        let mut asked = Vec::new();
+        let bytes = file.read_through(0..100, &NeedOptions::new().align(16).max_len(32), |range| {
+            if let Some(other) = other.take() {
+                go_on.wait();
+                other.join().unwrap().unwrap_err();
+            }
+            asked.push(range.clone());
+            well(range)
+        });
+        assert_eq!(bytes.unwrap(), content(0..100));
+        assert_eq!(asked, [0..24, 16..48, 48..80, 80..112]);
+    });
+}
+
+#[test]
+fn a_length_that_cannot_be_is_no_reason_to_plan_all_its_requests_first() {
+    let file = SparseVirtualFile::new("f");
+    let mut asked = 0;
+    let result = file.read_through(0..1 << 62, &NeedOptions::new().max_len(1 << 20), |range| {
+        asked += 1;
+        if asked < 3 { Ok(vec![0; (range.end - range.start) as usize]) } else { Err("the file ends here") }
+    });
+    assert!(result.is_err());
+    assert_eq!((asked, file.num_bytes()), (3, 2 << 20));
+}
+
+#[test]
+fn what_is_fetched_keeps_no_larger_allocation_alive() {
+    let file = SparseVirtualFile::new("f");
+    let roomy = |range: Range<u64>| {
+        let mut buffer = Vec::with_capacity(1 << 20);
+        buffer.extend(content(range));
+        Ok::<_, Infallible>(buffer)
+    };
+    drop(file.read_through(0..2_048, &NeedOptions::new(), roomy).unwrap());
+    let bytes = file.read(0..2_048).unwrap();
+    drop(file);
+    assert!(bytes.try_into_mut().unwrap().capacity() < 4_096);
+}
+
+/// In each state that the file ever has, all its bytes are equal, and its length is ten times one of them.
+#[test]
+fn reads_are_of_one_state_of_the_file() {
+    let file = SparseVirtualFile::new("f");
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                for state in [1, 2] {
+                    file.reset(Version::new().len(state * 10));
+                    file.write(0, &vec![state as u8; 10 * state as usize]).unwrap();
+                }
+            }
+        });
+        let not_held = |_| Err::<Bytes, _>("it is not held");
+        let (ranges, mut held) = ([0..4, 4..8, 3..5], 0);
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(300) {
+            if let Ok(bytes) = file.read_through(0..20, &NeedOptions::new(), not_held) {
+                assert_eq!(bytes.len(), bytes[0] as usize * 10);
+                held += 1;
+            }
+            if let Ok(bytes) = file.read_many_through(&ranges, &NeedOptions::new(), not_held) {
+                assert!(bytes.iter().flatten().all(|byte| *byte == bytes[0][0]), "{bytes:?}");
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert!(held > 0);
+    });
+}
+
+/// Planning, claiming and waiting are linear in the number of gaps, also where another reader gets in the way of each.
+#[test]
+fn many_gaps_in_two_threads_at_once() {
+    let file = SparseVirtualFile::new("f");
+    let len = 200_000;
+    for offset in (0..len).step_by(10) {
+        file.write(offset, &content(offset..offset + 5)).unwrap();
+    }
+    let start = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| assert_eq!(file.read_through(0..len, &NeedOptions::new(), well).unwrap(), content(0..len)));
+        }
+    });
+    assert_eq!(file.stats().bytes_fetched, len / 2);
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
 /// Readers, writers, removers and evictors at once: whatever is read is right, and everything ends.
 #[test]
 fn everything_at_once() {
@@ -423,7 +600,7 @@ fn everything_at_once() {
                                 fetched.fetch_add(1, Ordering::Relaxed);
                                 assert_eq!(bytes, content(range));
                             }
-                            Err(error) => assert!(error.to_string().contains("now and then"), "{error}"),
+                            Err(error) => assert!(chain(&error).contains("now and then"), "{error}"),
                         },
                     }
                 }

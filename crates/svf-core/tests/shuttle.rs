@@ -10,7 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use shuttle::thread;
-use svf_core::{NeedOptions, ReadThroughError, SparseVirtualFile, SparseVirtualFileOptions, Version};
+use svf_core::{
+    NeedOptions, ReadThroughError, SparseVirtualFile, SparseVirtualFileOptions, SparseVirtualFileSystem,
+    SparseVirtualFileSystemOptions, Version,
+};
 
 const ROUNDS: usize = 5_000;
 
@@ -101,7 +104,7 @@ fn circles_of_fetches_end_in_all_schedules() {
             for result in results {
                 match result {
                     Ok(bytes) => assert_eq!(bytes, content(0..4)),
-                    Err(error) => assert!(error.to_string().contains("waits for this fetch"), "{error}"),
+                    Err(error) => assert!(format!("{error:?}").contains("Deadlock"), "{error:?}"),
                 }
             }
             for file in files {
@@ -149,6 +152,43 @@ fn who_reads_after_a_reset_gets_nothing_of_the_version_before() {
             before.join().unwrap();
             after.join().unwrap();
             assert!(file.num_bytes() <= 6);
+        },
+        ROUNDS,
+    );
+}
+
+#[test]
+fn the_sum_of_a_file_system_is_right_in_all_schedules() {
+    shuttle::check_random(
+        || {
+            let files = SparseVirtualFileSystem::with_options(SparseVirtualFileSystemOptions::new().max_bytes(10));
+            let files = Arc::new(files);
+            let spawn = |work: fn(&SparseVirtualFileSystem)| {
+                let files = Arc::clone(&files);
+                thread::spawn(move || work(&files))
+            };
+            let threads = [
+                spawn(|files| {
+                    files.open("a").write(0, &[1; 6]).unwrap();
+                    files.open("b").write(0, &[1; 6]).unwrap();
+                }),
+                spawn(|files| {
+                    files.open("a").write(10, &[1; 4]).unwrap();
+                    files.open("a").reset(None);
+                    files.evict_to(3);
+                }),
+                spawn(|files| {
+                    if let Some(file) = files.remove("a") {
+                        file.write(20, &[1; 8]).unwrap();
+                        drop(files.insert(file));
+                    }
+                }),
+            ];
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            let held: u64 = files.files().iter().map(|file| file.num_bytes()).sum();
+            assert_eq!(files.num_bytes(), held);
+            assert!(held <= 10, "{held}");
+            assert_eq!((files.evict_to(0), files.num_bytes()), (held, 0), "whatever is held can be evicted");
         },
         ROUNDS,
     );

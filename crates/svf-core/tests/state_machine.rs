@@ -31,7 +31,10 @@ struct Setting {
 enum Step {
     Write { at: u64, len: u64, version: u8, taken: bool },
     Read { at: u64, len: u64 },
-    ReadThrough { at: u64, len: u64, greedy: u64, fails: bool },
+    ReadInto { at: u64, len: u64 },
+    ReadThrough { at: u64, len: u64, options: NeedOptions, fails: bool },
+    ReadManyThrough { pieces: Vec<(u64, u64)>, options: NeedOptions },
+    Reset,
     Touch { at: u64, len: u64 },
     Remove { at: u64, to: u64 },
     RemoveBlock { at: u64 },
@@ -39,6 +42,14 @@ enum Step {
     SetMaxBytes(Option<u64>),
     AdvanceEpoch,
     Clear,
+}
+
+fn need_options() -> impl Strategy<Value = NeedOptions> {
+    let or_none = |value: std::ops::Range<u64>| prop_oneof![2 => Just(0), 1 => value];
+    (or_none(1..60), or_none(1..40), or_none(1..30), or_none(1..60)).prop_map(|(greedy, align, max_gap, max_len)| {
+        let options = NeedOptions::new().greedy(greedy).align(align).max_gap(max_gap);
+        if max_len == 0 { options } else { options.max_len(max_len) }
+    })
 }
 
 struct Machine;
@@ -68,8 +79,12 @@ impl ReferenceStateMachine for Machine {
             8 => (piece(), version, any::<bool>())
                 .prop_map(|((at, len), version, taken)| Step::Write { at, len, version, taken }),
             3 => piece().prop_map(|(at, len)| Step::Read { at, len }),
-            3 => (piece(), 0u64..60, prop::bool::weighted(0.1))
-                .prop_map(|((at, len), greedy, fails)| Step::ReadThrough { at, len, greedy, fails }),
+            1 => piece().prop_map(|(at, len)| Step::ReadInto { at, len }),
+            3 => (piece(), need_options(), prop::bool::weighted(0.1))
+                .prop_map(|((at, len), options, fails)| Step::ReadThrough { at, len, options, fails }),
+            1 => (prop::collection::vec(piece(), 0..5), need_options())
+                .prop_map(|(pieces, options)| Step::ReadManyThrough { pieces, options }),
+            1 => Just(Step::Reset),
             1 => piece().prop_map(|(at, len)| Step::Touch { at, len }),
             3 => (0..=SPAN, 0..=SPAN).prop_map(|(at, to)| Step::Remove { at, to }),
             2 => piece().prop_map(|(at, len)| Step::Remove { at, to: (at + len).min(SPAN) }),
@@ -182,59 +197,121 @@ impl System {
         }
     }
 
-    /// The map does by hand what the file does by itself.
-    fn read_through(&mut self, range: Range<u64>, greedy: u64, fails: bool) {
-        let end = self.base + SPAN;
-        let options = NeedOptions::new().greedy(greedy).end_of_file(end);
-        let requests = self.map.need_requests(range.clone(), &options);
-        let mut asked = Vec::new();
-        let result = self.file.read_through(range.clone(), &options, |range| {
-            asked.push(range.clone());
-            if fails { Err("the origin is away") } else { Ok(range.map(|at| byte(at, 0)).collect::<Vec<_>>()) }
-        });
-        let expected: Vec<u8> =
-            range.clone().map(|at| self.model.get(&at).copied().unwrap_or_else(|| byte(at, 0))).collect();
-        if requests.is_empty() {
-            self.reads += 1;
-            assert_eq!((result.unwrap(), asked), (expected.into(), vec![]));
-            self.map.read(range).unwrap();
-        } else if fails {
-            assert!(result.is_err());
-            assert_eq!(asked, requests[..1]);
-            self.file.touch(range.clone());
-            self.map.touch(range);
-        } else {
-            // With a greedy request what lies behind a gap may be asked for again, and may differ.
-            let held_differs =
-                |range: &Range<u64>| self.held(range.clone()).iter().any(|&(at, held)| held != byte(at, 0));
-            let conflict = self.map.on_overlap() == OnOverlap::Reject && requests.iter().any(held_differs);
-            assert_eq!(result.is_err(), conflict);
-            let replaced = self.map.on_overlap() == OnOverlap::Replace && requests.iter().any(held_differs);
-            if let Ok(bytes) = result {
+    fn read_into(&mut self, range: Range<u64>) {
+        let mut out = vec![0xEE; (range.end - range.start) as usize];
+        let mut same = out.clone();
+        let result = self.file.read_into(range.start, &mut out);
+        assert_eq!(result, self.map.read_into(range.start, &mut same));
+        assert_eq!(out, same);
+        match result {
+            Ok(()) => {
                 self.reads += 1;
-                assert_eq!(asked, requests);
-                assert!(replaced || bytes == expected);
+                assert_eq!(out, self.held(range).into_iter().map(|(_, byte)| byte).collect::<Vec<_>>());
             }
-            self.map.touch(range.clone());
-            for request in requests {
-                let data: Vec<u8> = request.clone().map(|at| byte(at, 0)).collect();
-                if self.map.write_bytes(request.start, data.into()).is_err() {
-                    break;
-                }
-            }
-            // Whichever chunks were used when: from here on the same.
-            self.resynchronise();
+            Err(_) => assert!(out.iter().all(|&byte| byte == 0xEE), "a refused read writes nothing"),
         }
     }
 
-    fn resynchronise(&mut self) {
-        assert_eq!(self.map, self.file.snapshot());
-        self.map = self.file.snapshot();
-        // By another one, since reading it is a use.
+    /// What the origin has is version 0.
+    fn read_through(&mut self, ranges: &[Range<u64>], options: &NeedOptions, fails: bool, is_one: bool) {
+        let base = self.base;
+        // Counted from the base, which need not be a multiple of the alignment, nothing reaches over the span's start.
+        let end = base + SPAN;
+        let options = options.end_of_file(end);
+        let requests = if is_one {
+            self.map.need_requests(ranges[0].clone(), &options)
+        } else {
+            self.map.need_many(ranges.iter().cloned(), &options)
+        };
+        let mut asked = Vec::new();
+        let fetch = |range: Range<u64>| {
+            asked.push(range.clone());
+            if fails { Err("the origin is away") } else { Ok(range.map(|at| byte(at, 0)).collect::<Vec<_>>()) }
+        };
+        let result = if is_one {
+            self.file.read_through(ranges[0].clone(), &options, fetch).map(|bytes| vec![bytes])
+        } else {
+            self.file.read_many_through(ranges, &options, fetch)
+        };
+        if requests.is_empty() {
+            assert!(result.is_ok());
+            assert!(asked.is_empty());
+        } else if fails {
+            assert!(result.is_err());
+            assert_eq!(asked.len(), 1, "after an error nothing more is asked for");
+        }
+        let differs = |range: &Range<u64>, model: &BTreeMap<u64, u8>| {
+            range.clone().any(|at| model.get(&at).is_some_and(|&held| held != byte(at, 0)))
+        };
+        let is_limited = self.map.options().max_bytes.is_some();
+        if !fails && !requests.is_empty() && !is_limited {
+            // Without eviction all that is asked for is known, and what becomes of it.
+            let conflict = requests.iter().position(|request| differs(request, &self.model));
+            let conflict = conflict.filter(|_| self.map.on_overlap() == OnOverlap::Reject);
+            assert_eq!(asked, requests[..conflict.map_or(requests.len(), |at| at + 1)]);
+            assert_eq!(result.is_err(), conflict.is_some());
+            for at in requests[..conflict.unwrap_or(requests.len())].iter().cloned().flatten() {
+                let held = self.model.entry(at).or_insert(byte(at, 0));
+                if self.map.on_overlap() == OnOverlap::Replace {
+                    *held = byte(at, 0);
+                }
+            }
+        }
+        if let Ok(bytes) = result {
+            self.reads += ranges.len() as u64;
+            for (range, bytes) in ranges.iter().zip(bytes) {
+                let expected: Vec<u8> =
+                    range.clone().map(|at| self.model.get(&at).copied().unwrap_or_else(|| byte(at, 0))).collect();
+                // Under a limit what is replaced may be gone from the file, and is not in the model either.
+                let is_replaced =
+                    self.map.on_overlap() == OnOverlap::Replace && is_limited && differs(range, &self.model);
+                assert!(is_replaced || bytes == expected);
+            }
+        }
         let held = self.file.snapshot();
-        let bytes_of = |block: Range<u64>| block.clone().zip(held.read(block).unwrap()).collect::<Vec<_>>();
-        self.model = held.blocks().flat_map(bytes_of).collect();
+        if is_limited {
+            assert!(held.num_bytes() <= self.map.options().max_bytes.unwrap_or(u64::MAX));
+            // Whatever is held is what was, or what came.
+            for (at, byte_held) in bytes_of(&held) {
+                assert!(byte_held == byte(at, 0) || self.model.get(&at) == Some(&byte_held));
+            }
+            self.model = bytes_of(&held);
+        }
+        // Whichever chunks were used when: from here on the same.
+        self.map = self.file.snapshot();
     }
+}
+
+fn missing_of(map: &BlockMap, range: Range<u64>) -> u64 {
+    map.need(range).map(|gap| gap.end - gap.start).sum()
+}
+
+/// By a map of its own, since reading is a use.
+fn bytes_of(map: &BlockMap) -> BTreeMap<u64, u8> {
+    map.blocks().flat_map(|block| block.clone().zip(map.read(block).unwrap()).collect::<Vec<_>>()).collect()
+}
+
+/// The runs of offsets that are in one and not in the other.
+fn runs_without(one: &BTreeMap<u64, u8>, other: &BTreeMap<u64, u8>) -> Vec<Range<u64>> {
+    let mut runs: Vec<Range<u64>> = Vec::new();
+    for &at in one.keys().filter(|at| !other.contains_key(at)) {
+        match runs.last_mut() {
+            Some(run) if run.end == at => run.end += 1,
+            _ => runs.push(at..at + 1),
+        }
+    }
+    runs
+}
+
+/// The block that a run is in.
+fn run_around(model: &BTreeMap<u64, u8>, mut run: Range<u64>) -> Range<u64> {
+    while run.start > 0 && model.contains_key(&(run.start - 1)) {
+        run.start -= 1;
+    }
+    while model.contains_key(&run.end) {
+        run.end += 1;
+    }
+    run
 }
 
 impl StateMachineTest for Machine {
@@ -258,8 +335,18 @@ impl StateMachineTest for Machine {
         match step {
             Step::Write { at, len, version, taken } => system.write(system.range(at, len), version, taken),
             Step::Read { at, len } => system.read(system.range(at, len)),
-            Step::ReadThrough { at, len, greedy, fails } => {
-                system.read_through(system.range(at, len), greedy, fails);
+            Step::ReadInto { at, len } => system.read_into(system.range(at, len)),
+            Step::ReadThrough { at, len, options, fails } => {
+                system.read_through(&[system.range(at, len)], &options, fails, true);
+            }
+            Step::ReadManyThrough { pieces, options } => {
+                let ranges: Vec<_> = pieces.into_iter().map(|(at, len)| system.range(at, len)).collect();
+                system.read_through(&ranges, &options, false, false);
+            }
+            Step::Reset => {
+                system.map.clear();
+                system.file.reset(None);
+                system.model.clear();
             }
             Step::Touch { at, len } => {
                 system.map.touch(system.range(at, len));
@@ -305,12 +392,17 @@ impl StateMachineTest for Machine {
                 system.model.clear();
             }
         }
-        // The set follows what the model has gained and lost.
-        for (&offset, _) in before.iter().filter(|(offset, _)| !system.model.contains_key(offset)) {
-            assert_eq!(system.set.remove(offset..offset + 1), 1);
+        // The set follows what the model has gained and lost, in as few and as large ranges as there are, and in ranges
+        // that reach over what is there.
+        let (lost, gained) = (runs_without(&before, &system.model), runs_without(&system.model, &before));
+        for run in lost {
+            assert_eq!(system.set.remove(run.clone()), run.end - run.start);
+            assert_eq!(system.set.remove(run), 0);
         }
-        for (&offset, _) in system.model.iter().rev().filter(|(offset, _)| !before.contains_key(offset)) {
-            assert_eq!(system.set.insert(offset..offset + 1), 1);
+        for run in gained.into_iter().rev() {
+            let block = run_around(&system.model, run.clone());
+            let new = block.clone().filter(|&at| !system.set.contains(at..at + 1)).count() as u64;
+            assert_eq!(system.set.insert(block), new);
         }
         system
     }
@@ -345,6 +437,16 @@ impl StateMachineTest for Machine {
             assert_eq!(file.need(range.clone()), missing);
             for is_held in [map.contains(range.clone()), set.contains(range.clone()), file.contains(range)] {
                 assert_eq!(is_held, missing.is_empty());
+            }
+        }
+        for window in 0..4 {
+            let range = base + window * SPAN / 4..base + (window + 1) * SPAN / 4;
+            let is_held = missing_of(map, range.clone()) == 0;
+            let chunks = file.snapshot().chunks(range.clone());
+            assert_eq!(chunks.is_ok(), is_held);
+            if let Ok(mut chunks) = chunks {
+                let expected: Vec<u8> = model.range(range).map(|(_, &byte)| byte).collect();
+                assert_eq!(chunks.copy_to_bytes(expected.len()), expected);
             }
         }
         for block in blocks {

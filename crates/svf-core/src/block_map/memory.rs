@@ -85,7 +85,7 @@ impl Drop for Scrubbed {
 
 /// How many bytes this thread has wiped, for tests.
 #[cfg(test)]
-pub(super) mod wiped {
+pub(crate) mod wiped {
     use std::cell::Cell;
 
     thread_local! {
@@ -97,7 +97,7 @@ pub(super) mod wiped {
         WIPED.set(WIPED.get() + len as u64);
     }
 
-    pub(in crate::block_map) fn take() -> u64 {
+    pub(crate) fn take() -> u64 {
         WIPED.take()
     }
 }

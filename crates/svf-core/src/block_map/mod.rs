@@ -11,7 +11,7 @@
 mod cursor;
 mod eviction_queue;
 mod leaf_edit;
-mod memory;
+pub(crate) mod memory;
 mod options;
 mod recency;
 mod remove;
@@ -34,12 +34,15 @@ pub use options::{BlockMapOptions, OnOverlap, Written};
 pub(crate) use recency::{Evicted, LATEST};
 use slab::Slab;
 use tree::{Chunk, Tree};
-pub(crate) use write::GATHERED;
+pub(crate) use write::{GATHERED, compact};
 
 use crate::NeedOptions;
 use crate::chunks::Chunks;
 use crate::error::Missing;
 use crate::gaps::GapsBetween;
+
+/// No memory holds more bytes in one piece.
+const LONGEST_READ: u64 = isize::MAX as u64;
 
 /// The bytes of a file that have arrived, keyed by their offset in it.
 ///
@@ -77,6 +80,8 @@ pub struct BlockMap {
     eviction_queue: EvictionQueue,
     evicted: Evicted,
     options: BlockMapOptions,
+    /// A limit beside that of the options, that somebody above keeps.
+    limit_above: Option<u64>,
 }
 
 impl BlockMap {
@@ -99,6 +104,7 @@ impl BlockMap {
             eviction_queue: EvictionQueue::new(),
             evicted: Evicted { chunks: 0, bytes: 0 },
             options,
+            limit_above: None,
         }
     }
 
@@ -157,7 +163,8 @@ impl BlockMap {
     ///
     /// # Errors
     ///
-    /// [`Missing`] with the first range that is not held.
+    /// [`Missing`] with the first range that is not held; of a range that is longer than any memory, with what lies
+    /// behind the first `isize::MAX` bytes, if all is held.
     pub fn read(&self, range: Range<u64>) -> Result<Bytes, Missing> {
         let len = range.end.saturating_sub(range.start) as usize;
         let (mut whole, mut copy) = (Bytes::new(), Vec::new());
@@ -242,8 +249,19 @@ impl BlockMap {
 
     /// Removes everything.
     pub fn clear(&mut self) {
-        let (epoch, evicted) = (AtomicU64::new(self.epoch()), self.evicted);
-        *self = Self { epoch, evicted, ..Self::with_options(self.options) };
+        drop(self.take());
+    }
+
+    /// Takes everything out, and leaves an empty map that behaves as this one did.
+    #[must_use = "to drop what was held, clear the map"]
+    pub fn take(&mut self) -> Self {
+        let empty = Self {
+            epoch: AtomicU64::new(self.epoch()),
+            evicted: self.evicted,
+            limit_above: self.limit_above,
+            ..Self::with_options(self.options)
+        };
+        std::mem::replace(self, empty)
     }
 
     /// How many bytes are held. O(1).
@@ -295,6 +313,11 @@ impl BlockMap {
 
     /// Reads a range, chunk by chunk, if all of it is held.
     fn visit_held(&self, range: Range<u64>, mut visit: impl FnMut(&Bytes, Range<usize>)) -> Result<(), Missing> {
+        // The same memory can be held at many offsets; nothing is longer than memory for all that.
+        if LONGEST_READ < range.end.saturating_sub(range.start) {
+            let first = self.need(range.clone()).next().unwrap_or(range.start + LONGEST_READ..range.end);
+            return Err(Missing { requested: range, first });
+        }
         let epoch = self.epoch();
         let mut visit = |chunk: Chunk| {
             let slot = self.slab.get(chunk.slot);
@@ -358,6 +381,7 @@ impl Clone for BlockMap {
             eviction_queue: EvictionQueue::new(),
             evicted: self.evicted,
             options: self.options,
+            limit_above: None,
         }
     }
 }
@@ -382,10 +406,11 @@ impl PartialEq for BlockMap {
 impl Eq for BlockMap {}
 
 impl fmt::Debug for BlockMap {
-    /// The blocks and the options, not the bytes.
+    /// The first blocks and the options, not the bytes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BlockMap")
-            .field("blocks", &self.blocks().collect::<Vec<_>>())
+            .field("blocks", &self.blocks().take(16).collect::<Vec<_>>())
+            .field("num_blocks", &self.num_blocks())
             .field("num_bytes", &self.num_bytes())
             .field("options", &self.options)
             .finish_non_exhaustive()

@@ -47,6 +47,18 @@ impl BlockMap {
         max_bytes.map_or(0, |limit| self.evict_to(limit))
     }
 
+    /// Somebody above keeps this limit, on more than this map: chunks are small enough for it, and no write is longer.
+    pub(crate) fn limit_also_to(&mut self, limit: Option<u64>) {
+        self.limit_above = limit;
+    }
+
+    pub(super) fn lowest_limit(&self) -> Option<u64> {
+        match (self.options.max_bytes, self.limit_above) {
+            (Some(own), Some(above)) => Some(own.min(above)),
+            (own, above) => own.or(above),
+        }
+    }
+
     /// Counts the chunks in `range` as used now, as a read of them does. What is not held is passed over.
     #[doc(alias = "block_touch")]
     pub fn touch(&self, range: Range<u64>) {
@@ -116,15 +128,19 @@ impl BlockMap {
     /// of what was used by this write; then what lies outside of its range; then the front of the range itself.
     pub(super) fn make_room(&mut self, limit: u64, range: Range<u64>, epoch: u64) {
         while limit < self.num_bytes() && self.evict_before(epoch) {}
-        let (chunks, mut bytes) = (self.num_chunks(), 0);
         if limit < self.num_bytes() {
-            bytes += self.remove(0..range.start) + self.remove(range.end..u64::MAX);
+            self.remove_to_make_room(0..range.start);
+            self.remove_to_make_room(range.end..u64::MAX);
         }
         if limit < self.num_bytes() {
-            bytes += self.remove(range.start..range.end - limit);
+            self.remove_to_make_room(range.start..range.end - limit);
         }
+    }
+
+    pub(super) fn remove_to_make_room(&mut self, range: Range<u64>) {
+        let chunks = self.num_chunks();
+        self.evicted.bytes += self.remove(range);
         self.evicted.chunks += chunks.saturating_sub(self.num_chunks()) as u64;
-        self.evicted.bytes += bytes;
     }
 
     /// What has been dropped to keep a limit since the map was made.

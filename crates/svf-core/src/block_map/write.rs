@@ -8,7 +8,7 @@ use super::leaf_edit::LeafEdit;
 use super::memory;
 use super::slab::{Slab, Slot};
 use super::tree::Chunk;
-use super::{BlockMap, BlockMapOptions, OnOverlap, Written, part_of};
+use super::{BlockMap, OnOverlap, Written, part_of};
 use crate::error::WriteError;
 
 /// Up to this length, in bytes, neighbours are copied into one chunk; so the chunks of a block are longer than half of
@@ -70,7 +70,7 @@ impl BlockMap {
     ///
     /// The map then keeps alive whatever allocation `data` is a part of. What is shorter than 1 KiB is copied instead,
     /// and up to 64 KiB what is seen to be less than half of its allocation; with
-    /// [`scrub`](BlockMapOptions::scrub) everything is.
+    /// [`scrub`](crate::BlockMapOptions::scrub) everything is.
     ///
     /// # Errors
     ///
@@ -80,7 +80,7 @@ impl BlockMap {
             return self.write(offset, &data);
         }
         let (data, charge) = memory::with_capacity(data);
-        if data.len() as u64 <= GROWN && data.len() < charge / 2 {
+        if is_wasteful(data.len(), charge) {
             return self.write(offset, &data);
         }
         self.write_piece(offset, Piece::Taken(data, charge))
@@ -103,6 +103,12 @@ impl BlockMap {
             && limit < self.num_bytes()
         {
             self.make_room(limit, offset..end, epoch);
+        }
+        // Whoever keeps that limit drops whole chunks, and would leave nothing of this one.
+        if let Some(limit) = self.limit_above
+            && limit < len
+        {
+            self.remove_to_make_room(offset..end - limit);
         }
         Ok(written)
     }
@@ -135,14 +141,15 @@ impl BlockMap {
         if LONGEST < len {
             return Err(piece);
         }
-        let Self { tree, slab, options, .. } = self;
+        let (limit, scrub) = (self.lowest_limit(), self.options.scrub);
+        let Self { tree, slab, .. } = self;
         tree.change(offset, |leaf| {
             let overlaps = leaf.floor().is_some_and(|(_, chunk)| offset < chunk.end())
                 || leaf.next_start().is_some_and(|next| next < offset + len);
             if overlaps {
                 return Err(piece);
             }
-            Gather::new(leaf, slab, options, epoch).store(offset, piece);
+            Gather::new(leaf, slab, limit, scrub, epoch).store(offset, piece);
             Ok(())
         })
     }
@@ -192,6 +199,17 @@ impl BlockMap {
     }
 }
 
+/// The bytes, in memory of their own if they are the smaller part of an allocation that only they keep alive.
+pub(crate) fn compact(bytes: Bytes) -> Bytes {
+    let (bytes, capacity) = memory::with_capacity(bytes);
+    if is_wasteful(bytes.len(), capacity) { Bytes::copy_from_slice(&bytes) } else { bytes }
+}
+
+/// Whether it is better to copy so much of an allocation than to keep all of it.
+fn is_wasteful(len: usize, capacity: usize) -> bool {
+    len as u64 <= GROWN && len < capacity / 2
+}
+
 /// One piece on its way into a leaf.
 struct Gather<'a, 'leaf> {
     leaf: &'a mut LeafEdit<'leaf>,
@@ -203,10 +221,10 @@ struct Gather<'a, 'leaf> {
 }
 
 impl<'a, 'leaf> Gather<'a, 'leaf> {
-    fn new(leaf: &'a mut LeafEdit<'leaf>, slab: &'a mut Slab, options: &BlockMapOptions, epoch: u64) -> Self {
+    fn new(leaf: &'a mut LeafEdit<'leaf>, slab: &'a mut Slab, limit: Option<u64>, scrub: bool, epoch: u64) -> Self {
         // Eviction drops whole chunks, so a small limit wants small ones.
-        let grown = options.max_bytes.map_or(GROWN, |limit| GROWN.min(limit / 16));
-        Self { leaf, slab, epoch, scrub: options.scrub, grown }
+        let grown = limit.map_or(GROWN, |limit| GROWN.min(limit / 16));
+        Self { leaf, slab, epoch, scrub, grown }
     }
 
     fn store(&mut self, offset: u64, piece: Piece<'_>) {

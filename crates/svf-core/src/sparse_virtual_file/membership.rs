@@ -1,13 +1,13 @@
 //! What files have in common that are in one file system: a clock of uses, and a limit on the sum of their bytes.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::SparseVirtualFile;
+use super::state::Writing;
 use crate::block_map::{BlockMap, LATEST};
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::{Arc, Mutex, MutexGuard, lock};
 
 /// The limit of a file system, and what counts towards it.
 #[derive(Debug)]
@@ -18,10 +18,14 @@ pub(crate) struct SharedBound {
     used: AtomicU64,
     /// `u64::MAX` for none.
     limit: AtomicU64,
-    /// Each member once, by an epoch that none of its chunks was used before. One thread at a time evicts; it takes
-    /// the locks of files meanwhile, so nobody may hold one who asks for this.
-    members: Mutex<BinaryHeap<Reverse<Member>>>,
+    tickets: AtomicU64,
+    /// The members that hold anything. One thread at a time evicts, and takes the locks of files meanwhile; so nobody
+    /// takes this who has one of those.
+    queue: Mutex<Queue>,
 }
+
+/// By an epoch before which nothing of the file was used, and the ticket of its membership.
+type Queue = BTreeMap<(u64, u64), Weak<SparseVirtualFile>>;
 
 impl SharedBound {
     pub(crate) fn new(limit: Option<u64>) -> Self {
@@ -29,7 +33,8 @@ impl SharedBound {
             clock: AtomicU64::new(0),
             used: AtomicU64::new(0),
             limit: AtomicU64::new(limit.unwrap_or(u64::MAX)),
-            members: Mutex::default(),
+            tickets: AtomicU64::new(0),
+            queue: Mutex::default(),
         }
     }
 
@@ -41,20 +46,8 @@ impl SharedBound {
         Some(self.limit.load(Ordering::Relaxed)).filter(|&limit| limit != u64::MAX)
     }
 
-    /// Sets the limit, and evicts what exceeds it. Returns how many bytes were dropped.
-    pub(crate) fn set_limit(&self, limit: Option<u64>) -> u64 {
+    pub(crate) fn set_limit(&self, limit: Option<u64>) {
         self.limit.store(limit.unwrap_or(u64::MAX), Ordering::Relaxed);
-        self.keep_limit()
-    }
-
-    /// A file has been added that was last used so long ago at the earliest.
-    pub(crate) fn add(&self, file: &Arc<SparseVirtualFile>) {
-        let mut members = lock(&self.members);
-        // Members that were removed are found when it is their turn, or when they are the greater part.
-        if members.len() == members.capacity() {
-            members.retain(|Reverse(member)| member.file.strong_count() != 0);
-        }
-        members.push(Reverse(Member { unused_before: 0, file: Arc::downgrade(file) }));
     }
 
     pub(crate) fn keep_limit(&self) -> u64 {
@@ -65,24 +58,20 @@ impl SharedBound {
     /// Drops the least recently used chunks of all members until they hold at most `bytes` bytes together, and
     /// returns how many bytes were dropped.
     ///
-    /// A member's chunks only ever get younger, so the epoch by which it stands in the heap may be too early, and
-    /// never too late: the first in the heap is asked for its oldest chunk, and put back if another comes before it.
+    /// A member's chunks only ever get younger, so the epoch by which it is queued may be too early, and never too
+    /// late: the first in the queue is asked for its oldest chunk, and queued again if another comes before it.
     pub(crate) fn evict_to(&self, bytes: u64) -> u64 {
         let mut dropped = 0;
-        let mut members = lock(&self.members);
-        let mut empty = Vec::new();
-        while bytes < self.used() {
-            let Some(Reverse(member)) = members.pop() else {
-                break;
-            };
-            let Some(file) = member.file.upgrade() else {
+        let mut queue = lock(&self.queue);
+        while bytes < self.used()
+            && let Some((place, file)) = queue.first_key_value().map(|(&place, file)| (place, file.upgrade()))
+        {
+            let Some(file) = file else {
+                queue.remove(&place);
                 continue;
             };
-            let next = members.peek().map_or(u64::MAX, |Reverse(next)| next.unused_before);
+            let next = queue.keys().nth(1).map_or(u64::MAX, |&(next, _)| next);
             let mut state = file.state.write();
-            if !state.membership.as_ref().is_some_and(|membership| membership.is_of(self)) {
-                continue;
-            }
             let before = state.map.num_bytes();
             let unused_before = state.change(|map| {
                 loop {
@@ -95,84 +84,127 @@ impl SharedBound {
                 }
             });
             dropped += before - state.map.num_bytes();
-            drop(state);
-            match unused_before {
-                Some(unused_before) => members.push(Reverse(Member { unused_before, ..member })),
-                // Whatever is written into it from now on is younger than everything that is held.
-                None => empty.push(Member { unused_before: self.clock.load(Ordering::Relaxed), ..member }),
+            // Moved while the file is locked, so that its place and what it remembers of it agree. If a destructor has
+            // panicked above it stays where it was, which is not too late.
+            if let Some(membership) = &mut state.membership {
+                membership.requeue(&mut queue, unused_before);
             }
         }
-        members.extend(empty.into_iter().map(Reverse));
+        drop(queue);
         self.clock.fetch_add(1, Ordering::Relaxed);
+        if 0 < dropped {
+            tracing::debug!(dropped, limit = bytes, "evicted from the files of a file system");
+        }
         dropped
+    }
+
+    /// Locks a file for a change. One that holds nothing is queued before, since it may hold something behind it.
+    pub(super) fn lock_queued<'a>(&self, file: &'a SparseVirtualFile) -> Writing<'a> {
+        let mut queue = lock(&self.queue);
+        let mut state = file.state.write();
+        if let Some(membership) = state.membership.as_mut().filter(|membership| membership.is_of(self)) {
+            let now = self.clock.load(Ordering::Relaxed);
+            let since = membership.place.map_or(now, |(since, _)| since);
+            membership.requeue(&mut queue, Some(since));
+        }
+        state
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        lock(&self.queue)
     }
 }
 
 /// A file's part in a file system.
 #[derive(Debug)]
-pub(super) struct Membership(Arc<SharedBound>);
+pub(super) struct Membership {
+    bound: Arc<SharedBound>,
+    file: Weak<SparseVirtualFile>,
+    ticket: u64,
+    /// Where in the queue the file is, if it is.
+    place: Option<(u64, u64)>,
+    /// How many bytes of the sum are this file's.
+    counted: u64,
+}
 
 impl Membership {
-    /// The bytes that the file holds count from now on.
-    pub(super) fn new(bound: &Arc<SharedBound>, map: &BlockMap) -> Self {
-        bound.used.fetch_add(map.num_bytes(), Ordering::Relaxed);
-        bound.clock.fetch_max(map.epoch(), Ordering::Relaxed);
-        Self(Arc::clone(bound))
+    /// What the file holds counts from now on, and can be evicted.
+    pub(super) fn begin(bound: &Arc<SharedBound>, file: &Arc<SparseVirtualFile>) -> bool {
+        let mut queue = bound.queue();
+        let mut state = file.state.write();
+        if state.membership.is_some() {
+            return false;
+        }
+        let mut membership = Self {
+            bound: Arc::clone(bound),
+            file: Arc::downgrade(file),
+            ticket: bound.tickets.fetch_add(1, Ordering::Relaxed),
+            place: None,
+            counted: 0,
+        };
+        state.map.limit_also_to(bound.limit());
+        membership.changed(&state.map);
+        state.map.set_epoch(membership.now());
+        membership.requeue(&mut queue, state.map.oldest_epoch());
+        state.membership = Some(membership);
+        true
     }
 
-    pub(super) fn is_of(&self, bound: &SharedBound) -> bool {
-        std::ptr::eq(&*self.0, bound)
+    /// The file stays as it is, does not count any more, and is not evicted from.
+    pub(super) fn end(file: &SparseVirtualFile) {
+        let Some(bound) = file.state.read().membership.as_ref().map(Self::bound) else { return };
+        let mut queue = bound.queue();
+        let mut state = file.state.write();
+        if let Some(mut membership) = state.membership.take_if(|membership| membership.is_of(&bound)) {
+            membership.requeue(&mut queue, None);
+            membership.count(0);
+            state.map.limit_also_to(None);
+        }
     }
 
     pub(super) fn bound(&self) -> Arc<SharedBound> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.bound)
     }
 
+    /// The epoch of now, in all files.
     pub(super) fn now(&self) -> u64 {
-        self.0.clock.load(Ordering::Relaxed)
+        self.bound.clock.load(Ordering::Relaxed)
     }
 
     /// Tells uses before and after it apart, in all files.
     pub(super) fn advance(&self) {
-        self.0.clock.fetch_add(1, Ordering::Relaxed);
+        self.bound.clock.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The map held so many bytes before, and has changed.
-    pub(super) fn changed(&self, before: u64, map: &BlockMap) {
+    /// Whether the file can be evicted from. One that holds anything always can.
+    pub(super) fn is_queued(&self) -> bool {
+        self.place.is_some()
+    }
+
+    /// The map has changed.
+    pub(super) fn changed(&mut self, map: &BlockMap) {
+        self.count(map.num_bytes());
+        self.bound.clock.fetch_max(map.epoch().min(LATEST), Ordering::Relaxed);
+    }
+
+    fn count(&mut self, bytes: u64) {
         // Added and subtracted in one step: the sum never passes through 0 while others look at it.
-        self.0.used.fetch_add(map.num_bytes().wrapping_sub(before), Ordering::Relaxed);
-        self.0.clock.fetch_max(map.epoch().min(LATEST), Ordering::Relaxed);
+        self.bound.used.fetch_add(bytes.wrapping_sub(self.counted), Ordering::Relaxed);
+        self.counted = bytes;
     }
 
-    /// The bytes of the map do not count any more.
-    pub(super) fn forget(&self, map: &BlockMap) {
-        self.0.used.fetch_sub(map.num_bytes(), Ordering::Relaxed);
+    fn is_of(&self, bound: &SharedBound) -> bool {
+        std::ptr::eq(&*self.bound, bound)
     }
-}
 
-#[derive(Debug)]
-struct Member {
-    /// None of the file's chunks was used before this epoch.
-    unused_before: u64,
-    file: Weak<SparseVirtualFile>,
-}
-
-impl PartialEq for Member {
-    fn eq(&self, other: &Self) -> bool {
-        self.unused_before == other.unused_before
-    }
-}
-
-impl Eq for Member {}
-
-impl PartialOrd for Member {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Member {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.unused_before.cmp(&other.unused_before)
+    /// Nothing of the file was used before this; `None` if it holds nothing.
+    fn requeue(&mut self, queue: &mut Queue, unused_before: Option<u64>) {
+        let place = unused_before.map(|epoch| (epoch, self.ticket));
+        if let Some(before) = std::mem::replace(&mut self.place, place) {
+            queue.remove(&before);
+        }
+        if let Some(place) = place {
+            queue.insert(place, Weak::clone(&self.file));
+        }
     }
 }

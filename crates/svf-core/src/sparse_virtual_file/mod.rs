@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! state          what is held and counted, behind one lock that readers share without sharing a cache line
-//! read_through   reading what may be missing          flights      what is being fetched, and who waits
+//! read_through   reading what may be missing
+//! fetching       one such read                        flights   what is being fetched, and who waits
 //! membership     what the files of one file system have in common: a clock and a limit
 //! ```
 
+mod fetching;
 mod flights;
 #[cfg_attr(not(feature = "dashmap"), expect(dead_code, reason = "only a file system makes members"))]
 mod membership;
@@ -31,14 +33,15 @@ use membership::Membership;
 #[cfg(feature = "dashmap")]
 pub(crate) use membership::SharedBound;
 pub use options::SparseVirtualFileOptions;
-use state::{Data, Shared, State};
+use state::{Data, Shared, State, Writing};
 
 /// A file known in pieces, for many threads: a [`BlockMap`] with an id, a version, and counters, that can
 /// [fetch what is missing](Self::read_through).
 ///
-/// Every method takes `&self` and is atomic: a read sees all of a write or nothing of it. Reads on different threads
-/// do not slow each other down: they share no lock word and no counter. None waits for a fetch but those that want the
-/// bytes that are being fetched.
+/// Every method takes `&self` and is atomic: a read sees all of a write or nothing of it. Up to eight threads that read
+/// share no lock word and no counter; [`read_into`](Self::read_into) writes to nothing that they share, and
+/// [`read`](Self::read) to the count of shares of the chunk that it hands out. None waits for a fetch but those that
+/// want the bytes that are being fetched.
 ///
 /// It takes about 2 KiB beyond what the [`BlockMap`] takes, for the locks and counters of many threads.
 ///
@@ -54,6 +57,7 @@ use state::{Data, Shared, State};
 /// # Ok::<(), svf_core::Error>(())
 /// ```
 #[doc(alias = "cSVF")]
+#[doc(alias = "pickle")]
 pub struct SparseVirtualFile {
     id: Box<str>,
     options: SparseVirtualFileOptions,
@@ -85,17 +89,15 @@ impl SparseVirtualFile {
         version: impl Into<Option<Version>>,
         options: SparseVirtualFileOptions,
     ) -> Self {
-        Self::from_parts(id.into(), version.into(), options, BlockMap::with_options(options.map))
+        Self::from_map(id, version, BlockMap::with_options(options.map), options.times)
     }
 
-    pub(crate) fn from_parts(
-        id: Box<str>,
-        version: Option<Version>,
-        options: SparseVirtualFileOptions,
-        map: BlockMap,
-    ) -> Self {
-        let state = Shared::new(State::new(map, version));
-        Self { id, options, state, reads: Striped::new(), flights: Flights::default() }
+    /// A file of which this is held already. It behaves as the map did; `times` is as in
+    /// [`SparseVirtualFileOptions`].
+    pub fn from_map(id: impl Into<Box<str>>, version: impl Into<Option<Version>>, map: BlockMap, times: bool) -> Self {
+        let options = SparseVirtualFileOptions::from(map.options()).times(times);
+        let state = Shared::new(State::new(map, version.into(), times));
+        Self { id: id.into(), options, state, reads: Striped::new(), flights: Flights::default() }
     }
 
     /// What tells this file from others.
@@ -130,9 +132,11 @@ impl SparseVirtualFile {
     /// What is being fetched is not kept; its readers get [`ReadThroughError::Changed`](crate::ReadThroughError).
     pub fn reset(&self, version: impl Into<Option<Version>>) {
         let mut state = self.state.write();
-        state.clear();
+        let taken = state.take_all();
         state.version = version.into();
         state.generation += 1;
+        drop(state);
+        drop(taken);
     }
 
     /// Writes a copy of `data` at `offset`. Empty data changes nothing. See [`BlockMap::write`].
@@ -162,15 +166,31 @@ impl SparseVirtualFile {
     }
 
     fn write_data(&self, offset: u64, data: Data<'_>) -> Result<Written, WriteError> {
-        let mut state = self.state.write();
+        let mut state = self.writing();
         let written = state.write(offset, data)?;
-        let bound = state.membership.as_ref().map(Membership::bound);
         // Eviction locks files, this one too.
         drop(state);
+        self.keep_shared_limit();
+        Ok(written)
+    }
+
+    /// The state, for a write: what is written can be evicted.
+    fn writing(&self) -> Writing<'_> {
+        let state = self.state.write();
+        let bound = match &state.membership {
+            Some(membership) if !membership.is_queued() => membership.bound(),
+            _ => return state,
+        };
+        drop(state);
+        bound.lock_queued(self)
+    }
+
+    /// Keeps the limit of the file system, if there is one, with nothing locked.
+    fn keep_shared_limit(&self) {
+        let bound = self.state.read().membership.as_ref().map(Membership::bound);
         if let Some(bound) = bound {
             bound.keep_limit();
         }
-        Ok(written)
     }
 
     /// Whether every byte of `range` is held. An empty range always is. O(log n), whatever its length.
@@ -242,7 +262,7 @@ impl SparseVirtualFile {
     pub fn remove(&self, range: Range<u64>) -> u64 {
         let mut state = self.state.write();
         let removed = state.change(|map| map.remove(range));
-        state.written.bytes_removed += removed;
+        state.removed(removed);
         removed
     }
 
@@ -251,13 +271,14 @@ impl SparseVirtualFile {
     pub fn remove_block(&self, offset: u64) -> Option<Range<u64>> {
         let mut state = self.state.write();
         let removed = state.change(|map| map.remove_block(offset))?;
-        state.written.bytes_removed += removed.end - removed.start;
+        state.removed(removed.end - removed.start);
         Some(removed)
     }
 
     /// Removes everything. The version stays; what is being fetched will be kept.
     pub fn clear(&self) {
-        self.state.write().clear();
+        let taken = self.state.write().take_all();
+        drop(taken);
     }
 
     /// Drops what was not used for longest until at most `bytes` bytes are held, and returns how many bytes were
@@ -339,7 +360,7 @@ impl SparseVirtualFile {
             + self.id.len()
             + LOCK
             + self.reads.memory_size()
-            + self.state.read().map.memory_size()
+            + self.state.read().memory_size()
     }
 
     /// What has been done with the file so far.
@@ -378,42 +399,86 @@ impl SparseVirtualFile {
     }
 
     fn count_read(&self, len: u64) {
-        self.reads.here().read(len, self.options.read_times);
+        self.reads.here().read(len, self.options.times);
     }
 }
 
 /// What a file system does with its files.
 #[cfg(feature = "dashmap")]
 impl SparseVirtualFile {
-    /// Whether the file is in no file system yet; then its bytes count in that of `bound` from now on.
-    pub(crate) fn join(&self, bound: &crate::sync::Arc<SharedBound>) -> bool {
-        let mut state = self.state.write();
-        if state.membership.is_some() {
-            return false;
-        }
-        let membership = Membership::new(bound, &state.map);
-        state.map.set_epoch(membership.now());
-        state.membership = Some(membership);
-        true
+    /// Whether the file was in no file system; then its bytes count in that of `bound` from now on.
+    pub(crate) fn join(self: &std::sync::Arc<Self>, bound: &std::sync::Arc<SharedBound>) -> bool {
+        Membership::begin(bound, self)
     }
 
     /// The file stays as it is, but does not count any more.
     pub(crate) fn leave(&self) {
-        let mut state = self.state.write();
-        if let Some(membership) = state.membership.take() {
-            membership.forget(&state.map);
-        }
+        Membership::end(self);
+    }
+
+    pub(crate) fn limit_also_to(&self, limit: Option<u64>) {
+        self.state.write().map.limit_also_to(limit);
     }
 }
 
 impl fmt::Debug for SparseVirtualFile {
-    /// The blocks, not the bytes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The formatter is foreign code, and runs with nothing locked.
         let state = self.state.read();
+        let (version, num_blocks, num_bytes) = (state.version.clone(), state.map.num_blocks(), state.map.num_bytes());
+        drop(state);
         f.debug_struct("SparseVirtualFile")
             .field("id", &self.id)
-            .field("version", &state.version)
-            .field("map", &state.map)
+            .field("version", &version)
+            .field("num_blocks", &num_blocks)
+            .field("num_bytes", &num_bytes)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block_map::memory::wiped;
+
+    #[test]
+    fn everything_is_shared_by_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<SparseVirtualFile>();
+        shared::<BlockMap>();
+        shared::<Chunks>();
+        shared::<crate::RangeSet>();
+        shared::<crate::Error>();
+        #[cfg(feature = "dashmap")]
+        shared::<crate::SparseVirtualFileSystem>();
+    }
+
+    #[test]
+    fn a_scrubbing_file_wipes_whatever_it_lets_go_of() {
+        let new = || SparseVirtualFile::with_options("f", None, SparseVirtualFileOptions::new().scrub(true));
+        let fetch = |range: Range<u64>| Ok::<_, std::io::Error>(vec![7; (range.end - range.start) as usize]);
+        wiped::take();
+        let let_go: [fn(SparseVirtualFile); 5] = [
+            |file| drop(file),
+            |file| file.clear(),
+            |file| file.reset(None),
+            |file| _ = file.evict_to(0),
+            |file| _ = file.remove(0..6_000),
+        ];
+        for let_go in let_go {
+            let file = new();
+            file.write(0, &[7; 6_000]).unwrap();
+            assert_eq!(wiped::take(), 0);
+            let_go(file);
+            assert_eq!(wiped::take(), 6_000);
+        }
+        // What is read through is in the file, and in a result of its own, which is wiped as well.
+        let file = new();
+        let bytes = file.read_through(0..3_000, &NeedOptions::new().max_len(2_000), fetch).unwrap();
+        let before = wiped::take();
+        drop(bytes);
+        assert_eq!(before + wiped::take(), 2 * 3_000);
+        drop(file);
+        assert_eq!(wiped::take(), 3_000);
     }
 }

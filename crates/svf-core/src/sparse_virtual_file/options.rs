@@ -3,14 +3,14 @@
 use crate::block_map::{BlockMapOptions, OnOverlap};
 
 /// How a [`SparseVirtualFile`](crate::SparseVirtualFile) behaves: as a [`BlockMap`](crate::BlockMap) with these
-/// options does, and whether the time of the last read is noted.
+/// options does, and whether the times of the last read and write are kept.
 ///
 /// # Examples
 ///
 /// ```
 /// use svf_core::{OnOverlap, SparseVirtualFile, SparseVirtualFileOptions};
 ///
-/// let options = SparseVirtualFileOptions::new().on_overlap(OnOverlap::Replace).scrub(true).read_times(false);
+/// let options = SparseVirtualFileOptions::new().on_overlap(OnOverlap::Replace).scrub(true).times(false);
 /// let file = SparseVirtualFile::with_options("keys.bin", None, options);
 /// file.write(0, b"secret")?;
 /// file.write(2, b"q")?; // what is replaced is wiped
@@ -26,15 +26,17 @@ use crate::block_map::{BlockMapOptions, OnOverlap};
 pub struct SparseVirtualFileOptions {
     /// How the bytes are held.
     pub map: BlockMapOptions,
-    /// Whether [`Stats::last_read`](crate::Stats::last_read) is kept, by a look at the clock for each read, which
-    /// takes some 25 ns. The default is to keep it.
-    pub read_times: bool,
+    /// Whether [`Stats::last_read`](crate::Stats::last_read) and [`Stats::last_write`](crate::Stats::last_write) are
+    /// kept, by a look at the clock for each read and write, which takes some 25 ns. The default is to keep them, where
+    /// there is a clock.
+    pub times: bool,
 }
 
 impl SparseVirtualFileOptions {
-    /// The default: conflicting writes are rejected, nothing is wiped, there is no limit, and times are noted.
+    /// The default: conflicting writes are rejected, nothing is wiped, there is no limit, and times are kept.
     pub const fn new() -> Self {
-        Self { map: BlockMapOptions::new(), read_times: true }
+        let has_clock = !cfg!(all(target_family = "wasm", target_os = "unknown"));
+        Self { map: BlockMapOptions::new(), times: has_clock }
     }
 
     /// What a write does with bytes that are held already.
@@ -56,10 +58,10 @@ impl SparseVirtualFileOptions {
         Self { map: self.map.max_bytes(bytes), ..self }
     }
 
-    /// Whether the time of the last read is kept.
+    /// Whether the times of the last read and write are kept.
     #[must_use = "the options are returned, not changed in place"]
-    pub const fn read_times(self, read_times: bool) -> Self {
-        Self { read_times, ..self }
+    pub const fn times(self, times: bool) -> Self {
+        Self { times, ..self }
     }
 }
 

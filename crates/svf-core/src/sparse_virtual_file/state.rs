@@ -25,11 +25,13 @@ pub(super) struct State {
     pub(super) membership: Option<Membership>,
     /// What writers count; what readers count is 0 here.
     pub(super) written: Stats,
+    /// Whether the time of the last write is kept.
+    times: bool,
 }
 
 impl State {
-    pub(super) fn new(map: BlockMap, version: Option<Version>) -> Self {
-        Self { map, version, generation: 0, membership: None, written: Stats::default() }
+    pub(super) fn new(map: BlockMap, version: Option<Version>, times: bool) -> Self {
+        Self { map, version, generation: 0, membership: None, written: Stats::default(), times }
     }
 
     /// Writes, and counts.
@@ -45,27 +47,42 @@ impl State {
                 self.written.writes += 1;
                 self.written.bytes_written += len;
                 self.written.bytes_overlapping += written.overlapping;
-                self.written.last_write = Some(SystemTime::now());
+                if self.times {
+                    self.written.last_write = Some(SystemTime::now());
+                }
             }
             Err(_) => self.written.writes_refused += 1,
         }
         result
     }
 
-    pub(super) fn clear(&mut self) {
-        self.written.bytes_removed += self.map.num_bytes();
-        self.change(BlockMap::clear);
+    /// Takes everything out; to be dropped when nothing is locked, since there may be a lot of it.
+    #[must_use = "what is taken out is to be dropped when nothing is locked"]
+    pub(super) fn take_all(&mut self) -> BlockMap {
+        self.removed(self.map.num_bytes());
+        self.change(BlockMap::take)
+    }
+
+    /// What it takes on the heap.
+    pub(super) fn memory_size(&self) -> usize {
+        let etag = self.version.as_ref().and_then(|version| version.etag.as_ref()).map_or(0, String::capacity);
+        self.map.memory_size() + etag
+    }
+
+    pub(super) fn removed(&mut self, bytes: u64) {
+        self.written.removals += u64::from(0 < bytes);
+        self.written.bytes_removed += bytes;
     }
 
     /// Any change of what is held, by the clock of the file system and accounted to it.
     pub(super) fn change<R>(&mut self, change: impl FnOnce(&mut BlockMap) -> R) -> R {
-        let Some(membership) = &self.membership else {
-            return change(&mut self.map);
-        };
-        self.map.set_epoch(membership.now());
-        let before = self.map.num_bytes();
+        if let Some(membership) = &self.membership {
+            self.map.set_epoch(membership.now());
+        }
         let result = change(&mut self.map);
-        membership.changed(before, &self.map);
+        if let Some(membership) = &mut self.membership {
+            membership.changed(&self.map);
+        }
         result
     }
 }
@@ -131,13 +148,12 @@ impl DerefMut for Writing<'_> {
 impl Drop for Writing<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() && !self.was_panicking {
-            let empty = BlockMap::with_options(self.state.map.options());
-            let broken = mem::replace(&mut self.state.map, empty);
-            if let Some(membership) = &self.state.membership {
-                membership.forget(&broken);
-            }
             // Another of its destructors may panic as well, which would end the process.
-            mem::forget(broken);
+            mem::forget(self.state.map.take());
+            let State { map, membership, .. } = &mut **self;
+            if let Some(membership) = membership {
+                membership.changed(map);
+            }
         }
     }
 }

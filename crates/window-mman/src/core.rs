@@ -112,11 +112,8 @@ impl Core {
         self.line().find_map(|core| core.regions.find(key).map(|number| Pin::new(Arc::clone(core), number)))
     }
 
-    /// The region of these bytes, mapped if it is not yet.
-    pub(crate) fn region(self: &Arc<Self>, source: &Arc<Source>, key: RegionKey) -> Result<Pin, MapFailure> {
-        if let Some(pin) = self.find(&key) {
-            return Ok(pin);
-        }
+    /// The region of these bytes, which the caller has not found: mapped, if nobody else has done it meanwhile.
+    pub(crate) fn map(self: &Arc<Self>, source: &Arc<Source>, key: RegionKey) -> Result<Pin, MapFailure> {
         let size = key.end.saturating_sub(key.start);
         let len = isize::try_from(size).ok().and_then(|len| usize::try_from(len).ok()).ok_or(MapFailure::TooLong)?;
         let core = self.here();

@@ -66,12 +66,14 @@ impl Cursor {
     #[inline]
     pub fn use_region(&mut self, range: impl RangeBounds<u64>) -> Result<&[u8], ViewError> {
         let (start, end) = ends(&range);
-        let held = self.window.as_ref().map(Window::span);
-        match held {
-            Some(span) if span.start <= start && start < span.end && end.is_none_or(|end| start <= end && end <= span.end) => {
-                self.range = start..end.unwrap_or(span.end);
-            }
-            _ => self.change(start, end)?,
+        let held = self.window.as_ref().filter(|window| window.has(start));
+        let end_here = held.map(|window| end.unwrap_or(window.span().end));
+        if let (Some(window), Some(end)) = (held, end_here)
+            && window.address_of(&(start..end)).is_some()
+        {
+            self.range = start..end;
+        } else {
+            self.change(start, end)?;
         }
         Ok(self.as_slice())
     }
@@ -102,7 +104,7 @@ impl Cursor {
     /// What is held, and can be moved to at no cost; `None` if nothing is.
     #[must_use]
     pub fn region(&self) -> Option<Range<u64>> {
-        self.window.as_ref().map(|window| window.span().clone())
+        self.window.as_ref().map(Window::span)
     }
 
     /// Whether the byte at this offset of the file is looked at.
@@ -144,6 +146,7 @@ impl Cursor {
     }
 
     /// Moves to a range of which the region is not held.
+    #[inline(never)]
     fn change(&mut self, start: u64, end: Option<u64>) -> Result<(), ViewError> {
         let len = self.file.len();
         let asked = start..end.unwrap_or_else(|| start.max(len));
@@ -176,10 +179,14 @@ impl Cursor {
     fn hold(&mut self, needed: &Range<u64>) -> Result<(), ViewError> {
         let key = self.file.file().key_of(needed, self.file.len());
         self.range = needed.start..needed.start;
-        self.window = self.window.take().and_then(|window| window.change_to(&key));
-        if self.window.is_none() {
-            self.window = Some(self.file.file().window_of(key, needed)?);
-        }
+        let file = self.file.file();
+        self.window = Some(match self.window.take() {
+            Some(window) => match window.change_to(&key) {
+                Some(window) => window,
+                None => file.map(key, needed)?,
+            },
+            None => file.window_of(key, needed)?,
+        });
         Ok(())
     }
 

@@ -324,9 +324,15 @@ impl MappedFile {
 
     /// The region of this key, for a request of `range`.
     pub(crate) fn window_of(&self, key: RegionKey, range: &Range<u64>) -> Result<Window, ViewError> {
+        let found = self.inner.core.find(&key).and_then(Window::new);
+        found.map_or_else(|| self.map(key, range), Ok)
+    }
+
+    /// The region of this key, which was not found, for a request of `range`.
+    pub(crate) fn map(&self, key: RegionKey, range: &Range<u64>) -> Result<Window, ViewError> {
         let Inner { core, source, .. } = &*self.inner;
         // What is pinned is there, so a window is never `None`.
-        core.region(source, key)
+        core.map(source, key)
             .and_then(|pin| Window::new(pin).ok_or(MapFailure::TooLong))
             .map_err(|failure| self.explain(failure, range.clone()))
     }

@@ -138,7 +138,7 @@ impl<K: Key, T> Pool<K, T> {
     /// What has this key, pinned for the caller: what is there, or what `make` makes, of the given size.
     ///
     /// `make` is handed what was given up for it, if anything was, and drops or reuses it. It runs under the lock, and
-    /// must not come back here. If it fails for want of room, everything that nobody holds is given up, and it is
+    /// must not come back here. (Who is likely to find it asks [`find`](Self::find) first.) If it fails for want of room, everything that nobody holds is given up, and it is
     /// asked once more.
     pub(crate) fn find_or_make<E>(
         &self,
@@ -146,10 +146,8 @@ impl<K: Key, T> Pool<K, T> {
         size: u64,
         mut make: impl FnMut(Option<T>) -> Result<T, Failure<E>>,
     ) -> Result<u32, MakeError<E>> {
-        if let Some(number) = self.find(&key) {
-            return Ok(number);
-        }
         let mut books = self.lock().ok_or(MakeError::Inherited)?;
+        // Somebody else may have made it meanwhile.
         if let Some(number) = self.find(&key) {
             return Ok(number);
         }

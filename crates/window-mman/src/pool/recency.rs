@@ -58,7 +58,8 @@ impl Order {
     pub(crate) fn take_down(&mut self, items: impl Iterator<Item = (u64, u32)>) -> Option<u64> {
         self.0.clear();
         self.0.extend(items);
-        self.0.sort_unstable_by(|a, b| b.cmp(a));
+        // The stable one finds runs that are in order already, and there are: cells are reused in the order of use.
+        self.0.sort_by(|a, b| b.cmp(a));
         self.0.first().map(|(stamp, _)| *stamp)
     }
 

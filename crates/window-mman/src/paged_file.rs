@@ -150,12 +150,11 @@ impl PagedFile {
             let wanted = usize::try_from(slice.end.checked_sub(slice.start)?).ok()?;
             page.from(slice.start).get(..wanted).map(Bytes::copy_from_slice)
         };
-        if let Some(bytes) = held(&self.page) {
-            return Ok(bytes);
-        }
         let short = slice.end.saturating_sub(slice.start) <= self.page_size.get() as u64 / 2;
-        if short && slice.start < self.len() {
-            self.load(slice.start)?;
+        if slice.start < self.len() {
+            if short {
+                self.load(slice.start)?;
+            }
             if let Some(bytes) = held(&self.page) {
                 return Ok(bytes);
             }

@@ -38,7 +38,7 @@ pub enum Strategy {
 /// use std::num::NonZeroU64;
 /// use window_mman::Grid;
 ///
-/// # fn main() -> Option<()> {
+/// # fn example() -> Option<()> {
 /// let page = NonZeroU64::new(4096)?;
 /// let grid = Grid::new(NonZeroU64::new(16_000)?, page)?;
 /// assert_eq!(grid.window_size(), 16_384); // rounded up to whole pages
@@ -47,7 +47,7 @@ pub enum Strategy {
 /// assert_eq!(grid.region_for(&(16_000..16_400), 1 << 30), 12_288..20_480); // else its pages
 /// # Some(())
 /// # }
-/// # main().unwrap();
+/// # assert!(example().is_some());
 /// ```
 #[doc(alias = "MapWindow")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -91,9 +91,13 @@ mod manager;
 mod mapped_file;
 mod paged_file;
 mod pool;
+#[cfg(test)]
+mod pool_tests;
 mod position;
 mod region;
 mod slot;
+#[cfg(test)]
+mod slot_tests;
 mod source;
 mod stable_file;
 mod stats;

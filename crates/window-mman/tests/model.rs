@@ -4,7 +4,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 #![expect(dead_code, reason = "the checker uses a part of what the crate does")]
-#![expect(unreachable_pub, reason = "what the crate shows to itself")]
 
 use shuttle::sync::Arc;
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -211,7 +210,9 @@ fn what_is_dismissed_and_swept_goes_with_its_last_holder() {
                 .collect();
             let sweeper = {
                 let regions = Arc::clone(&regions);
-                thread::spawn(move || drop(regions.pool.sweep(|_| true)))
+                thread::spawn(move || {
+                    regions.pool.sweep(|_| true);
+                })
             };
             regions.pool.dismiss(0);
             users.into_iter().chain([sweeper]).for_each(|thread| thread.join().unwrap());

@@ -153,7 +153,10 @@ fn descriptors_are_closed_and_opened_again() {
         assert_eq!(scene.manager.stats().descriptors, 0);
         assert_eq!(file.file().bytes(offset..9).unwrap(), scene.content[offset as usize..9]);
         close_descriptors(&scene);
-        assert_eq!(file.view(offset * 4 * PAGE / 2..u64::MAX).unwrap()[..9], scene.content[(offset * 2 * PAGE) as usize..][..9]);
+        assert_eq!(
+            file.view(offset * 4 * PAGE / 2..u64::MAX).unwrap()[..9],
+            scene.content[(offset * 2 * PAGE) as usize..][..9]
+        );
         append(&scene, b"growth is no other file");
     }
 }

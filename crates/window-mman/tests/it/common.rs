@@ -24,7 +24,8 @@ impl Random {
 
 /// The byte of file `seed` at `offset`.
 pub(crate) fn byte(seed: u64, offset: u64) -> u8 {
-    let word = (offset / 8 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(seed.wrapping_mul(0xD1B5_4A32_D192_ED03));
+    let word =
+        (offset / 8 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(seed.wrapping_mul(0xD1B5_4A32_D192_ED03));
     ((word ^ word >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> (8 * (offset % 7))) as u8
 }
 

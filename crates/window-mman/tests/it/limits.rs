@@ -85,7 +85,10 @@ fn five_thousand_files_and_ten_thousand_windows_with_sixty_four_descriptors() {
     let stats = manager.stats();
     assert_eq!((stats.mapped_regions, stats.descriptors), (10_000, 64));
     let open = std::fs::read_dir("/proc/self/fd").map_or(0, |entries| {
-        entries.filter_map(|entry| entry.unwrap().path().read_link().ok()).filter(|to| to.starts_with(directory.path())).count()
+        entries
+            .filter_map(|entry| entry.unwrap().path().read_link().ok())
+            .filter(|to| to.starts_with(directory.path()))
+            .count()
     });
     assert!(open <= 64, "{open}");
     let mut random = Random::new(3);

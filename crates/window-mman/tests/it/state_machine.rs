@@ -341,7 +341,8 @@ impl StateMachineTest for Real {
                 assert_eq!(cursor.as_slice(), &real.contents[*file][*start as usize..*end as usize]);
             }
         }
-        let mut expected: Vec<_> = model.mapped.iter().map(|region| (region.1, region.2, model.holders(region))).collect();
+        let mut expected: Vec<_> =
+            model.mapped.iter().map(|region| (region.1, region.2, model.holders(region))).collect();
         let found = real.manager.regions().into_iter();
         let mut found: Vec<_> = found.map(|info| (info.range.start, info.range.end, info.holders as usize)).collect();
         expected.sort_unstable();

@@ -28,7 +28,7 @@ const CASES: [Case; 9] = [
     ("children of a fork go on", forks, |status| status.success()),
 ];
 
-pub fn main() {
+pub(crate) fn main() {
     if let Some(wanted) = std::env::var_os(CASE) {
         let (_, case, _) = CASES.iter().find(|(name, ..)| wanted == *name).unwrap();
         return case();

@@ -110,9 +110,9 @@ pub enum ReopenError {
         /// Where it was.
         path: PathBuf,
         /// What was opened.
-        was: FileState,
+        was: Box<FileState>,
         /// What is there now.
-        now: FileState,
+        now: Box<FileState>,
     },
     /// The system refused; [`source`](std::error::Error::source) has its reason.
     #[error(
@@ -340,9 +340,9 @@ pub enum ReadError {
         /// Where it was.
         path: PathBuf,
         /// What was opened.
-        was: FileState,
+        was: Box<FileState>,
         /// What is there now.
-        now: FileState,
+        now: Box<FileState>,
     },
     /// There is no memory for a copy of the range.
     #[error(

@@ -234,7 +234,7 @@ impl MappedFile {
         };
         let identity = identity.map_err(|source| ReadError::Io { path: path.clone(), range: range.clone(), source })?;
         if identity.id != source.id {
-            let (was, now) = (source.opened.clone(), FileState::of(&identity));
+            let (was, now) = (Box::new(source.opened.clone()), Box::new(FileState::of(&identity)));
             return Err(ReadError::Replaced { path: path.unwrap_or_default(), was, now });
         }
         if identity.len < range.end {

@@ -91,7 +91,7 @@ impl Source {
         let file = sys.open(path).map_err(io_failed)?;
         let identity = sys::identify(&file).map_err(io_failed)?;
         if identity.id != self.id {
-            let (was, now) = (self.opened.clone(), FileState::of(&identity));
+            let (was, now) = (Box::new(self.opened.clone()), Box::new(FileState::of(&identity)));
             return Err(failed(ReopenError::Replaced { path: path.to_path_buf(), was, now }));
         }
         tracing::debug!(file = %self.name(), "opened a descriptor again");

@@ -1,6 +1,7 @@
 //! The routines, on memory that is there and on memory that is not.
 
 #![expect(unsafe_code, reason = "the routines take pointers")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
 use std::fs::File;
 

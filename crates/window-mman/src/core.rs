@@ -118,8 +118,10 @@ impl Core {
         let len = isize::try_from(size).ok().and_then(|len| usize::try_from(len).ok()).ok_or(MapFailure::TooLong)?;
         let core = self.here();
         let sys = &*self.settings.sys;
+        let mut evicting = false;
         let mapped = source.with_file(self, |file| {
             core.regions.find_or_make(key, size, |victim: Option<Region>| {
+                evicting |= victim.is_some();
                 let spare = victim.map(Region::into_mapping);
                 let mapping = match sys.map(file, key.start, len, spare) {
                     Err(error) if cannot_be_mapped(&error) => copy(sys, file, key.start, len)?,
@@ -130,7 +132,7 @@ impl Core {
         });
         match mapped.map_err(MapFailure::Descriptor)? {
             Ok(number) => {
-                tracing::debug!(file = %source.name(), offset = key.start, len = size, "mapped a region");
+                tracing::debug!(file = %source.name(), offset = key.start, len = size, evicting, "mapped a region");
                 Ok(Pin::new(Arc::clone(core), number))
             }
             Err(MakeError::Full) => {

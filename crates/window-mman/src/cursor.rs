@@ -66,15 +66,17 @@ impl Cursor {
     #[inline]
     pub fn use_region(&mut self, range: impl RangeBounds<u64>) -> Result<&[u8], ViewError> {
         let (start, end) = ends(&range);
-        let held = self.window.as_ref().filter(|window| window.has(start));
-        let end_here = held.map(|window| end.unwrap_or(window.span().end));
-        if let (Some(window), Some(end)) = (held, end_here)
-            && window.address_of(&(start..end)).is_some()
-        {
-            self.range = start..end;
-        } else {
-            self.change(start, end)?;
+        if let Some(window) = self.window.as_ref().filter(|window| window.has(start)) {
+            let range = start..end.unwrap_or(window.span().end);
+            if let Some(address) = window.address_of(&range) {
+                let len = (range.end - range.start) as usize;
+                self.range = range;
+                #[expect(unsafe_code, reason = "the promise given to `assume_stable` is used here")]
+                // SAFETY: as for `as_slice`; the window has just said that it has all of these.
+                return Ok(unsafe { std::slice::from_raw_parts(address, len) });
+            }
         }
+        self.change(start, end)?;
         Ok(self.as_slice())
     }
 

@@ -68,6 +68,24 @@ struct Inner {
 }
 
 /// What [`MappedFile::refresh`] has seen.
+///
+/// # Examples
+///
+/// ```
+/// use window_mman::{Change, MapManager};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("file");
+/// # std::fs::write(&path, b"0123456789")?;
+/// let file = MapManager::new().open(&path)?;
+/// assert_eq!(file.refresh()?, Change::Unchanged);
+/// # use std::io::Write;
+/// std::fs::File::options().append(true).open(&path)?.write_all(b"ab")?;
+/// assert_eq!(file.refresh()?, Change::Grown);
+/// assert_eq!(file.len(), 12);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Change {

@@ -14,6 +14,17 @@ use std::ops::Range;
 pub(crate) const DEFAULT_WINDOW_SIZE: u64 = 1 << 20;
 
 /// How files are divided into regions.
+///
+/// # Examples
+///
+/// ```
+/// use window_mman::{MapManager, Strategy};
+/// # fn main() -> Result<(), window_mman::Error> {
+/// let manager = MapManager::builder().strategy(Strategy::Static).build()?;
+/// assert_eq!(manager.strategy(), Strategy::Static);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Strategy {

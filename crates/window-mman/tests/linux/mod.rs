@@ -16,7 +16,7 @@ const CASE: &str = "WINDOW_MMAN_CASE";
 type Case = (&'static str, fn(), fn(ExitStatus) -> bool);
 
 /// Each is run in a process of its own, and ends as it says.
-const CASES: [Case; 9] = [
+const CASES: [Case; 11] = [
     ("a program's own handler gets its own faults", own_handler, |status| status.success()),
     ("a handler without information gets them too", plain_handler, |status| status.code() == Some(42)),
     ("a handler that was installed later hands on to ours", later_handler, |status| status.success()),
@@ -25,6 +25,8 @@ const CASES: [Case; 9] = [
     ("a fault cannot be ignored", ignored_fault, |status| status.signal() == Some(libc::SIGBUS)),
     ("a signal that was sent can", ignored_signal, |status| status.success()),
     ("a signal that was sent and not ignored ends it", sent_signal, |status| status.signal() == Some(libc::SIGBUS)),
+    ("no descriptors left", no_descriptors_left, |status| status.success()),
+    ("no addresses left", no_addresses_left, |status| status.success()),
     ("children of a fork go on", forks, |status| status.success()),
 ];
 
@@ -204,6 +206,57 @@ fn sent_signal() {
     cut.our_fault();
     // SAFETY: a signal to this process.
     unsafe { libc::raise(libc::SIGBUS) };
+}
+
+fn limit(what: libc::__rlimit_resource_t, most: u64) {
+    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+    // SAFETY: reads the limit that it is given.
+    assert_eq!(unsafe { libc::setrlimit(what, &raw const limit) }, 0);
+}
+
+/// The system has fewer than the manager believes: it closes its own, and tries once more.
+fn no_descriptors_left() {
+    let directory = tempfile::tempdir().unwrap();
+    let manager = MapManager::builder().max_open_files(1000).build().unwrap();
+    let path = |file: usize| directory.path().join(file.to_string());
+    (0..100).for_each(|file| std::fs::write(path(file), file.to_string()).unwrap());
+    limit(libc::RLIMIT_NOFILE, 20);
+    let files: Vec<_> = (0..100).map(|file| manager.open(path(file)).unwrap()).collect();
+    for (number, file) in files.iter().enumerate() {
+        assert_eq!(file.bytes(0..9).unwrap(), number.to_string());
+    }
+    // With none of its own to close it is an error that says what to do.
+    let mut files = files;
+    files.truncate(1);
+    let _others: Vec<File> = std::iter::from_fn(|| File::open(path(0)).ok()).collect();
+    let error = manager.open(path(1)).unwrap_err().to_string();
+    assert!(error.contains("ulimit -n"), "{error}");
+    let error = files[0].bytes(0..1).unwrap_err().to_string();
+    assert!(error.contains("ulimit -n"), "{error}");
+}
+
+/// The same for mappings: what nobody holds is unmapped, and the map is tried once more.
+fn no_addresses_left() {
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(4 << 30).unwrap();
+    let manager = MapManager::builder().window_size(16 << 20).build().unwrap();
+    // SAFETY: nobody else knows this file.
+    let file = unsafe { manager.open_file(file).unwrap().assume_stable() };
+    limit(libc::RLIMIT_AS, 1 << 30);
+    for window in 0..256_u64 {
+        assert_eq!(file.view(window << 24..(window << 24) + 9).unwrap(), [0; 9]);
+    }
+    let stats = manager.stats();
+    assert!(stats.maps == 256 && stats.mapped_regions < 64, "{stats:?}");
+    let mut held = Vec::new();
+    let error = (0..256_u64).find_map(|window| match file.view(window << 24..(window << 24) + 9) {
+        Ok(view) => {
+            held.push(view);
+            None
+        }
+        Err(error) => Some(error.to_string()),
+    });
+    assert!(error.unwrap().contains("drop views"));
 }
 
 /// Other threads hold every lock there is while this one forks; the children map, read, open and drop.

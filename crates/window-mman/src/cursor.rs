@@ -1,8 +1,10 @@
 //! A look into a file that moves.
 
 use std::fmt;
+use std::io;
 use std::ops::{Range, RangeBounds};
 
+use crate::advice::Advice;
 use crate::error::ViewError;
 use crate::position::ends;
 use crate::region::Window;
@@ -43,6 +45,7 @@ use crate::view::View;
 /// # }
 /// ```
 #[doc(alias = "WindowCursor")]
+#[doc(alias = "assign")]
 #[derive(Clone)]
 pub struct Cursor {
     file: StableFile,
@@ -139,6 +142,33 @@ impl Cursor {
         unsafe {
             View::new(self.range.clone(), window)
         }
+    }
+
+    /// Tells the system how what is looked at will be used: see [`View::advise`].
+    ///
+    /// # Errors
+    ///
+    /// What the system reports.
+    pub fn advise(&self, advice: Advice) -> io::Result<()> {
+        self.window.as_ref().map_or(Ok(()), |window| window.advise(&self.range, advice))
+    }
+
+    /// Asks the system to read what is looked at now, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// What the system reports.
+    pub fn prefetch(&self) -> io::Result<()> {
+        self.advise(Advice::WillNeed)
+    }
+
+    /// Reads all that is looked at into memory: see [`View::populate`].
+    ///
+    /// # Errors
+    ///
+    /// What the system reports, also of a disk that fails.
+    pub fn populate(&self) -> io::Result<()> {
+        self.window.as_ref().map_or(Ok(()), |window| window.populate(&self.range))
     }
 
     /// Lets go of what is held.

@@ -20,6 +20,7 @@ use crate::sys::{FileKind, Identity};
 /// assert!(error.to_string().contains("no such file"));
 /// assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::NotFound);
 /// ```
+#[doc(alias = "MemoryManagerError")]
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -502,6 +503,7 @@ pub enum ReadError {
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias = "RegionCollectionError")]
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ViewError {

@@ -321,6 +321,24 @@ fn paged_files_are_arrays_without_mappings() {
     assert_eq!(scene.manager.stats().descriptors, 0, "closed");
 }
 
+/// `MemoryManagerError`, `RegionCollectionError`: an enum for each kind of operation, and one for all.
+#[test]
+fn errors_are_of_a_kind_and_of_one() {
+    let scene = Scene::new(10);
+    let errors: [window_mman::Error; 5] = [
+        MapManager::builder().window_size(0).build().unwrap_err().into(),
+        scene.manager.open(scene.directory.path()).unwrap_err().into(),
+        scene.open().bytes(11..12).unwrap_err().into(),
+        scene.stable().view(11..12).unwrap_err().into(),
+        scene.open().copy_view(0..10).unwrap().try_copy_to(9, &mut [0; 2]).unwrap_err().into(),
+    ];
+    for error in errors {
+        let message = error.to_string();
+        assert!(!message.is_empty() && !message.contains('\n'), "{message}");
+        assert_ne!(std::io::Error::from(error).kind(), std::io::ErrorKind::Other, "{message}");
+    }
+}
+
 /// Hints change nothing but when the disk is asked.
 #[test]
 fn advice_is_given_and_pages_are_read_ahead() {
@@ -336,6 +354,12 @@ fn advice_is_given_and_pages_are_read_ahead() {
         file.file().prefetch(range.clone()).unwrap();
         assert_eq!(view, scene.content[range.start as usize..range.end as usize]);
     }
+    let mut cursor = file.cursor();
+    cursor.advise(Advice::Random).unwrap();
+    assert_eq!(cursor.use_region(7..9 * PAGE).unwrap(), &scene.content[7..9 * PAGE as usize]);
+    cursor.advise(Advice::Sequential).unwrap();
+    cursor.prefetch().unwrap();
+    cursor.populate().unwrap();
     file.file().prefetch(0..u64::MAX).unwrap();
     assert!(file.file().prefetch(50 * PAGE + 4..50 * PAGE + 5).is_err());
     assert!(file.file().prefetch(Range { start: 5, end: 4 }).is_err());

@@ -12,7 +12,7 @@ use crate::error::Holding;
 use crate::fork::Child;
 use crate::pool::{Failure, Limits, MakeError, Pool};
 use crate::region::{Pin, Region, RegionKey};
-use crate::source::{Descriptor, DescriptorError, Source};
+use crate::source::{Descriptor, DescriptorError, OwnFile, Source};
 use crate::sync::Mutex;
 use crate::sys::{self, FileId, Mapping, Sys};
 use crate::window::{Grid, Strategy};
@@ -34,7 +34,7 @@ pub(crate) struct Settings {
 pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) regions: Pool<RegionKey, Region>,
-    pub(crate) descriptors: Pool<Descriptor, std::fs::File>,
+    pub(crate) descriptors: Pool<Descriptor, OwnFile>,
     /// The files that somebody has open. Locked for a few instructions at a time, and never around anything else.
     pub(crate) files: Mutex<HashMap<FileId, Known>>,
     child: Child<Self>,

@@ -20,7 +20,7 @@ use crate::error::{FileState, OpenError, ReadError, ViewError};
 use crate::paged_file::PagedFile;
 use crate::pool::{Failure, MakeError};
 use crate::region::{RegionKey, Window};
-use crate::source::{Descriptor, DescriptorError, Source, no_descriptors_left};
+use crate::source::{Descriptor, DescriptorError, OwnFile, Source, no_descriptors_left};
 use crate::sys::{self, Identity};
 
 /// A file that is open for reading: by copies, and, after a promise, as memory.
@@ -459,7 +459,7 @@ impl<'a> Opening<'a> {
         let made = core.descriptors.find_or_make(Descriptor(number), 0, |victim| {
             // The old one is closed first, or there may be one too many.
             drop(victim);
-            open()
+            open().map(OwnFile::new)
         });
         match made {
             Ok(cell) => Ok(Self { core, number, cell, in_use: Cell::new(false) }),

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 use std::ptr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use window_mman::{CopyError, MapManager, StableFile};
@@ -275,8 +275,9 @@ fn forks() {
         assert_eq!(file.view(start as u64..start as u64 + 50).unwrap(), expected);
         assert_eq!(file.file().bytes(start as u64..start as u64 + 50).unwrap(), expected);
     };
-    let done = std::sync::atomic::AtomicBool::new(false);
+    let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _stop = Stop(&done);
         for thread in 0..3 {
             let (done, open, look) = (&done, &open, &look);
             scope.spawn(move || {
@@ -323,6 +324,14 @@ fn forks() {
             }
             assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, "round {round}: {status:#x}");
         }
-        done.store(true, Ordering::Relaxed);
     });
+}
+
+/// Ends the other threads, also when this one panics.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }

@@ -151,7 +151,7 @@ impl WindowBuffer {
         if held.as_ref().is_none_or(|held| !held.contains(&rest.start))
             && let Some(piece) = held.and_then(|held| self.piece_behind(&held, rest.start))
         {
-            self.cursor.use_span(piece)?;
+            self.cursor.read_on_to(piece)?;
         }
         let bytes = self.cursor.use_region(rest.start..)?;
         let most = usize::try_from(rest.end - rest.start).unwrap_or(usize::MAX);
@@ -167,8 +167,10 @@ impl WindowBuffer {
         if held.end != start || len <= grid.window_size() || settings.strategy != Strategy::Sliding {
             return None;
         }
-        // Where a window ends, another starts: never anywhere else, but at the end of the file.
-        let end = grid.align_down(start.saturating_add(len)).min(self.cursor.file().len());
+        // Pieces end at multiples of their length, so that the system can map them by large pages. Where a window ends,
+        // another starts: never anywhere else, but at the end of the file.
+        let end = start.saturating_add(len);
+        let end = grid.align_down(end - end % len).min(self.cursor.file().len());
         (start == grid.align_down(start) && end > start).then_some(start..end)
     }
 }

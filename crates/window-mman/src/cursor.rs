@@ -222,9 +222,16 @@ impl Cursor {
         Ok(())
     }
 
-    /// Moves to all of the region that is just `span`, which is not empty and inside of the file.
-    pub(crate) fn use_span(&mut self, span: Range<u64>) -> Result<(), ViewError> {
+    /// Moves to all of the region that is just `span`, which is not empty and inside of the file, and where who reads on
+    /// goes from what is held: a piece that was mapped in this way is not kept, as the reader has left it behind, and
+    /// the windows of others would have to go for it.
+    pub(crate) fn read_on_to(&mut self, span: Range<u64>) -> Result<(), ViewError> {
         self.file.verify(&span)?;
+        let window_size = self.file.file().core().settings.grid.window_size();
+        let held = self.window.take();
+        if let Some(piece) = held.filter(|held| held.span().end - held.span().start > window_size) {
+            piece.discard();
+        }
         self.unuse_region();
         let key = self.file.file().key_of_span(&span);
         self.window = Some(self.file.file().window_of(key, &span)?);

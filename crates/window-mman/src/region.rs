@@ -165,6 +165,11 @@ impl Window {
         Self::new(self.pin.change_to(key)?)
     }
 
+    /// Lets go of it, and has it unmapped as soon as nobody else holds it.
+    pub(crate) fn discard(self) {
+        self.pin.core.regions.dismiss_pinned(self.pin.number);
+    }
+
     /// Whether the byte at this offset is there.
     #[inline]
     pub(crate) fn has(&self, offset: u64) -> bool {

@@ -154,7 +154,8 @@ impl<T> Slot<T> {
     pub(crate) fn dismiss(&self) -> bool {
         let before = self.state.fetch_or(DISMISSED, Ordering::SeqCst);
         if before & FULL == 0 {
-            // There is nothing to dismiss; only the holder of the pool's lock fills slots, and it is the caller.
+            // There is nothing to dismiss. Only the holder of the pool's lock fills slots, and it is the caller; who has
+            // a pin instead finds the slot full.
             self.state.fetch_and(!DISMISSED, Ordering::SeqCst);
         }
         before & PINS == 0

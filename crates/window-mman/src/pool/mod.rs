@@ -188,6 +188,13 @@ impl<K: Key, T> Pool<K, T> {
         }
     }
 
+    /// Has what the caller has pinned given up when it is let go of, by whoever does so last.
+    pub(crate) fn dismiss_pinned(&self, number: u32) {
+        if let Some(cell) = self.cells.get(number) {
+            cell.slot.dismiss();
+        }
+    }
+
     /// Gives up all of a group: at once what nobody holds, and the rest when it is let go of.
     pub(crate) fn dismiss(&self, group: K::Group) {
         let Some(mut books) = self.lock() else { return };

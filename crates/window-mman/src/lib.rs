@@ -146,6 +146,7 @@ mod core;
 mod cursor;
 mod error;
 mod fork;
+mod handle;
 mod manager;
 mod mapped_file;
 mod paged_file;

@@ -2,26 +2,25 @@
 //!
 //! What is safe only after a promise is beside this, in `stable_file`.
 
-use std::cell::Cell;
 use std::fmt;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
 use crate::copy_view::CopyView;
-use crate::core::{Core, Known, MapFailure};
+use crate::core::{Core, MapFailure};
 use crate::error::{FileState, OpenError, ReadError, ViewError};
+use crate::handle::{Handle, Opening, nanoseconds};
 use crate::paged_file::PagedFile;
-use crate::pool::{Failure, MakeError};
+use crate::pool::Failure;
 use crate::region::{RegionKey, Window};
-use crate::source::{Descriptor, DescriptorError, OwnFile, Source, no_descriptors_left};
-use crate::sys::{self, Identity};
+use crate::source::{DescriptorError, no_descriptors_left};
+use crate::sys;
 
 /// A file that is open for reading: by copies, and, after a promise, as memory.
 ///
@@ -50,21 +49,7 @@ use crate::sys::{self, Identity};
 /// ```
 #[derive(Clone)]
 pub struct MappedFile {
-    inner: Arc<Inner>,
-}
-
-/// One opening.
-struct Inner {
-    core: Arc<Core>,
-    source: Arc<Source>,
-    /// As it was given.
-    path: Option<PathBuf>,
-    /// In bytes; as it was opened or refreshed.
-    len: AtomicU64,
-    /// When it was last written to, in nanoseconds; as it was opened or refreshed.
-    modified: AtomicU64,
-    /// The cell of a descriptor that must not be closed before this is dropped.
-    kept: Option<u32>,
+    inner: Arc<Handle>,
 }
 
 /// What [`MappedFile::refresh`] has seen.
@@ -116,7 +101,8 @@ impl MappedFile {
         }
         // Absolute, since it may be opened again when the current directory is another.
         let absolute = std::path::absolute(path).map_err(failed)?;
-        Ok(opening.into_file(&identity, Some(absolute), owned(), !identity.certain))
+        let handle = opening.into_handle(&identity, Some(absolute), owned(), !identity.certain);
+        Ok(Self { inner: Arc::new(handle) })
     }
 
     pub(crate) fn adopt(core: &Arc<Core>, file: File) -> Result<Self, OpenError> {
@@ -133,7 +119,7 @@ impl MappedFile {
         let mut file = Some(file);
         let missing = || Failure { error: io::ErrorKind::NotFound.into(), for_want_of_room: false };
         let opening = Opening::new(core, || file.take().ok_or_else(missing)).map_err(failed)?;
-        Ok(opening.into_file(&identity, None, None, true))
+        Ok(Self { inner: Arc::new(opening.into_handle(&identity, None, None, true)) })
     }
 
     /// The length when it was opened or [refreshed](Self::refresh), in bytes.
@@ -241,7 +227,7 @@ impl MappedFile {
     /// as its descriptor is open. [`ReadError::Truncated`] if it is shorter; nothing is changed then. A file that has
     /// been deleted is as it was.
     pub fn refresh(&self) -> Result<Change, ReadError> {
-        let Inner { core, source, .. } = &*self.inner;
+        let Handle { core, source, .. } = &*self.inner;
         let (path, range) = (self.path_buf(), 0..self.len());
         let sys = &*core.settings.sys;
         let named = source.path.as_deref().map(|path| sys.open(path).and_then(|file| sys::identify(&file)));
@@ -350,7 +336,7 @@ impl MappedFile {
 
     /// The region of this key, which was not found, for a request of `range`.
     pub(crate) fn map(&self, key: RegionKey, range: &Range<u64>) -> Result<Window, ViewError> {
-        let Inner { core, source, .. } = &*self.inner;
+        let Handle { core, source, .. } = &*self.inner;
         // What is pinned is there, so a window is never `None`.
         core.map(source, key)
             .and_then(|pin| Window::new(pin).ok_or(MapFailure::TooLong))
@@ -383,7 +369,7 @@ impl MappedFile {
 
     /// Fills all of `buffer`, which does not go beyond the remembered length.
     fn fill(&self, buffer: &mut [u8], offset: u64) -> Result<(), ReadError> {
-        let Inner { core, source, .. } = &*self.inner;
+        let Handle { core, source, .. } = &*self.inner;
         let sys = &*core.settings.sys;
         let range = offset..offset.saturating_add(buffer.len() as u64);
         let read = source.with_file(core, |file| sys::read_fully(sys, file, buffer, offset));
@@ -397,7 +383,7 @@ impl MappedFile {
 
     /// The error for a file that ended before its remembered length.
     fn truncated(&self, range: Range<u64>) -> ReadError {
-        let Inner { core, source, .. } = &*self.inner;
+        let Handle { core, source, .. } = &*self.inner;
         let path = self.path_buf();
         match source.with_file(core, |file| core.settings.sys.len(file)) {
             Ok(Ok(now)) => ReadError::Truncated { path, range, opened_with: self.len(), now },
@@ -415,128 +401,6 @@ impl fmt::Debug for MappedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MappedFile").field("path", &self.path()).field("len", &self.len()).finish_non_exhaustive()
     }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        let Self { core, source, kept, .. } = self;
-        if let Some(cell) = kept {
-            core.descriptors.release(*cell);
-            core.descriptors.dismiss(source.number);
-        }
-        if !core.is_here() {
-            // Inherited: the lock may be nobody's any more, and the tables go with the process.
-            return;
-        }
-        let shared = {
-            let mut files = core.files.lock();
-            let Some(known) = files.get_mut(&source.id) else { return };
-            known.handles = known.handles.saturating_sub(1);
-            if known.handles > 0 {
-                return;
-            }
-            files.remove(&source.id).and_then(|known| known.source.upgrade())
-        };
-        core.regions.dismiss(source.serial);
-        for source in shared.iter().chain([&*source]) {
-            core.descriptors.dismiss(source.number);
-        }
-    }
-}
-
-/// A descriptor that was just opened, before it is known of which file.
-struct Opening<'a> {
-    core: &'a Arc<Core>,
-    number: u64,
-    cell: u32,
-    /// Whether a source has taken over the descriptor; else it is closed.
-    in_use: Cell<bool>,
-}
-
-impl<'a> Opening<'a> {
-    fn new(core: &'a Arc<Core>, mut open: impl FnMut() -> Result<File, Failure<io::Error>>) -> Result<Self, io::Error> {
-        let number = next_number();
-        let made = core.descriptors.find_or_make(Descriptor(number), 0, |victim| {
-            // The old one is closed first, or there may be one too many.
-            drop(victim);
-            open().map(OwnFile::new)
-        });
-        match made {
-            Ok(cell) => Ok(Self { core, number, cell, in_use: Cell::new(false) }),
-            Err(MakeError::Failed(error)) => Err(error),
-            Err(MakeError::Full | MakeError::Inherited) => Err(io::ErrorKind::ResourceBusy.into()),
-        }
-    }
-
-    fn identify(&self) -> io::Result<Identity> {
-        #[expect(unsafe_code, reason = "reads what is pinned")]
-        // SAFETY: the cell was pinned for us, and our drop lets go of it.
-        let entry = unsafe { self.core.descriptors.get(self.cell) };
-        entry.map_or(Err(io::ErrorKind::NotFound.into()), |entry| sys::identify(&entry.value))
-    }
-
-    /// A handle of the file, beside those that there are.
-    fn into_file(self, identity: &Identity, path: Option<PathBuf>, given: Option<PathBuf>, keep: bool) -> MappedFile {
-        let core = Arc::clone(self.core);
-        let named = path.is_some() && !keep;
-        let source = {
-            let mut files = core.files.lock();
-            let fresh = || Known { serial: next_number(), handles: 0, source: std::sync::Weak::new() };
-            let known = files.entry(identity.id).or_insert_with(fresh);
-            known.handles += 1;
-            let shared = if named { known.source.upgrade() } else { None };
-            shared.unwrap_or_else(|| {
-                let source = Arc::new(Source {
-                    number: self.number,
-                    serial: known.serial,
-                    id: identity.id,
-                    path: path.map(Into::into),
-                    opened: FileState::of(identity),
-                });
-                if named {
-                    known.source = Arc::downgrade(&source);
-                }
-                source
-            })
-        };
-        tracing::debug!(file = %source.name(), len = identity.len, "opened a file");
-        // One pin for the handle; that of the opening is let go of by its drop.
-        let kept = keep.then(|| {
-            core.descriptors.pin_again(self.cell);
-            self.cell
-        });
-        self.in_use.set(source.number == self.number);
-        MappedFile {
-            inner: Arc::new(Inner {
-                core,
-                source,
-                path: given,
-                len: AtomicU64::new(identity.len),
-                modified: AtomicU64::new(nanoseconds(identity.modified)),
-                kept,
-            }),
-        }
-    }
-}
-
-impl Drop for Opening<'_> {
-    fn drop(&mut self) {
-        self.core.descriptors.release(self.cell);
-        if !self.in_use.get() {
-            self.core.descriptors.dismiss(self.number);
-        }
-    }
-}
-
-/// Of sources and files: never used twice.
-fn next_number() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-fn nanoseconds(time: Option<SystemTime>) -> u64 {
-    let since = time.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
-    since.and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or(0)
 }
 
 #[cfg(all(any(target_os = "linux", target_os = "android", target_os = "freebsd"), not(miri)))]

@@ -5,7 +5,7 @@ use std::time::Instant;
 use clap::Args;
 
 use crate::process::{Result, cargo, run};
-use crate::{demo, trees};
+use crate::{demo, model, trees};
 
 /// Check everything that must hold before a change lands
 #[derive(Debug, Args)]
@@ -16,7 +16,7 @@ pub(crate) struct Ci {
 
 type Step = (&'static str, fn() -> Result);
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     ("format", || run(&mut cargo(["fmt", "--all", "--check"]))),
     ("clippy", || {
         run(&mut cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))
@@ -29,6 +29,7 @@ const STEPS: [Step; 10] = [
     ("docs", || run(cargo(["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))),
     ("test", || run(&mut cargo(["test", "--workspace"]))),
     ("trees", trees::check),
+    ("models", model::check_all),
     ("demo", demo::check_sample),
     ("demo of a wheel", demo::check_wheel),
     ("benches build", || run(&mut cargo(["bench", "--package", "svf-benches", "--no-run"]))),

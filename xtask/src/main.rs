@@ -1,10 +1,11 @@
-//! The project's own commands: `cargo xtask ci`, `cargo xtask bench`.
+//! The project's own commands: `cargo xtask ci`, `cargo xtask bench`, `cargo xtask model`.
 
 #![forbid(unsafe_code)]
 
 mod bench;
 mod ci;
 mod demo;
+mod model;
 mod process;
 mod trees;
 
@@ -24,12 +25,14 @@ struct Arguments {
 enum Command {
     Ci(ci::Ci),
     Bench(bench::Bench),
+    Model(model::Model),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Ci(ci) => ci.run(),
         Command::Bench(bench) => bench.run(),
+        Command::Model(model) => model.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

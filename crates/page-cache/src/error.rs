@@ -49,14 +49,42 @@ pub enum OpenError {
         /// The directory.
         path: PathBuf,
     },
-    /// Another process has it open.
+    /// Its control file is damaged and in use, or it is just being opened and closed by other threads.
     #[error(
-        "the cache directory {} is in use by another process; wait until that ends, or choose another directory",
+        "the cache directory {} cannot be opened now, since others are at work in it; wait until they end, or choose \
+         another directory",
         path.display()
     )]
     InUse {
         /// The directory.
         path: PathBuf,
+    },
+    /// It was made by another version of this crate, which may be using it.
+    #[error(
+        "the cache directory {} has format {found}, and this program writes format {ours}; choose another directory, \
+         or remove it",
+        path.display()
+    )]
+    OtherFormat {
+        /// The directory.
+        path: PathBuf,
+        /// The number of its format.
+        found: u32,
+        /// The number of the format that this version writes.
+        ours: u32,
+    },
+    /// It is on a file system whose locks and mappings cannot be relied on between processes.
+    #[error(
+        "the cache directory {} is on a file system of kind {kind}, on which locks and mapped files do not hold what \
+         they promise; choose one on a local disk, or allow it with allow_remote_file_system(true) if only this \
+         machine uses it",
+        path.display()
+    )]
+    RemoteFileSystem {
+        /// The directory.
+        path: PathBuf,
+        /// What is known of the file system.
+        kind: &'static str,
     },
     /// The page size is not one that the cache can work with.
     #[error("a page size of {page_size} bytes cannot be used: {reason}")]

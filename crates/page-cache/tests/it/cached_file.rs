@@ -144,9 +144,14 @@ fn a_changed_object_is_an_error_and_then_a_new_version() {
     assert_eq!(again.len(), 60_000);
     assert!(again.held().is_empty());
     assert_eq!(again.bytes(0..60_000).unwrap(), new);
-    // The old handle goes on with what it has: its files are open, though they have no name any more.
+    // The old handle goes on with what it has, which is deleted when nobody reads it any more.
     assert_eq!(file.bytes(0..4_096).unwrap(), old[..4_096]);
-    assert_eq!(std::fs::read_dir(cache.dir().join("pairs")).unwrap().count(), 2, "one pair of two files is left");
+    let files = || std::fs::read_dir(cache.dir().join("pairs")).unwrap().count();
+    let recount = || cache.recount(Duration::from_secs(10)).unwrap().unwrap();
+    assert_eq!((recount().pairs, files()), (2, 4));
+    drop(file);
+    assert_eq!((recount().pairs, files()), (1, 2));
+    assert_eq!(again.bytes(0..60_000).unwrap(), new);
 }
 
 #[test]

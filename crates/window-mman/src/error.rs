@@ -4,8 +4,10 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use crate::sys::FileKind;
+use crate::source::{DescriptorError, no_descriptors_left};
+use crate::sys::{FileKind, Identity};
 
 /// Any error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +25,9 @@ pub enum Error {
     /// A range of a file could not be viewed.
     #[error(transparent)]
     View(#[from] ViewError),
+    /// Bytes could not be copied out of a mapping.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
 }
 
 /// Why a [`MapManager`](crate::MapManager) could not be built.
@@ -42,6 +47,194 @@ pub enum BuildError {
         requested: u64,
         /// What no window can exceed, in bytes.
         largest: u64,
+    },
+    /// Not one window could be mapped.
+    #[error(
+        "the limit of {limit} mapped bytes is less than one window of {window_size}: \
+         raise `max_mapped_bytes`, or ask for a smaller `window_size`"
+    )]
+    LimitBelowWindow {
+        /// The limit asked for, in bytes.
+        limit: u64,
+        /// The window size, rounded up to whole pages, in bytes.
+        window_size: u64,
+    },
+    /// Not one region could be mapped, or not one file opened.
+    #[error("`{limit}` is 0: ask for at least 1, or for none to have the default")]
+    LimitIsZero {
+        /// The name of the limit.
+        limit: &'static str,
+    },
+}
+
+/// A file at one moment, as far as it can be told from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileState {
+    /// The device it is on.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+    /// Its length in bytes.
+    pub len: u64,
+    /// When it was last written to, where the system tells.
+    pub modified: Option<SystemTime>,
+}
+
+impl FileState {
+    pub(crate) fn of(identity: &Identity) -> Self {
+        let (id, len, modified) = (identity.id, identity.len, identity.modified);
+        Self { device: id.device, inode: id.inode, len, modified }
+    }
+}
+
+impl fmt::Display for FileState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { device, inode, len, modified } = self;
+        write!(f, "inode {inode} of device {device:#x} with {len} bytes")?;
+        let since = modified.and_then(|modified| modified.duration_since(SystemTime::UNIX_EPOCH).ok());
+        since.map_or(Ok(()), |since| write!(f, " of {}.{:09} s", since.as_secs(), since.subsec_nanos()))
+    }
+}
+
+/// Why a file whose descriptor was closed, to keep to `max_open_files`, could not be opened again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReopenError {
+    /// Another file is at its path now.
+    #[error(
+        "{path:?} is another file now: it was {was}, and is {now}; open it again to read the new one, and \
+         raise `max_open_files` or hand files over open if old ones are to stay readable"
+    )]
+    Replaced {
+        /// Where it was.
+        path: PathBuf,
+        /// What was opened.
+        was: FileState,
+        /// What is there now.
+        now: FileState,
+    },
+    /// The system refused; [`source`](std::error::Error::source) has its reason.
+    #[error(
+        "{path:?} cannot be opened again ({source}): if it was moved or deleted, raise `max_open_files` or hand \
+         files over open; if there are no descriptors left, lower it, or raise the limit of the system (ulimit -n)"
+    )]
+    Io {
+        /// Where it was.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file that was handed over open has been given back.
+    #[error("the file was handed over open, and has been closed: keep its `MappedFile`")]
+    Closed,
+    /// The process was forked while another thread was at work on the file.
+    #[error("the file is in use by a thread that a fork has left behind: open it again in this process")]
+    LeftBehind,
+}
+
+impl ReopenError {
+    fn kind(&self) -> io::ErrorKind {
+        match self {
+            Self::Io { source, .. } => source.kind(),
+            Self::Replaced { .. } => io::ErrorKind::StaleNetworkFileHandle,
+            Self::Closed | Self::LeftBehind => io::ErrorKind::Other,
+        }
+    }
+}
+
+impl From<DescriptorError> for ReopenError {
+    fn from(error: DescriptorError) -> Self {
+        match error {
+            DescriptorError::Reopen(error) => error,
+            DescriptorError::Inherited => Self::LeftBehind,
+        }
+    }
+}
+
+/// What is held of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Holding {
+    /// The file, if its name is known.
+    pub path: Option<PathBuf>,
+    /// How many of its regions somebody holds.
+    pub regions: usize,
+    /// The bytes of these regions.
+    pub bytes: u64,
+    /// How many views and cursors hold them.
+    pub holders: u64,
+}
+
+impl fmt::Display for Holding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, regions, bytes, holders } = self;
+        let name = Name(path.as_deref());
+        write!(f, "{bytes} bytes in {regions} regions of {name} by {holders} views and cursors")
+    }
+}
+
+/// The first few, and how many more there are.
+struct Holdings<'a>(&'a [Holding]);
+
+impl fmt::Display for Holdings<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 3;
+        for (position, holding) in self.0.iter().take(SHOWN).enumerate() {
+            write!(f, "{}{holding}", if position == 0 { "" } else { ", " })?;
+        }
+        match self.0.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, ", and of {more} more files"),
+        }
+    }
+}
+
+/// Why bytes could not be copied out of a mapping.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CopyError {
+    /// The file no longer has these bytes, or the disk does not give them: the access raised SIGBUS, or would have.
+    #[error(
+        "cannot copy {range:?} of {}: the file was cut short, or the disk behind it failed; \
+         open it again, and if that happens once more, look at the disk",
+        Name(.path.as_deref())
+    )]
+    Fault {
+        /// The file, if its name is known.
+        path: Option<PathBuf>,
+        /// The bytes that were to be copied.
+        range: Range<u64>,
+    },
+    /// The range is not all in the mapping.
+    #[error("cannot copy {range:?}: what is mapped is {within:?}; ask for bytes inside of it")]
+    OutOfBounds {
+        /// The bytes that were to be copied.
+        range: Range<u64>,
+        /// What is mapped.
+        within: Range<u64>,
+    },
+    /// A word does not lie at a multiple of its size.
+    #[error("cannot load a word of {size} bytes at {offset}: only multiples of its size are loaded at once")]
+    Misaligned {
+        /// Where the word was to be loaded.
+        offset: u64,
+        /// The size of the word in bytes.
+        size: usize,
+    },
+    /// The system failed to read; [`source`](std::error::Error::source) has its reason.
+    #[error(
+        "cannot copy {range:?} of {}: the system failed ({source}); \
+         if it happens again, look at the disk or the network behind it",
+        Name(.path.as_deref())
+    )]
+    Io {
+        /// The file, if its name is known.
+        path: Option<PathBuf>,
+        /// The bytes that were to be copied.
+        range: Range<u64>,
+        /// What the system said.
+        source: io::Error,
     },
 }
 
@@ -128,6 +321,29 @@ pub enum ReadError {
         /// The length of the file after the read that came up short, in bytes.
         now: u64,
     },
+    /// The descriptor had been closed, and the file could not be opened again.
+    #[error("cannot read {range:?} of {}: {source}", Name(.path.as_deref()))]
+    Reopen {
+        /// The file, if its name is known.
+        path: Option<PathBuf>,
+        /// The range to be read, in bytes.
+        range: Range<u64>,
+        /// Why.
+        source: ReopenError,
+    },
+    /// Another file has taken its place.
+    #[error(
+        "{path:?} is another file now: it was {was}, and is {now}; the old one can still be read here, \
+         open it again to read the new one"
+    )]
+    Replaced {
+        /// Where it was.
+        path: PathBuf,
+        /// What was opened.
+        was: FileState,
+        /// What is there now.
+        now: FileState,
+    },
     /// There is no memory for a copy of the range.
     #[error(
         "cannot read {range:?} of {}: no memory for a copy; read it in smaller pieces, or view it",
@@ -209,6 +425,37 @@ pub enum ViewError {
         /// The length of the file now, in bytes.
         now: u64,
     },
+    /// The descriptor had been closed, and the file could not be opened again.
+    #[error("cannot view {range:?} of {}: {source}", Name(.path.as_deref()))]
+    Reopen {
+        /// The file, if its name is known.
+        path: Option<PathBuf>,
+        /// The range asked for, in bytes.
+        range: Range<u64>,
+        /// Why.
+        source: ReopenError,
+    },
+    /// The limits are reached by what is held, and the manager was told to keep to them.
+    #[error(
+        "cannot view {range:?} of {}: {wanted} more bytes would exceed the limits of {max_mapped_bytes} bytes and \
+         {max_regions} regions, and what is mapped is held: {}; drop views and cursors, raise the limits, or let \
+         them be exceeded (LimitPolicy::Exceed)",
+        Name(.path.as_deref()), Holdings(.held)
+    )]
+    LimitReached {
+        /// The file, if its name is known.
+        path: Option<PathBuf>,
+        /// The range asked for, in bytes.
+        range: Range<u64>,
+        /// How many bytes would have been mapped for it.
+        wanted: u64,
+        /// The limit in bytes.
+        max_mapped_bytes: u64,
+        /// The limit in regions.
+        max_regions: usize,
+        /// Who holds how much, the most first.
+        held: Vec<Holding>,
+    },
     /// The system failed to map; [`source`](std::error::Error::source) has its reason.
     #[error(
         "cannot view {range:?} of {}: the system failed to map it ({source}); {}",
@@ -242,6 +489,9 @@ fn why_not_open(source: &io::Error) -> String {
         io::ErrorKind::PermissionDenied => {
             format!("no permission ({source}); it and its directories must be readable for you")
         }
+        _ if no_descriptors_left(source) => {
+            format!("{source}; lower `max_open_files`, or raise the limit of the system (ulimit -n)")
+        }
         _ => format!("{source}; check the path and what it is stored on"),
     }
 }
@@ -264,6 +514,7 @@ impl From<Error> for io::Error {
             Error::Open(error) => error.kind(),
             Error::Read(error) => error.kind(),
             Error::View(error) => error.kind(),
+            Error::Copy(error) => error.kind(),
         };
         Self::new(kind, error)
     }
@@ -293,6 +544,22 @@ impl From<ViewError> for io::Error {
     }
 }
 
+impl From<CopyError> for io::Error {
+    fn from(error: CopyError) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl CopyError {
+    fn kind(&self) -> io::ErrorKind {
+        match self {
+            Self::Fault { .. } => io::ErrorKind::UnexpectedEof,
+            Self::OutOfBounds { .. } | Self::Misaligned { .. } => io::ErrorKind::InvalidInput,
+            Self::Io { source, .. } => source.kind(),
+        }
+    }
+}
+
 impl OpenError {
     fn kind(&self) -> io::ErrorKind {
         match self {
@@ -310,6 +577,8 @@ impl ReadError {
             Self::Reversed { .. } | Self::StartsPastEnd { .. } => io::ErrorKind::InvalidInput,
             Self::EndsPastEnd { .. } | Self::Truncated { .. } => io::ErrorKind::UnexpectedEof,
             Self::OutOfMemory { .. } => io::ErrorKind::OutOfMemory,
+            Self::Reopen { source, .. } => source.kind(),
+            Self::Replaced { .. } => io::ErrorKind::StaleNetworkFileHandle,
             Self::Io { source, .. } => source.kind(),
         }
     }
@@ -320,6 +589,8 @@ impl ViewError {
         match self {
             Self::Reversed { .. } | Self::StartsPastEnd { .. } | Self::TooLong { .. } => io::ErrorKind::InvalidInput,
             Self::Truncated { .. } => io::ErrorKind::UnexpectedEof,
+            Self::LimitReached { .. } => io::ErrorKind::QuotaExceeded,
+            Self::Reopen { source, .. } => source.kind(),
             Self::Map { source, .. } => source.kind(),
         }
     }

@@ -79,22 +79,40 @@
 
 #![deny(unsafe_code)]
 
+mod advice;
+mod buffer;
+mod builder;
+mod copy_view;
+mod core;
+mod cursor;
 mod error;
+mod fork;
 mod manager;
 mod mapped_file;
-mod open_file;
+mod paged_file;
+mod pool;
+mod position;
 mod region;
+mod slot;
+mod source;
 mod stable_file;
 mod stats;
+mod sync;
 mod sys;
 mod view;
-mod weak_table;
 mod window;
 
-pub use error::{BuildError, Error, OpenError, ReadError, ViewError};
-pub use manager::{MapManager, MapManagerBuilder};
-pub use mapped_file::MappedFile;
+pub use advice::Advice;
+pub use buffer::WindowBuffer;
+pub use builder::{LimitPolicy, MapManagerBuilder};
+pub use copy_view::{CopyMapping, CopyView};
+pub use cursor::Cursor;
+pub use error::{BuildError, CopyError, Error, FileState, Holding, OpenError, ReadError, ReopenError, ViewError};
+pub use manager::MapManager;
+pub use mapped_file::{Change, MappedFile};
+pub use paged_file::PagedFile;
 pub use stable_file::StableFile;
-pub use stats::Stats;
+pub use stats::{Collected, RegionInfo, Stats};
 pub use sys::FileKind;
 pub use view::View;
+pub use window::{Grid, Strategy};

@@ -2,23 +2,28 @@
 
 use std::fmt;
 use std::fs::File;
-use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::{BuildError, OpenError};
+use crate::builder::MapManagerBuilder;
+use crate::core::{Core, Settings};
+use crate::error::OpenError;
 use crate::mapped_file::MappedFile;
-use crate::open_file::OpenFile;
-use crate::region::Regions;
-use crate::stats::Stats;
-use crate::sys::{Os, Sys, granularity};
-use crate::window::{DEFAULT_WINDOW_SIZE, Grid};
+use crate::stats::{Collected, RegionInfo, Stats};
+use crate::window::{Grid, Strategy};
 
-/// Opens files, and keeps what is mapped of them shared and counted.
+/// Opens files, and keeps what is mapped of them shared, counted, and within limits.
 ///
-/// One is enough for an application, and one is best: two managers share nothing. Clones are
-/// cheap and are the same manager. It needs no thread and no shutting down; what it has opened and
-/// mapped stays usable when it is dropped, and goes with its last user.
+/// One is enough for an application, and one is best: two managers share nothing, and each keeps to its limits alone.
+/// Clones are cheap and are the same manager. It needs no thread and no shutting down; what it has opened and mapped
+/// stays usable when it is dropped, and goes with its last user.
+///
+/// What is mapped stays mapped for the next one who asks, until a limit is reached: then the region goes that nobody
+/// holds and that was used the longest ago, of whichever file. All that is left of a file goes when the last
+/// [`MappedFile`] of it is dropped.
+///
+/// After a fork a child may go on using everything: what it has inherited mapped and open it uses, and what it maps
+/// and opens itself is counted on its own.
 ///
 /// # Examples
 ///
@@ -26,77 +31,160 @@ use crate::window::{DEFAULT_WINDOW_SIZE, Grid};
 /// use window_mman::MapManager;
 ///
 /// # fn main() -> Result<(), window_mman::Error> {
-/// let manager = MapManager::builder().window_size(16 << 20).build()?;
+/// let manager = MapManager::builder().window_size(16 << 20).max_mapped_bytes(1 << 30).build()?;
 /// assert_eq!(manager.window_size(), 16 << 20);
 /// assert_eq!(manager.stats().mapped_bytes, 0);
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias = "StaticWindowMapManager")]
+#[doc(alias = "SlidingWindowMapManager")]
 #[derive(Clone)]
 pub struct MapManager {
-    regions: Arc<Regions>,
+    core: Arc<Core>,
 }
 
 impl MapManager {
-    /// A manager with windows of 1 MiB.
+    /// A manager with the defaults of the [builder](Self::builder).
     #[must_use]
     pub fn new() -> Self {
-        Self::with_sys(Grid::with_default_window(granularity()), Arc::new(Os))
+        Self::with_settings(MapManagerBuilder::new().defaults())
     }
 
     /// A manager with options.
     pub fn builder() -> MapManagerBuilder {
-        MapManagerBuilder { window_size: DEFAULT_WINDOW_SIZE }
+        MapManagerBuilder::new()
+    }
+
+    pub(crate) fn with_settings(settings: Settings) -> Self {
+        Self { core: Arc::new(Core::new(settings)) }
     }
 
     /// Opens the file at `path`, through symbolic links, for reading.
     ///
-    /// On Unix two openings of the same file, by whatever names, share what is mapped of it;
-    /// elsewhere use clones of one [`MappedFile`] for that. Each opening remembers the length that
-    /// the file has at that time.
+    /// On Unix two openings of the same file, by whatever names, share what is mapped of it, and one descriptor;
+    /// elsewhere use clones of one [`MappedFile`] for that. Each opening remembers the length that the file has at
+    /// that time.
     ///
-    /// Never waits for a writer: what is not a regular file is refused without being opened.
+    /// The descriptor is closed when others are needed, and opened again when it is: see
+    /// [`max_open_files`](MapManagerBuilder::max_open_files). Never waits for a writer: what is not a regular file is
+    /// refused without being opened.
     ///
     /// # Errors
     ///
     /// What the system reports; and for directories, FIFOs, devices and whatever else is not a
     /// regular file, what it is and what to do.
+    #[doc(alias = "make_cursor")]
     pub fn open(&self, path: impl AsRef<Path>) -> Result<MappedFile, OpenError> {
-        Ok(self.manage(OpenFile::open(path.as_ref())?))
+        MappedFile::open(self.core.here(), path.as_ref())
     }
 
-    /// Takes over a file that is open for reading.
+    /// Takes over a file that is open for reading, with whatever flags it was opened.
     ///
-    /// The file needs no name any more. It is kept open, with whatever locks it has, until the
-    /// last clone of the returned [`MappedFile`] is dropped. Its position is not looked at.
+    /// The file needs no name any more, and is never closed and opened again: it is kept open, with whatever locks it
+    /// has, until the last clone of the returned [`MappedFile`] is dropped. Its position is not looked at.
     ///
     /// # Errors
     ///
     /// As for [`open`](Self::open); and if it was opened for writing only.
+    #[doc(alias = "make_cursor")]
+    #[doc(alias = "fd")]
     pub fn open_file(&self, file: File) -> Result<MappedFile, OpenError> {
-        Ok(self.manage(OpenFile::adopt(file)?))
+        MappedFile::adopt(self.core.here(), file)
     }
 
     /// The size of windows in bytes: what was asked for, rounded up.
     #[must_use]
     pub fn window_size(&self) -> u64 {
-        self.regions.grid().window_size()
+        self.core.settings.grid.window_size()
+    }
+
+    /// The arithmetic of the windows.
+    #[must_use]
+    pub fn grid(&self) -> Grid {
+        self.core.settings.grid
+    }
+
+    /// How files are divided.
+    #[must_use]
+    pub fn strategy(&self) -> Strategy {
+        self.core.settings.strategy
+    }
+
+    /// As many bytes are kept mapped, if no more than that are held.
+    #[doc(alias = "max_mapped_memory_size")]
+    #[must_use]
+    pub fn max_mapped_bytes(&self) -> u64 {
+        self.core.settings.regions.bytes
+    }
+
+    /// As many regions are kept mapped, if no more than that are held.
+    #[must_use]
+    pub fn max_regions(&self) -> usize {
+        self.core.settings.regions.count
+    }
+
+    /// As many descriptors are kept open, if no more than that are in use.
+    #[doc(alias = "max_file_handles")]
+    #[must_use]
+    pub fn max_open_files(&self) -> usize {
+        self.core.settings.descriptors.count
     }
 
     /// What is open and mapped at this moment.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.regions.stats()
+        let core = self.core.here();
+        let (regions, descriptors) = (core.regions.tally(), core.descriptors.tally());
+        Stats {
+            open_files: core.files.lock().len(),
+            descriptors: descriptors.count,
+            mapped_regions: regions.count,
+            mapped_bytes: regions.bytes,
+            maps: regions.made,
+            evictions: regions.evicted,
+            opens: descriptors.made,
+        }
     }
 
-    fn manage(&self, open: OpenFile) -> MappedFile {
-        tracing::debug!(file = %open.name(), len = open.len, "opened a file");
-        MappedFile::new(open, Arc::clone(&self.regions))
+    /// All that is mapped, in the order of files and offsets.
+    #[must_use]
+    pub fn regions(&self) -> Vec<RegionInfo> {
+        let mut regions = Vec::new();
+        self.core.here().regions.list(|listed| {
+            let path = listed.entry.value.source().path.as_deref().map(Path::to_path_buf);
+            let key = listed.entry.key;
+            let info = RegionInfo { path, range: key.start..key.end, holders: listed.holders, uses: listed.uses };
+            regions.push((key.file, info));
+        });
+        regions.sort_by_key(|(file, info)| (*file, info.range.start, info.range.end));
+        regions.into_iter().map(|(_, info)| info).collect()
     }
 
-    /// A manager over any system; tests bring their own.
-    fn with_sys(grid: Grid, sys: Arc<dyn Sys>) -> Self {
-        Self { regions: Arc::new(Regions::new(grid, sys)) }
+    /// Unmaps all that nobody holds, and tells how much is held.
+    pub fn collect(&self) -> Collected {
+        self.sweep(|_| true)
+    }
+
+    /// Unmaps all that nobody holds of files at or below `path`, and tells how much is held.
+    ///
+    /// For systems that refuse to delete or replace what is mapped. Paths are compared as they were given, made
+    /// absolute; a file that was handed over open has none.
+    #[doc(alias = "force_map_handle_removal_win")]
+    pub fn unmap_under(&self, path: impl AsRef<Path>) -> Collected {
+        let path = path.as_ref();
+        let base = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        self.sweep(|file| file.is_some_and(|file| file.starts_with(&base)))
+    }
+
+    fn sweep(&self, mut chosen: impl FnMut(Option<&Path>) -> bool) -> Collected {
+        let swept = self.core.here().regions.sweep(|entry| chosen(entry.value.source().path.as_deref()));
+        Collected {
+            unmapped_regions: swept.taken,
+            unmapped_bytes: swept.taken_bytes,
+            held_regions: swept.held,
+            held_bytes: swept.held_bytes,
+        }
     }
 }
 
@@ -112,41 +200,6 @@ impl fmt::Debug for MapManager {
             .field("window_size", &self.window_size())
             .field("stats", &self.stats())
             .finish_non_exhaustive()
-    }
-}
-
-/// Options of a [`MapManager`].
-#[derive(Clone, Debug)]
-#[must_use = "nothing happens before `build`"]
-pub struct MapManagerBuilder {
-    window_size: u64,
-}
-
-impl MapManagerBuilder {
-    /// The size of windows in bytes; 1 MiB if this is not called.
-    ///
-    /// It is rounded up to what the system is able to map: whole pages (4 KiB, 16 KiB or 64 KiB,
-    /// depending on the machine), on Windows units of 64 KiB. Refusing other sizes would mean that
-    /// a program that runs on one machine fails on the next.
-    ///
-    /// Large windows cost address space and little else, and are the better choice for reading in
-    /// order; small ones leave less mapped by a view that is held long.
-    pub fn window_size(mut self, bytes: u64) -> Self {
-        self.window_size = bytes;
-        self
-    }
-
-    /// The manager.
-    ///
-    /// # Errors
-    ///
-    /// A window size of 0, which is more likely a mistake than a wish; or one that is, rounded up,
-    /// more than `isize::MAX`.
-    pub fn build(self) -> Result<MapManager, BuildError> {
-        let window_size = NonZeroU64::new(self.window_size).ok_or(BuildError::WindowIsEmpty)?;
-        let grid = Grid::new(window_size, granularity())
-            .ok_or(BuildError::WindowTooLarge { requested: self.window_size, largest: Grid::LARGEST_WINDOW })?;
-        Ok(MapManager::with_sys(grid, Arc::new(Os)))
     }
 }
 

@@ -2,50 +2,129 @@
 //!
 //! What is safe only after a promise is beside this, in `stable_file`.
 
+use std::cell::Cell;
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use crate::error::ReadError;
-use crate::open_file::OpenFile;
-use crate::region::Regions;
+use crate::copy_view::CopyView;
+use crate::core::{Core, Known, MapFailure};
+use crate::error::{FileState, OpenError, ReadError, ViewError};
+use crate::paged_file::PagedFile;
+use crate::pool::{Failure, MakeError};
+use crate::region::{RegionKey, Window};
+use crate::source::{Descriptor, DescriptorError, Source, no_descriptors_left};
+use crate::sys::{self, Identity};
 
 /// A file that is open for reading: by copies, and, after a promise, as memory.
 ///
-/// Clones are cheap and share one descriptor, which is closed with the last of them. Its views do
-/// not need it.
+/// Clones are cheap and are the same handle. When the last handle of a file is dropped its descriptor is closed and
+/// what is mapped of it is unmapped, but for what a view or a cursor still holds.
 ///
-/// The length is remembered from the opening. Reading never goes beyond it, even if the file has
-/// grown since; open the file again to see more. A file that became shorter is an error of the
-/// reads that miss its bytes, and never reads as zeros. (A file whose length the system gives as
-/// 0, as it does in `/proc`, is empty here.)
+/// The length is remembered from the opening. Reading never goes beyond it, even if the file has grown since;
+/// [`refresh`](Self::refresh) sees more. A file that became shorter is an error of the reads that miss its bytes, and
+/// never reads as zeros. (A file whose length the system gives as 0, as it does in `/proc`, is empty here.)
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), window_mman::Error> {
+/// # let directory = tempfile::tempdir().expect("a temporary directory");
+/// # let path = directory.path().join("log");
+/// # std::fs::write(&path, b"one\ntwo\n").expect("a file");
+/// let file = window_mman::MapManager::new().open(&path)?;
+/// let mut buffer = [0; 3];
+/// file.read_exact_at(&mut buffer, 4)?;
+/// assert_eq!(&buffer, b"two");
+/// assert_eq!(file.bytes(4..100)?, &b"two\n"[..]); // clipped at the end of the file
+/// assert!(file.bytes(9..10).is_err()); // starts past it
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct MappedFile {
     inner: Arc<Inner>,
 }
 
+/// One opening.
 struct Inner {
-    open: OpenFile,
-    regions: Arc<Regions>,
+    core: Arc<Core>,
+    source: Arc<Source>,
+    /// As it was given.
+    path: Option<PathBuf>,
+    /// In bytes; as it was opened or refreshed.
+    len: AtomicU64,
+    /// When it was last written to, in nanoseconds; as it was opened or refreshed.
+    modified: AtomicU64,
+    /// The cell of a descriptor that must not be closed before this is dropped.
+    kept: Option<u32>,
+}
+
+/// What [`MappedFile::refresh`] has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Change {
+    /// The same length, and not written to.
+    Unchanged,
+    /// It is longer now, and can be read to its new end.
+    Grown,
+    /// It has the same length, and was written to since.
+    Modified,
 }
 
 impl MappedFile {
-    pub(crate) fn new(open: OpenFile, regions: Arc<Regions>) -> Self {
-        regions.counters().file_opened();
-        Self { inner: Arc::new(Inner { open, regions }) }
+    pub(crate) fn open(core: &Arc<Core>, path: &Path) -> Result<Self, OpenError> {
+        let owned = || Some(path.to_path_buf());
+        let failed = |source| OpenError::Io { path: owned(), source };
+        if let Some(kind) = sys::kind_at(path).map_err(failed)? {
+            return Err(OpenError::NotRegular { path: owned(), kind });
+        }
+        let sys = &*core.settings.sys;
+        let open = || {
+            let file = sys.open(path);
+            file.map_err(|error| Failure { for_want_of_room: no_descriptors_left(&error), error })
+        };
+        let opening = Opening::new(core, open).map_err(failed)?;
+        let identity = opening.identify().map_err(failed)?;
+        if let Some(kind) = identity.special {
+            return Err(OpenError::NotRegular { path: owned(), kind });
+        }
+        // Absolute, since it may be opened again when the current directory is another.
+        let absolute = std::path::absolute(path).map_err(failed)?;
+        Ok(opening.into_file(&identity, Some(absolute), owned(), !identity.certain))
     }
 
-    /// The length when it was opened, in bytes.
+    pub(crate) fn adopt(core: &Arc<Core>, file: File) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Io { path: None, source };
+        let readable = sys::can_read(&file).map_err(failed)?;
+        let identity = sys::identify(&file).map_err(failed)?;
+        // The kind first: "it is a FIFO" says more than "it cannot be read".
+        if let Some(kind) = identity.special {
+            return Err(OpenError::NotRegular { path: None, kind });
+        }
+        if !readable {
+            return Err(OpenError::NotReadable);
+        }
+        let mut file = Some(file);
+        let missing = || Failure { error: io::ErrorKind::NotFound.into(), for_want_of_room: false };
+        let opening = Opening::new(core, || file.take().ok_or_else(missing)).map_err(failed)?;
+        Ok(opening.into_file(&identity, None, None, true))
+    }
+
+    /// The length when it was opened or [refreshed](Self::refresh), in bytes.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.inner.open.len
+        self.inner.len.load(Ordering::Acquire)
     }
 
-    /// Whether it had no bytes when it was opened.
+    /// Whether it had no bytes then.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -53,13 +132,17 @@ impl MappedFile {
 
     /// The path it was opened by, as it was given; `None` for a file that was
     /// [handed over](crate::MapManager::open_file) open.
+    #[doc(alias = "path_or_fd")]
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
-        self.inner.open.path.as_deref()
+        self.inner.path.as_deref()
     }
 
     /// Copies bytes from `offset` on into `buffer`, and returns how many: fewer than fit only
     /// where the file ends, none at its end.
+    ///
+    /// One `pread`: whatever happens to the file meanwhile, this returns bytes that it had, or an error. For many
+    /// small copies from the same place a [`copy_view`](Self::copy_view) is ten times as fast.
     ///
     /// Blocks as long as the disk does. Does not move a position, so that any number of threads
     /// may read at once (on Windows the position of a file that was handed over does move).
@@ -87,7 +170,7 @@ impl MappedFile {
     pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), ReadError> {
         let wanted = buffer.len() as u64;
         if self.left_from(offset)? < wanted {
-            return Err(ReadError::EndsPastEnd { path: self.inner.open.path_buf(), offset, wanted, len: self.len() });
+            return Err(ReadError::EndsPastEnd { path: self.path_buf(), offset, wanted, len: self.len() });
         }
         self.fill(buffer, offset)
     }
@@ -100,71 +183,205 @@ impl MappedFile {
     /// [`read_at`](Self::read_at).
     pub fn bytes(&self, range: Range<u64>) -> Result<Bytes, ReadError> {
         if range.start > range.end {
-            let path = self.inner.open.path_buf();
-            return Err(ReadError::Reversed { path, range });
+            return Err(ReadError::Reversed { path: self.path_buf(), range });
         }
         let left = self.left_from(range.start)?;
         let wanted = range.end.saturating_sub(range.start).min(left);
         let mut copy = Vec::new();
         let len = usize::try_from(wanted).ok();
         let Some(len) = len.filter(|len| copy.try_reserve_exact(*len).is_ok()) else {
-            let path = self.inner.open.path_buf();
-            return Err(ReadError::OutOfMemory { path, range });
+            return Err(ReadError::OutOfMemory { path: self.path_buf(), range });
         };
         copy.resize(len, 0);
         self.fill(&mut copy, range.start)?;
         Ok(copy.into())
     }
 
-    pub(crate) fn open_file(&self) -> &OpenFile {
-        &self.inner.open
+    /// `range` of the file as mapped memory that can be copied out of, also while others change the file.
+    ///
+    /// # Errors
+    ///
+    /// As for [`StableFile::view`](crate::StableFile::view).
+    pub fn copy_view(&self, range: Range<u64>) -> Result<CopyView, ViewError> {
+        let (range, window) = self.window(&range, self.len())?;
+        Ok(CopyView::new(range, window))
     }
 
-    pub(crate) fn regions(&self) -> &Regions {
-        &self.inner.regions
+    /// The file as an array of bytes that is read a page of 64 KiB at a time, without mappings: see [`PagedFile`].
+    #[must_use]
+    pub fn paged(&self) -> PagedFile {
+        PagedFile::new(self.clone())
+    }
+
+    /// Looks at the file again: what it has grown by can be read from now on, through this handle and its clones.
+    ///
+    /// A [`StableFile`](crate::StableFile) keeps the length it was promised for; make another one to see more.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Replaced`] if another file is at its path: then this handle goes on reading the old one, as long
+    /// as its descriptor is open. [`ReadError::Truncated`] if it is shorter; nothing is changed then. A file that has
+    /// been deleted is as it was.
+    pub fn refresh(&self) -> Result<Change, ReadError> {
+        let Inner { core, source, .. } = &*self.inner;
+        let (path, range) = (self.path_buf(), 0..self.len());
+        let sys = &*core.settings.sys;
+        let named = source.path.as_deref().map(|path| sys.open(path).and_then(|file| sys::identify(&file)));
+        let identity = match named {
+            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Some(Ok(identity)) => Ok(identity),
+            _ => source.with_file(core, sys::identify).map_err(|error| self.not_reopened(range.clone(), error))?,
+        };
+        let identity = identity.map_err(|source| ReadError::Io { path: path.clone(), range: range.clone(), source })?;
+        if identity.id != source.id {
+            let (was, now) = (source.opened.clone(), FileState::of(&identity));
+            return Err(ReadError::Replaced { path: path.unwrap_or_default(), was, now });
+        }
+        if identity.len < range.end {
+            return Err(ReadError::Truncated { path, range: range.clone(), opened_with: range.end, now: identity.len });
+        }
+        let modified = nanoseconds(identity.modified);
+        let before = self.inner.modified.swap(modified, Ordering::AcqRel);
+        let grown = self.inner.len.fetch_max(identity.len, Ordering::AcqRel) < identity.len;
+        Ok(match (grown, modified == before) {
+            (true, _) => Change::Grown,
+            (false, true) => Change::Unchanged,
+            (false, false) => Change::Modified,
+        })
+    }
+
+    /// Asks the system to read `range` ahead of its use, without waiting; clipped at the end of the file. A hint,
+    /// which systems without such a thing do not hear.
+    ///
+    /// # Errors
+    ///
+    /// A range that is reversed or starts past the end, or what the system reports.
+    pub fn prefetch(&self, range: Range<u64>) -> Result<(), ReadError> {
+        if range.start > range.end {
+            return Err(ReadError::Reversed { path: self.path_buf(), range });
+        }
+        let left = self.left_from(range.start)?;
+        let len = (range.end - range.start).min(left);
+        let Some(len) = std::num::NonZeroU64::new(len) else { return Ok(()) };
+        let asked = self.inner.source.with_file(&self.inner.core, |file| read_ahead(file, range.start, len));
+        asked
+            .map_err(|error| self.not_reopened(range.clone(), error))?
+            .map_err(|source| ReadError::Io { path: self.path_buf(), range, source })
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.inner.core
+    }
+
+    pub(crate) fn path_buf(&self) -> Option<PathBuf> {
+        self.inner.path.clone()
+    }
+
+    /// Whether the file has at least `len` bytes now; else how many it has, if the system tells.
+    pub(crate) fn reaches(&self, len: u64) -> Result<(), Option<u64>> {
+        let sys = &*self.inner.core.settings.sys;
+        let now = self.inner.source.with_file(&self.inner.core, |file| sys.len(file));
+        match now {
+            Ok(Ok(now)) if now >= len => Ok(()),
+            Ok(Ok(now)) => Err(Some(now)),
+            Ok(Err(_)) | Err(_) => Err(None),
+        }
+    }
+
+    /// Which region has `range`, which ends at `len` or before.
+    #[inline]
+    pub(crate) fn key_of(&self, range: &Range<u64>, len: u64) -> RegionKey {
+        let span = self.inner.core.span_of(range, len);
+        self.key_of_span(&span)
+    }
+
+    /// The region that is just this.
+    #[inline]
+    pub(crate) fn key_of_span(&self, span: &Range<u64>) -> RegionKey {
+        RegionKey { file: self.inner.source.serial, start: span.start, end: span.end }
+    }
+
+    /// `range` clipped at `len`, and the region that has it; none if it is empty.
+    pub(crate) fn window(&self, range: &Range<u64>, len: u64) -> Result<(Range<u64>, Option<Window>), ViewError> {
+        let clipped = self.clip(range, len)?;
+        if clipped.is_empty() {
+            return Ok((clipped, None));
+        }
+        let window = self.window_of(self.key_of(&clipped, len), range)?;
+        Ok((clipped, Some(window)))
+    }
+
+    /// `range`, clipped at `len`.
+    pub(crate) fn clip(&self, range: &Range<u64>, len: u64) -> Result<Range<u64>, ViewError> {
+        if range.start > range.end {
+            return Err(ViewError::Reversed { path: self.path_buf(), range: range.clone() });
+        }
+        if range.start > len {
+            return Err(ViewError::StartsPastEnd { path: self.path_buf(), range: range.clone(), len });
+        }
+        Ok(range.start..range.end.min(len))
+    }
+
+    /// The region of this key, for a request of `range`.
+    pub(crate) fn window_of(&self, key: RegionKey, range: &Range<u64>) -> Result<Window, ViewError> {
+        let Inner { core, source, .. } = &*self.inner;
+        // What is pinned is there, so a window is never `None`.
+        core.region(source, key)
+            .and_then(|pin| Window::new(pin).ok_or(MapFailure::TooLong))
+            .map_err(|failure| self.explain(failure, range.clone()))
+    }
+
+    fn explain(&self, failure: MapFailure, range: Range<u64>) -> ViewError {
+        let path = self.path_buf();
+        match failure {
+            MapFailure::TooLong => ViewError::TooLong { path, range },
+            MapFailure::Truncated { now } => ViewError::Truncated { path, range, opened_with: self.len(), now },
+            MapFailure::Full { limits, wanted, held } => ViewError::LimitReached {
+                path,
+                range,
+                wanted,
+                max_mapped_bytes: limits.bytes,
+                max_regions: limits.count,
+                held,
+            },
+            MapFailure::Descriptor(error) => ViewError::Reopen { path, range, source: error.into() },
+            MapFailure::Io(source) => ViewError::Map { path, range, source },
+        }
     }
 
     /// How many bytes there are from `offset` on.
     fn left_from(&self, offset: u64) -> Result<u64, ReadError> {
         let len = self.len();
-        len.checked_sub(offset).ok_or_else(|| ReadError::StartsPastEnd {
-            path: self.inner.open.path_buf(),
-            offset,
-            len,
-        })
+        len.checked_sub(offset).ok_or_else(|| ReadError::StartsPastEnd { path: self.path_buf(), offset, len })
     }
 
     /// Fills all of `buffer`, which does not go beyond the remembered length.
     fn fill(&self, buffer: &mut [u8], offset: u64) -> Result<(), ReadError> {
-        let Inner { open, regions } = &*self.inner;
+        let Inner { core, source, .. } = &*self.inner;
+        let sys = &*core.settings.sys;
         let range = offset..offset.saturating_add(buffer.len() as u64);
-        let mut rest = buffer;
-        let mut next = offset;
-        while !rest.is_empty() {
-            match regions.sys().read_at(&open.file, rest, next) {
-                Ok(0) => return Err(self.truncated(range)),
-                Ok(count) => {
-                    next = next.saturating_add(count as u64);
-                    rest = rest.get_mut(count..).unwrap_or_default();
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(source) => {
-                    let path = open.path_buf();
-                    return Err(ReadError::Io { path, range, source });
-                }
-            }
+        let read = source.with_file(core, |file| sys::read_fully(sys, file, buffer, offset));
+        match read {
+            Ok(Ok(count)) if count == buffer.len() => Ok(()),
+            Ok(Ok(_)) => Err(self.truncated(range)),
+            Ok(Err(source)) => Err(ReadError::Io { path: self.path_buf(), range, source }),
+            Err(error) => Err(self.not_reopened(range, error)),
         }
-        Ok(())
     }
 
     /// The error for a file that ended before its remembered length.
     fn truncated(&self, range: Range<u64>) -> ReadError {
-        let Inner { open, regions } = &*self.inner;
-        let path = open.path_buf();
-        match regions.sys().len(&open.file) {
-            Ok(now) => ReadError::Truncated { path, range, opened_with: open.len, now },
-            Err(source) => ReadError::Io { path, range, source },
+        let Inner { core, source, .. } = &*self.inner;
+        let path = self.path_buf();
+        match source.with_file(core, |file| core.settings.sys.len(file)) {
+            Ok(Ok(now)) => ReadError::Truncated { path, range, opened_with: self.len(), now },
+            Ok(Err(source)) => ReadError::Io { path, range, source },
+            Err(error) => self.not_reopened(range, error),
         }
+    }
+
+    fn not_reopened(&self, range: Range<u64>, error: DescriptorError) -> ReadError {
+        ReadError::Reopen { path: self.path_buf(), range, source: error.into() }
     }
 }
 
@@ -176,6 +393,135 @@ impl fmt::Debug for MappedFile {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.regions.counters().file_closed();
+        let Self { core, source, kept, .. } = self;
+        if let Some(cell) = kept {
+            core.descriptors.release(*cell);
+            core.descriptors.dismiss(source.number);
+        }
+        if !core.is_here() {
+            // Inherited: the lock may be nobody's any more, and the tables go with the process.
+            return;
+        }
+        let shared = {
+            let mut files = core.files.lock();
+            let Some(known) = files.get_mut(&source.id) else { return };
+            known.handles = known.handles.saturating_sub(1);
+            if known.handles > 0 {
+                return;
+            }
+            files.remove(&source.id).and_then(|known| known.source.upgrade())
+        };
+        core.regions.dismiss(source.serial);
+        for source in shared.iter().chain([&*source]) {
+            core.descriptors.dismiss(source.number);
+        }
     }
+}
+
+/// A descriptor that was just opened, before it is known of which file.
+struct Opening<'a> {
+    core: &'a Arc<Core>,
+    number: u64,
+    cell: u32,
+    /// Whether a source has taken over the descriptor; else it is closed.
+    in_use: Cell<bool>,
+}
+
+impl<'a> Opening<'a> {
+    fn new(
+        core: &'a Arc<Core>,
+        mut open: impl FnMut() -> Result<File, Failure<io::Error>>,
+    ) -> Result<Self, io::Error> {
+        let number = next_number();
+        let made = core.descriptors.find_or_make(Descriptor(number), 0, |victim| {
+            // The old one is closed first, or there may be one too many.
+            drop(victim);
+            open()
+        });
+        match made {
+            Ok(cell) => Ok(Self { core, number, cell, in_use: Cell::new(false) }),
+            Err(MakeError::Failed(error)) => Err(error),
+            Err(MakeError::Full | MakeError::Inherited) => Err(io::ErrorKind::ResourceBusy.into()),
+        }
+    }
+
+    fn identify(&self) -> io::Result<Identity> {
+        #[expect(unsafe_code, reason = "reads what is pinned")]
+        // SAFETY: the cell was pinned for us, and our drop lets go of it.
+        let entry = unsafe { self.core.descriptors.get(self.cell) };
+        entry.map_or(Err(io::ErrorKind::NotFound.into()), |entry| sys::identify(&entry.value))
+    }
+
+    /// A handle of the file, beside those that there are.
+    fn into_file(self, identity: &Identity, path: Option<PathBuf>, given: Option<PathBuf>, keep: bool) -> MappedFile {
+        let core = Arc::clone(self.core);
+        let named = path.is_some() && !keep;
+        let source = {
+            let mut files = core.files.lock();
+            let fresh = || Known { serial: next_number(), handles: 0, source: std::sync::Weak::new() };
+            let known = files.entry(identity.id).or_insert_with(fresh);
+            known.handles += 1;
+            let shared = if named { known.source.upgrade() } else { None };
+            shared.unwrap_or_else(|| {
+                let source = Arc::new(Source {
+                    number: self.number,
+                    serial: known.serial,
+                    id: identity.id,
+                    path: path.map(Into::into),
+                    opened: FileState::of(identity),
+                });
+                if named {
+                    known.source = Arc::downgrade(&source);
+                }
+                source
+            })
+        };
+        tracing::debug!(file = %source.name(), len = identity.len, "opened a file");
+        // One pin for the handle; that of the opening is let go of by its drop.
+        let kept = keep.then(|| {
+            core.descriptors.pin_again(self.cell);
+            self.cell
+        });
+        self.in_use.set(source.number == self.number);
+        MappedFile {
+            inner: Arc::new(Inner {
+                core,
+                source,
+                path: given,
+                len: AtomicU64::new(identity.len),
+                modified: AtomicU64::new(nanoseconds(identity.modified)),
+                kept,
+            }),
+        }
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        self.core.descriptors.release(self.cell);
+        if !self.in_use.get() {
+            self.core.descriptors.dismiss(self.number);
+        }
+    }
+}
+
+/// Of sources and files: never used twice.
+fn next_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn nanoseconds(time: Option<SystemTime>) -> u64 {
+    let since = time.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+    since.and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or(0)
+}
+
+#[cfg(all(any(target_os = "linux", target_os = "android", target_os = "freebsd"), not(miri)))]
+fn read_ahead(file: &File, offset: u64, len: std::num::NonZeroU64) -> io::Result<()> {
+    Ok(rustix::fs::fadvise(file, offset, Some(len), rustix::fs::Advice::WillNeed)?)
+}
+
+#[cfg(not(all(any(target_os = "linux", target_os = "android", target_os = "freebsd"), not(miri))))]
+fn read_ahead(_: &File, _: u64, _: std::num::NonZeroU64) -> io::Result<()> {
+    Ok(())
 }

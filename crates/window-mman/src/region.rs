@@ -1,191 +1,252 @@
 //! Regions: pieces of files that are mapped, each shared by all who look into it.
 //!
-//! [`Regions`] is where a region comes from, [`Region`] is one. A region never refers back to
-//! `Regions`, only to the table and the counters, so that a view may outlive the manager, and so
-//! that what a manager may come to hold itself does not hold the manager.
+//! A [`Region`] is what the pool keeps; a [`Pin`] holds one; a [`Window`] is a pin that knows where the bytes are, on
+//! which views and cursors are built.
 
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::Name;
-use crate::open_file::OpenFile;
-use crate::stats::{Counters, Stats};
-use crate::sys::{FileId, Mapping, Sys};
-use crate::weak_table::WeakTable;
-use crate::window::Grid;
+use crate::advice::{self, Advice};
+use crate::core::Core;
+use crate::error::CopyError;
+use crate::pool::{Entry, Key};
+use crate::source::Source;
+use crate::sys::{Mapping, fault, read_fully};
 
-/// The mapped regions of one manager.
-#[derive(Debug)]
-pub(crate) struct Regions {
-    grid: Grid,
-    sys: Arc<dyn Sys>,
-    /// Regions that somebody holds.
-    ///
-    /// Their holders' promises are what makes it right to hand one out again without looking at
-    /// the file. A region kept without a holder would have nobody's promise: whoever keeps such
-    /// regions must compare the file with what it was before handing them out.
-    table: Arc<Table>,
-    counters: Arc<Counters>,
-}
-
-type Table = WeakTable<RegionKey, Region>;
-
-/// Why there is no region.
-#[derive(Debug)]
-pub(crate) enum MapFailure {
-    /// It would be longer than a slice can be.
-    TooLong,
-    /// The file is shorter than it was when it was opened.
-    Truncated { now: u64 },
-    /// The system said no.
-    Io(io::Error),
-}
-
-impl Regions {
-    pub(crate) fn new(grid: Grid, sys: Arc<dyn Sys>) -> Self {
-        Self { grid, sys, table: Arc::new(WeakTable::new()), counters: Arc::default() }
-    }
-
-    pub(crate) fn grid(&self) -> &Grid {
-        &self.grid
-    }
-
-    pub(crate) fn sys(&self) -> &dyn Sys {
-        &*self.sys
-    }
-
-    pub(crate) fn counters(&self) -> &Counters {
-        &self.counters
-    }
-
-    pub(crate) fn stats(&self) -> Stats {
-        self.counters.snapshot()
-    }
-
-    /// A region that contains `range`, which is not empty and ends at the file's length or before:
-    /// the one that is mapped already, or a new one.
-    ///
-    /// # Safety
-    ///
-    /// From this call on until the region is dropped, nobody truncates the file below the length
-    /// it has now, or changes one of the bytes that it was opened with.
-    #[expect(unsafe_code, reason = "hands out memory on a promise about a file")]
-    pub(crate) unsafe fn region(&self, file: &OpenFile, range: &Range<u64>) -> Result<Arc<Region>, MapFailure> {
-        let region = self.grid.region_for(range, file.len);
-        let key = RegionKey { file: file.id, start: region.start, end: region.end };
-        if let Some(region) = self.table.get(&key) {
-            return Ok(region);
-        }
-        let len = region
-            .end
-            .checked_sub(region.start)
-            .and_then(|len| isize::try_from(len).ok())
-            .and_then(|len| usize::try_from(len).ok())
-            .ok_or(MapFailure::TooLong)?;
-        // The promise holds from now on, not from the opening, so what happened in between is
-        // looked at here. Any shrinking is refused, not only below this region: the file is not
-        // the one that was opened.
-        let now = self.sys.len(&file.file).map_err(MapFailure::Io)?;
-        if now < file.len {
-            return Err(MapFailure::Truncated { now });
-        }
-        // SAFETY: the file has at least `file.len` bytes now, as was just seen, and the grid ends
-        // regions there. The caller promises that it stays so and that none of these bytes
-        // changes until the region, which owns the mapping and drops it, is dropped.
-        let mapping = unsafe { self.sys.map(&file.file, key.start, len) }.map_err(MapFailure::Io)?;
-        let region = Arc::new(Region { mapping, record: Record::new(self, key, file.path.clone()) });
-        Ok(self.table.share(key, region))
-    }
-}
-
-/// Which region: the file, and from where to where.
+/// Which region: the file, and from where to where, in bytes.
 ///
 /// The end is part of it, since the last window of a file that has grown is another one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct RegionKey {
-    file: FileId,
-    start: u64,
-    end: u64,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RegionKey {
+    pub(crate) file: u64,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
 }
 
-/// A piece of a file that is mapped as long as this lives.
-///
-/// The order of the fields is the order in which they are dropped: what is counted as unmapped
-/// has been unmapped.
+impl Key for RegionKey {
+    type Group = u64;
+
+    fn group(&self) -> u64 {
+        self.file
+    }
+
+    #[inline]
+    fn hash(&self) -> u64 {
+        // Both halves of a product of both, so that every bit of the one reaches the upper bits of the other.
+        let left = self.start ^ self.file.rotate_left(40) ^ 0x9E37_79B9_7F4A_7C15;
+        let right = self.end ^ 0xD1B5_4A32_D192_ED03;
+        let product = u128::from(left).wrapping_mul(u128::from(right.wrapping_mul(0xF135_7AEA_2E62_A9C5)));
+        (product >> 64) as u64 ^ product as u64
+    }
+}
+
+/// A piece of a file that is mapped as long as the pool keeps it.
 pub(crate) struct Region {
     mapping: Mapping,
-    record: Record,
+    /// How many bytes of it are the file's.
+    len: usize,
+    source: Arc<Source>,
 }
 
 impl Region {
-    /// All of its bytes.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.mapping.bytes()
+    pub(crate) fn new(mapping: Mapping, len: usize, source: Arc<Source>) -> Self {
+        Self { mapping, len, source }
     }
 
-    /// Where `range` of the file is in [`Region::bytes`]; `None` if it is not all in there.
-    pub(crate) fn position_of(&self, range: &Range<u64>) -> Option<Range<usize>> {
-        let position = |offset: u64| {
-            let position = offset.checked_sub(self.record.key.start)?;
-            usize::try_from(position).ok()
-        };
-        let positions = position(range.start)?..position(range.end)?;
-        self.bytes().get(positions.clone()).and(Some(positions))
+    /// Its memory, to be used for another one.
+    pub(crate) fn into_mapping(self) -> Mapping {
+        self.mapping
+    }
+
+    pub(crate) fn source(&self) -> &Arc<Source> {
+        &self.source
     }
 }
 
 impl fmt::Debug for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Region").field("key", &self.record.key).finish_non_exhaustive()
+        f.debug_struct("Region").field("len", &self.len).finish_non_exhaustive()
     }
 }
 
-/// A region's entry in the table and its share of the counters; dropping it takes both back.
-struct Record {
-    key: RegionKey,
-    path: Option<Arc<Path>>,
-    table: Arc<Table>,
-    counters: Arc<Counters>,
+/// The number of no cell: a pin on it holds nothing.
+const NOTHING: u32 = u32::MAX;
+
+/// Holds a region: it stays mapped where it is for as long as this or a clone lives.
+#[derive(Debug)]
+pub(crate) struct Pin {
+    core: Arc<Core>,
+    number: u32,
 }
 
-impl Record {
-    fn new(regions: &Regions, key: RegionKey, path: Option<Arc<Path>>) -> Self {
-        let record = Self { key, path, table: Arc::clone(&regions.table), counters: Arc::clone(&regions.counters) };
-        record.counters.mapped(record.len());
-        tracing::debug!(
-            file = %Name(record.path.as_deref()),
-            offset = key.start,
-            len = record.len(),
-            "mapped a region"
-        );
-        record
+impl Pin {
+    /// Takes over a pin on a cell of the core's regions.
+    pub(crate) fn new(core: Arc<Core>, number: u32) -> Self {
+        Self { core, number }
     }
 
-    fn len(&self) -> u64 {
-        self.key.end.saturating_sub(self.key.start)
+    pub(crate) fn entry(&self) -> Option<&Entry<RegionKey, Region>> {
+        #[expect(unsafe_code, reason = "reads what is pinned")]
+        // SAFETY: a `Pin` has a pin on its cell from its making to its drop.
+        unsafe {
+            self.core.regions.get(self.number)
+        }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// Lets go of the region, and holds that of another key instead, if the same tables have it.
+    #[inline]
+    fn change_to(mut self, key: &RegionKey) -> Option<Self> {
+        let before = std::mem::replace(&mut self.number, NOTHING);
+        self.core.regions.release(before);
+        self.number = self.core.regions.find(key)?;
+        Some(self)
     }
 }
 
-impl Drop for Record {
+impl Clone for Pin {
+    fn clone(&self) -> Self {
+        self.core.regions.pin_again(self.number);
+        Self { core: Arc::clone(&self.core), number: self.number }
+    }
+}
+
+impl Drop for Pin {
+    #[inline]
     fn drop(&mut self) {
-        self.table.forget_dead(&self.key);
-        self.counters.unmapped(self.len());
-        tracing::debug!(
-            file = %Name(self.path.as_deref()),
-            offset = self.key.start,
-            len = self.len(),
-            "unmapped a region"
-        );
+        self.core.regions.release(self.number);
     }
 }
 
-#[cfg(test)]
-impl Regions {
-    /// How many entries the table has, dead ones among them.
-    pub(crate) fn table_len(&self) -> usize {
-        self.table.len()
+/// A held region with its address.
+#[derive(Clone)]
+pub(crate) struct Window {
+    pin: Pin,
+    address: *const u8,
+    /// Which bytes of the file are there.
+    span: Range<u64>,
+    /// Whether copies are made from the memory, and not by the descriptor.
+    direct: bool,
+}
+
+#[expect(unsafe_code, reason = "a pointer that is good on every thread")]
+// SAFETY: the pointer is good as long as the pin lives, on whatever thread, and what is behind it is only read.
+unsafe impl Send for Window {}
+#[expect(unsafe_code, reason = "a pointer that is good on every thread")]
+// SAFETY: as above.
+unsafe impl Sync for Window {}
+
+impl Window {
+    /// `None` never happens: what is pinned is there.
+    pub(crate) fn new(pin: Pin) -> Option<Self> {
+        let (key, region) = pin.entry().map(|entry| (entry.key, &entry.value))?;
+        let address = region.mapping.address();
+        // The region is no longer than the mapping, and the key says how long it is.
+        let end = key.start.checked_add(region.len as u64).filter(|end| *end == key.end)?;
+        let direct = fault::SUPPORTED && pin.core.settings.fault_recovery && region.mapping.shows_the_file();
+        Some(Self { address, span: key.start..end, direct, pin })
+    }
+
+    #[inline]
+    pub(crate) fn span(&self) -> &Range<u64> {
+        &self.span
+    }
+
+    /// The same region for another file offset, if the same tables have it mapped. The one held before is let go of
+    /// in any case, and first, so that no more is held than is looked at.
+    #[inline]
+    pub(crate) fn change_to(self, key: &RegionKey) -> Option<Self> {
+        Self::new(self.pin.change_to(key)?)
+    }
+
+    /// The address of these bytes, if all of them are there.
+    #[inline]
+    pub(crate) fn address_of(&self, range: &Range<u64>) -> Option<*const u8> {
+        if range.start < self.span.start || range.end > self.span.end || range.start > range.end {
+            return None;
+        }
+        // Within the span, whose length is that of memory.
+        Some(self.address.wrapping_add((range.start - self.span.start) as usize))
+    }
+
+    /// These bytes, if all of them are there.
+    ///
+    /// # Safety
+    ///
+    /// As long as the slice is used, nobody changes or cuts off these bytes of the file.
+    #[expect(unsafe_code, reason = "hands out memory on a promise about a file")]
+    #[inline]
+    pub(crate) unsafe fn slice(&self, range: &Range<u64>) -> Option<&[u8]> {
+        let address = self.address_of(range)?;
+        // SAFETY: the bytes are in the mapping, as `address_of` has checked, which stays as long as `self` does, by
+        // its pin; that nobody changes them the caller promises. A mapping is not longer than a slice may be.
+        Some(unsafe { std::slice::from_raw_parts(address, (range.end - range.start) as usize) })
+    }
+
+    /// Copies the bytes from `offset` on, all of which are there, into `out`; an error if the file does not give them.
+    pub(crate) fn copy_to(&self, offset: u64, out: &mut [u8]) -> Result<(), CopyError> {
+        let range = offset..offset.saturating_add(out.len() as u64);
+        let Some(from) = self.address_of(&range) else {
+            return Err(CopyError::OutOfBounds { range, within: self.span.clone() });
+        };
+        if self.direct {
+            #[expect(unsafe_code, reason = "copies from an address")]
+            // SAFETY: the bytes are in a mapping that is held by the pin, and `out` is a slice of its own.
+            let copied = unsafe { fault::copy(out.as_mut_ptr(), from, out.len()) };
+            return copied.map_err(|fault::Fault| self.faulted(range));
+        }
+        self.read_to(range, out)
+    }
+
+    /// Advice about these bytes, all of which are there.
+    pub(crate) fn advise(&self, range: &Range<u64>, advice: Advice) -> io::Result<()> {
+        let place = range.start.saturating_sub(self.span.start) as usize;
+        let len = range.end.saturating_sub(range.start) as usize;
+        self.region().map_or(Ok(()), |region| advice.give(&region.mapping, place, len))
+    }
+
+    /// Reads these bytes, all of which are there, into memory and into the tables of the process.
+    pub(crate) fn populate(&self, range: &Range<u64>) -> io::Result<()> {
+        let place = range.start.saturating_sub(self.span.start) as usize;
+        let len = range.end.saturating_sub(range.start) as usize;
+        self.region().map_or(Ok(()), |region| advice::populate(&region.mapping, place, len))
+    }
+
+    /// The region itself.
+    pub(crate) fn region(&self) -> Option<&Region> {
+        self.pin.entry().map(|entry| &entry.value)
+    }
+
+    /// The same by the descriptor.
+    fn read_to(&self, range: Range<u64>, out: &mut [u8]) -> Result<(), CopyError> {
+        let Some(region) = self.region() else { return Err(self.faulted(range)) };
+        let core = self.pin.core();
+        let read = region.source.with_file(core, |file| {
+            read_fully(&*core.settings.sys, file, out, range.start)
+        });
+        match read {
+            Ok(Ok(count)) if count == out.len() => Ok(()),
+            Ok(Ok(_)) | Err(_) => Err(self.faulted(range)),
+            Ok(Err(source)) => Err(CopyError::Io { path: self.path(), range, source }),
+        }
+    }
+
+    fn faulted(&self, range: Range<u64>) -> CopyError {
+        CopyError::Fault { path: self.path(), range }
+    }
+
+    fn path(&self) -> Option<std::path::PathBuf> {
+        self.region().and_then(|region| region.source.path.as_deref().map(std::path::Path::to_path_buf))
+    }
+}
+
+impl fmt::Debug for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Window").field("span", &self.span).finish_non_exhaustive()
     }
 }

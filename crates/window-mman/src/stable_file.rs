@@ -4,19 +4,40 @@ use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 
+use crate::buffer::WindowBuffer;
+use crate::cursor::Cursor;
 use crate::error::ViewError;
 use crate::mapped_file::MappedFile;
-use crate::region::MapFailure;
 use crate::view::View;
 
 /// A file that nobody truncates or rewrites, so that it can be looked at as memory.
 ///
 /// It comes from [`MappedFile::assume_stable`], which says what is promised. Clones are cheap.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), window_mman::Error> {
+/// # let directory = tempfile::tempdir().expect("a temporary directory");
+/// # let path = directory.path().join("released data");
+/// # std::fs::write(&path, b"0123456789").expect("a file");
+/// let file = window_mman::MapManager::new().open(&path)?;
+/// // SAFETY: nobody truncates or writes to this file while this example runs.
+/// let file = unsafe { file.assume_stable() };
+/// let view = file.view(2..5)?;
+/// assert_eq!(view, b"234");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct StableFile {
     /// Private, and set nowhere but in `assume_stable`: to have a `StableFile` is to have the
     /// promise.
     file: MappedFile,
+    /// What was promised.
+    len: u64,
+    /// Whether the file had all of that when it was promised.
+    whole: bool,
 }
 
 impl MappedFile {
@@ -65,7 +86,8 @@ impl MappedFile {
     #[must_use = "the promise is of no use without the file it is about"]
     #[expect(unsafe_code, reason = "the one promise of this crate's interface")]
     pub unsafe fn assume_stable(&self) -> StableFile {
-        StableFile { file: self.clone() }
+        let len = self.len();
+        StableFile { file: self.clone(), len, whole: self.reaches(len).is_ok() }
     }
 }
 
@@ -76,16 +98,18 @@ impl StableFile {
         &self.file
     }
 
-    /// The length when it was opened, in bytes.
+    /// The length that was promised, in bytes: that of the [`MappedFile`] at that time.
+    #[doc(alias = "file_size")]
     #[must_use]
+    #[inline]
     pub fn len(&self) -> u64 {
-        self.file.len()
+        self.len
     }
 
-    /// Whether it had no bytes when it was opened.
+    /// Whether it has no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.file.is_empty()
+        self.len() == 0
     }
 
     /// The path it was opened by; see [`MappedFile::path`].
@@ -101,47 +125,58 @@ impl StableFile {
     /// mapped.
     ///
     /// A range inside one window of the grid is a view of that window; others get a region that
-    /// covers just their pages. If somebody holds that region already, this is a look into a
-    /// table; else it is mapped, which takes a few microseconds. Nothing is read: looking at the
+    /// covers just their pages. If that region is mapped already, finding it takes some ten nanoseconds, and no lock;
+    /// else it is mapped, which takes a few microseconds. Nothing is read: looking at the
     /// bytes does that, and may wait for the disk.
     ///
     /// # Errors
     ///
     /// A range that is reversed, starts past the end, or is longer than a slice can be; a file
-    /// that is now shorter than when it was opened; a system that does not map it, because it has
-    /// run out of mappings or addresses, or because the file system cannot.
+    /// that was shorter when it was promised to be stable than when it was opened; limits that are
+    /// [not to be exceeded](crate::LimitPolicy::Error); a descriptor that was closed and cannot be opened again; a
+    /// system that does not map it, because it has run out of mappings or addresses. (What its file system cannot map
+    /// at all is copied.)
     pub fn view(&self, range: Range<u64>) -> Result<View, ViewError> {
-        let open = self.file.open_file();
-        if range.start > range.end {
-            let path = open.path_buf();
-            return Err(ViewError::Reversed { path, range });
-        }
-        if range.start > open.len {
-            return Err(ViewError::StartsPastEnd { path: open.path_buf(), range, len: open.len });
-        }
-        let clipped = range.start..range.end.min(open.len);
-        if clipped.is_empty() {
-            return Ok(View::empty(clipped.start));
-        }
+        self.verify(&range)?;
+        let (range, window) = self.file.window(&range, self.len)?;
         #[expect(unsafe_code, reason = "the promise given to `assume_stable` is used here")]
-        // SAFETY: a `StableFile` comes from `assume_stable` alone, whose caller promises that
-        // nobody truncates the file or writes into its first `len` bytes while this file or any
-        // view of it lives; and a region lives only in views.
-        let region = unsafe { self.file.regions().region(open, &clipped) };
-        region
-            // The grid covers every range inside the file, so the view is never `None`.
-            .and_then(|region| View::new(region, &clipped).ok_or(MapFailure::TooLong))
-            .map_err(|failure| self.explain(failure, range))
+        // SAFETY: a `StableFile` comes from `assume_stable` alone, whose caller promises that nobody truncates the
+        // file or writes into its first `len` bytes while this file or any view of it lives.
+        Ok(unsafe { View::new(range, window) })
     }
 
-    fn explain(&self, failure: MapFailure, range: Range<u64>) -> ViewError {
-        let open = self.file.open_file();
-        let path = open.path_buf();
-        match failure {
-            MapFailure::TooLong => ViewError::TooLong { path, range },
-            MapFailure::Truncated { now } => ViewError::Truncated { path, range, opened_with: open.len, now },
-            MapFailure::Io(source) => ViewError::Map { path, range, source },
-        }
+    /// A cursor, which holds one region at a time: for many looks close to each other.
+    #[doc(alias = "make_cursor")]
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        Cursor::new(self.clone())
+    }
+
+    /// `range` of the file as something to index, slice and read from: in bytes, half-open, clipped at the end.
+    ///
+    /// # Errors
+    ///
+    /// A range that is reversed or starts past the end.
+    #[doc(alias = "SlidingWindowMapBuffer")]
+    #[doc(alias = "begin_access")]
+    pub fn buffer(&self, range: Range<u64>) -> Result<WindowBuffer, ViewError> {
+        let range = self.file.clip(&range, self.len)?;
+        Ok(WindowBuffer::new(self.clone(), range))
+    }
+
+    /// That the file was as long as was promised, when it was.
+    #[inline]
+    pub(crate) fn verify(&self, range: &Range<u64>) -> Result<(), ViewError> {
+        if self.whole { Ok(()) } else { self.verify_now(range) }
+    }
+
+    #[cold]
+    fn verify_now(&self, range: &Range<u64>) -> Result<(), ViewError> {
+        let (path, range) = (self.file.path_buf(), range.clone());
+        self.file.reaches(self.len).map_err(|now| match now {
+            Some(now) => ViewError::Truncated { path, range, opened_with: self.len, now },
+            None => ViewError::Map { path, range, source: std::io::ErrorKind::StaleNetworkFileHandle.into() },
+        })
     }
 }
 

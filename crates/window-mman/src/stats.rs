@@ -1,76 +1,63 @@
-//! What a manager holds, counted.
+//! What a manager holds, and has done.
 
-use parking_lot::Mutex;
+use std::ops::Range;
+use std::path::PathBuf;
 
 /// What a [`MapManager`](crate::MapManager) held at one moment.
 ///
-/// All numbers are of the same moment. They are exact: a region is counted from its mapping to its
-/// unmapping, whoever holds it, so with no view alive `mapped_regions` and `mapped_bytes` are 0.
+/// The numbers are exact: a region is counted from its mapping to its unmapping, whoever holds it. Those of regions
+/// are of one moment, and those of files of another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Files opened and not yet dropped; clones of one [`MappedFile`](crate::MappedFile) count
-    /// once. Each holds one descriptor.
+    /// Files of which there is a [`MappedFile`](crate::MappedFile), counted by device and inode.
+    #[doc(alias = "num_open_files")]
     pub open_files: usize,
+    /// Descriptors that are open.
+    #[doc(alias = "num_file_handles")]
+    pub descriptors: usize,
     /// Regions that are mapped: windows, and covers of ranges that cross windows.
-    ///
-    /// When several threads ask for the same unmapped window at the same time, each maps it and
-    /// all but one mapping are thrown away at once; for that moment all of them count.
     pub mapped_regions: usize,
     /// The bytes of files in these regions. A byte that is mapped by two regions counts twice;
     /// what the system maps behind the end of a file to fill a page does not count.
+    #[doc(alias = "mapped_memory_size")]
     pub mapped_bytes: u64,
+    /// How many regions have been mapped so far.
+    pub maps: u64,
+    /// How many regions were unmapped to keep to the limits.
+    pub evictions: u64,
+    /// How many times a descriptor was opened, the first times among them.
+    pub opens: u64,
 }
 
-/// The living counters behind [`Stats`].
-///
-/// One lock and not three atomics, so that a snapshot is of one moment; it is taken only beside
-/// system calls that cost a hundred times more.
-#[derive(Debug, Default)]
-pub(crate) struct Counters(Mutex<Stats>);
-
-impl Counters {
-    pub(crate) fn snapshot(&self) -> Stats {
-        *self.0.lock()
-    }
-
-    pub(crate) fn file_opened(&self) {
-        let mut stats = self.0.lock();
-        stats.open_files = stats.open_files.saturating_add(1);
-    }
-
-    pub(crate) fn file_closed(&self) {
-        let mut stats = self.0.lock();
-        stats.open_files = stats.open_files.saturating_sub(1);
-    }
-
-    pub(crate) fn mapped(&self, bytes: u64) {
-        let mut stats = self.0.lock();
-        stats.mapped_regions = stats.mapped_regions.saturating_add(1);
-        stats.mapped_bytes = stats.mapped_bytes.saturating_add(bytes);
-    }
-
-    pub(crate) fn unmapped(&self, bytes: u64) {
-        let mut stats = self.0.lock();
-        stats.mapped_regions = stats.mapped_regions.saturating_sub(1);
-        stats.mapped_bytes = stats.mapped_bytes.saturating_sub(bytes);
-    }
+/// A region that is mapped, as [`MapManager::regions`](crate::MapManager::regions) lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RegionInfo {
+    /// The file, if its name is known.
+    pub path: Option<PathBuf>,
+    /// Which bytes of the file.
+    #[doc(alias = "ofs_begin")]
+    #[doc(alias = "ofs_end")]
+    pub range: Range<u64>,
+    /// How many views, cursors and buffers hold it.
+    #[doc(alias = "client_count")]
+    pub holders: u32,
+    /// How often it was asked for since it was mapped.
+    #[doc(alias = "usage_count")]
+    pub uses: u32,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_goes_up_comes_down() {
-        let counters = Counters::default();
-        counters.file_opened();
-        counters.mapped(10);
-        counters.mapped(5);
-        counters.unmapped(10);
-        assert_eq!(counters.snapshot(), Stats { open_files: 1, mapped_regions: 1, mapped_bytes: 5 });
-        counters.unmapped(5);
-        counters.file_closed();
-        assert_eq!(counters.snapshot(), Stats::default());
-    }
+/// What [`collect`](crate::MapManager::collect) or [`unmap_under`](crate::MapManager::unmap_under) has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Collected {
+    /// Regions that were unmapped.
+    pub unmapped_regions: usize,
+    /// Their bytes.
+    pub unmapped_bytes: u64,
+    /// Regions that stay, since somebody holds them.
+    pub held_regions: usize,
+    /// Their bytes.
+    pub held_bytes: u64,
 }

@@ -1,12 +1,14 @@
 //! What a reader is given: a range of a file as memory.
 
 use std::fmt;
+use std::io;
 use std::ops::{Deref, Range};
-use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::region::Region;
+use crate::advice::Advice;
+use crate::error::CopyError;
+use crate::region::Window;
 
 /// A contiguous range of a file as memory, shared with everybody who looks at the same place.
 ///
@@ -19,9 +21,9 @@ use crate::region::Region;
 /// ```text
 /// View { range: 5..9 }     ---+
 /// View { range: 7..12 }    ---+
-///                             |          counted: the last one unmaps
+///                             |          counted: it is not unmapped before
 ///                             v
-///                          region of 16 bytes
+///                          region of 16 bytes, kept by the manager
 ///             +---------------+----------------+
 ///   memory    | 0 1 2 3 4 5 6 7 8 9 a b c d e f|
 ///             +--+----------------------------++
@@ -33,7 +35,8 @@ use crate::region::Region;
 /// the disk; no memory is used twice. An empty view holds nothing.
 ///
 /// Should the disk (or the network behind it) fail to deliver a page, the system ends the process
-/// with SIGBUS, as it does for every mapping: for storage that is expected to fail, read by copies.
+/// with SIGBUS, as it does for every mapping: for storage that is expected to fail, use
+/// [`try_copy_to`](Self::try_copy_to), or read by copies.
 ///
 /// Where the memory starts is aligned like the offset of the range: modulo the page size they are
 /// equal.
@@ -59,32 +62,31 @@ use crate::region::Region;
 /// # Ok(())
 /// # }
 /// ```
+#[doc(alias = "MapRegion")]
 #[derive(Clone)]
 pub struct View {
     /// `None` in an empty view.
-    region: Option<Arc<Region>>,
-    /// Where in the region's bytes; within their bounds.
-    position: Range<usize>,
-    /// Where in the file it starts.
-    offset: u64,
+    window: Option<Window>,
+    /// Where in the file; within the window, if there is one.
+    range: Range<u64>,
 }
 
 impl View {
-    /// A view of nothing at `offset`.
-    pub(crate) fn empty(offset: u64) -> Self {
-        Self { region: None, position: 0..0, offset }
-    }
-
-    /// A view of `range` of the file; `None` if it is not all in the region.
-    pub(crate) fn new(region: Arc<Region>, range: &Range<u64>) -> Option<Self> {
-        let position = region.position_of(range)?;
-        Some(Self { region: Some(region), position, offset: range.start })
+    /// A view of `range`, which the window has if it is not empty.
+    ///
+    /// # Safety
+    ///
+    /// As long as this view lives, a part of it, or `Bytes` made of it, nobody truncates the file below the end of the
+    /// range or writes to these bytes.
+    #[expect(unsafe_code, reason = "hands out memory on a promise about a file")]
+    pub(crate) unsafe fn new(range: Range<u64>, window: Option<Window>) -> Self {
+        Self { window, range }
     }
 
     /// Where in the file it is: in bytes, half-open, clipped at the end of the file.
     #[must_use]
     pub fn range(&self) -> Range<u64> {
-        self.offset..self.offset.saturating_add(self.len() as u64)
+        self.range.clone()
     }
 
     /// A part of it, counted from its start, without a copy.
@@ -96,26 +98,71 @@ impl View {
         if part.start > part.end || part.end > self.len() {
             return None;
         }
-        // Within bounds, so these are exact; and a part is never longer than memory.
-        let offset = self.offset.checked_add(part.start as u64)?;
-        if part.is_empty() {
-            return Some(Self::empty(offset));
+        // Within bounds, so these are exact.
+        let range = self.range.start + part.start as u64..self.range.start + part.end as u64;
+        let window = if part.is_empty() { None } else { self.window.clone() };
+        Some(Self { window, range })
+    }
+
+    /// Copies the bytes from `offset` on, counted from the start of this view, into all of `out`: with an error where
+    /// looking at them would end the process.
+    ///
+    /// For storage that may fail: the promise covers what people do to the file, and not the disk. See
+    /// [what a signal handler means](crate#a-signal-handler-in-a-library).
+    ///
+    /// # Errors
+    ///
+    /// Bytes outside of the view, then nothing is copied; bytes that the file no longer has, or that the disk does not
+    /// give, then `out` has some of them.
+    pub fn try_copy_to(&self, offset: usize, out: &mut [u8]) -> Result<(), CopyError> {
+        let start = self.range.start.saturating_add(offset as u64);
+        let range = start..start.saturating_add(out.len() as u64);
+        if range.end > self.range.end {
+            return Err(CopyError::OutOfBounds { range, within: self.range.clone() });
         }
-        let start = self.position.start.checked_add(part.start)?;
-        let end = self.position.start.checked_add(part.end)?;
-        Some(Self { region: self.region.clone(), position: start..end, offset })
+        self.window.as_ref().map_or(Ok(()), |window| window.copy_to(start, out))
+    }
+
+    /// Tells the system how this range will be used; nothing for what is not mapped, and on systems without such a
+    /// thing.
+    ///
+    /// # Errors
+    ///
+    /// What the system reports.
+    pub fn advise(&self, advice: Advice) -> io::Result<()> {
+        self.window.as_ref().map_or(Ok(()), |window| window.advise(&self.range, advice))
+    }
+
+    /// Asks the system to read this range now, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// What the system reports.
+    pub fn prefetch(&self) -> io::Result<()> {
+        self.advise(Advice::WillNeed)
+    }
+
+    /// Reads all of this range into memory and into the tables of this process, so that the first look at it waits
+    /// for nothing. Where the system cannot do both at once (it is a matter of Linux 5.14 and later) this is a
+    /// [`prefetch`](Self::prefetch).
+    ///
+    /// # Errors
+    ///
+    /// What the system reports, also of a disk that fails.
+    pub fn populate(&self) -> io::Result<()> {
+        self.window.as_ref().map_or(Ok(()), |window| window.populate(&self.range))
     }
 }
 
 impl Deref for View {
     type Target = [u8];
 
+    #[inline]
     fn deref(&self) -> &[u8] {
-        match &self.region {
-            // Within bounds from its making on: neither changes.
-            Some(region) => &region.bytes()[self.position.clone()],
-            None => &[],
-        }
+        #[expect(unsafe_code, reason = "the promise of `View::new` is used here")]
+        // SAFETY: who made this view promised that nobody changes or cuts off these bytes while it lives.
+        let bytes = self.window.as_ref().and_then(|window| unsafe { window.slice(&self.range) });
+        bytes.unwrap_or_default()
     }
 }
 

@@ -1,10 +1,12 @@
-//! Reads that copy out of a file without a system call, and end in an error where the file has no such bytes any more.
+//! Reads that copy out of a mapped file without a system call, and end in an error where the file has no such bytes any
+//! more.
 
 use std::fmt::Debug;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+
+use window_mman::CopyMapping;
 
 /// A copy could not be made: the file was truncated, or the disk failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,26 +16,22 @@ pub(crate) struct Fault;
 pub(crate) trait Mapping: Debug + Send + Sync {
     /// Copies as many bytes as `out` has room for. What somebody writes meanwhile may be seen in part.
     fn copy_to(&self, offset: u64, out: &mut [u8]) -> Result<(), Fault>;
-    /// The word at `offset`, a multiple of 8, by one load, in the file's byte order: little-endian.
+    /// The word at `offset`, a multiple of 8, by one load that acquires; in the file's byte order, little-endian.
     fn load(&self, offset: u64) -> Result<u64, Fault>;
 }
 
-/// Until there is a copy that recovers from faults: by `pread`.
-#[derive(Debug)]
-struct ByPread(File, u64);
-
 pub(super) fn map(file: &File, range: Range<u64>) -> io::Result<Box<dyn Mapping>> {
-    Ok(Box::new(ByPread(file.try_clone()?, range.start)))
+    Ok(Box::new(CopyMapping::new(file, range)?))
 }
 
-impl Mapping for ByPread {
+impl Mapping for CopyMapping {
+    #[inline]
     fn copy_to(&self, offset: u64, out: &mut [u8]) -> Result<(), Fault> {
-        self.0.read_exact_at(out, self.1 + offset).map_err(|_| Fault)
+        self.try_copy_to(offset, out).map_err(|_| Fault)
     }
 
+    #[inline]
     fn load(&self, offset: u64) -> Result<u64, Fault> {
-        let mut word = [0; 8];
-        self.0.read_exact_at(&mut word, self.1 + offset).map_err(|_| Fault)?;
-        Ok(u64::from_le_bytes(word))
+        self.try_load_u64(offset).map(u64::from_le).map_err(|_| Fault)
     }
 }

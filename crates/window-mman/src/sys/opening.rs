@@ -5,22 +5,25 @@
 //! ([`kind_at`]), opened in a way that does not wait ([`open`]), and looked at again through the
 //! descriptor ([`identify`]), since the path may mean something else by then.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use super::FileKind;
 
 /// Which file it is, whatever its name: equal for two openings of the same file.
 ///
-/// It is the file's own only as long as somebody has the file open or mapped; then a new file may
-/// get it. Where the system has no number for files it is different for every opening.
+/// Device and inode are a file's own only as long as somebody has it open or mapped; then a new file may get them. What
+/// tells those two apart is the generation: from the handle by which a file server would know the file, or the time of
+/// its birth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FileId {
-    device: u64,
-    inode: u64,
-    /// 0 where device and inode tell files apart, else the number of this opening.
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    generation: u64,
+    /// 0 where the others tell files apart, else the number of this opening.
     opening: u64,
 }
 
@@ -30,8 +33,12 @@ pub(crate) struct Identity {
     pub(crate) id: FileId,
     /// In bytes.
     pub(crate) len: u64,
+    /// When it was last written to.
+    pub(crate) modified: Option<SystemTime>,
     /// `None` for a regular file.
     pub(crate) special: Option<FileKind>,
+    /// Whether another opening would tell whether it is the same file. Else the descriptor must be kept.
+    pub(crate) certain: bool,
 }
 
 /// What is at `path`, through symbolic links: `None` for a regular file.
@@ -67,7 +74,14 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 /// What the descriptor says about its file.
 pub(crate) fn identify(file: &File) -> io::Result<Identity> {
     let metadata = file.metadata()?;
-    Ok(Identity { id: FileId::of(&metadata), len: metadata.len(), special: FileKind::of(metadata.file_type()) })
+    let id = FileId::of(file, &metadata);
+    Ok(Identity {
+        id,
+        len: metadata.len(),
+        modified: metadata.modified().ok(),
+        special: FileKind::of(metadata.file_type()),
+        certain: id.opening == 0,
+    })
 }
 
 /// Whether the descriptor was opened for reading.
@@ -91,30 +105,70 @@ pub(crate) fn can_read(_: &File) -> io::Result<bool> {
 
 impl FileId {
     #[cfg(unix)]
-    fn of(metadata: &std::fs::Metadata) -> Self {
+    fn of(file: &File, metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;
-        match (metadata.dev(), metadata.ino()) {
+        let (device, inode) = (metadata.dev(), metadata.ino());
+        match generation(file).or_else(|| birth(metadata)) {
             // Some file systems of foreign origin give 0 to every file.
-            (_, 0) => Self::of_this_opening(),
-            (device, inode) => Self::of_numbers(device, inode),
+            Some(generation) if inode != 0 => Self { device, inode, generation, opening: 0 },
+            _ => Self { device, inode, ..Self::of_this_opening() },
         }
     }
 
-    #[cfg(unix)]
-    fn of_numbers(device: u64, inode: u64) -> Self {
-        Self { device, inode, opening: 0 }
-    }
-
     #[cfg(not(unix))]
-    fn of(_: &std::fs::Metadata) -> Self {
+    fn of(_: &File, _: &Metadata) -> Self {
         Self::of_this_opening()
     }
 
     /// Different for every call.
     fn of_this_opening() -> Self {
         static OPENINGS: AtomicU64 = AtomicU64::new(1);
-        Self { device: 0, inode: 0, opening: OPENINGS.fetch_add(1, Ordering::Relaxed) }
+        Self { device: 0, inode: 0, generation: 0, opening: OPENINGS.fetch_add(1, Ordering::Relaxed) }
     }
+}
+
+/// When the file came into being, in nanoseconds.
+#[cfg(unix)]
+fn birth(metadata: &Metadata) -> Option<u64> {
+    let birth = metadata.created().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    u64::try_from(birth.as_nanos()).ok().filter(|birth| *birth != 0)
+}
+
+/// A digest of the handle by which a file server would know the file, where the file system has such handles: they
+/// never mean another file, also not one that gets the same inode.
+#[cfg(all(target_os = "linux", not(miri)))]
+fn generation(file: &File) -> Option<u64> {
+    use std::os::fd::AsRawFd;
+    const LARGEST: usize = 128;
+    #[repr(C, align(8))]
+    struct Handle {
+        header: libc::file_handle,
+        bytes: [u8; LARGEST],
+    }
+    #[expect(unsafe_code, reason = "a system call that has no safe interface")]
+    // SAFETY: all zeros are a valid header; and the call writes the header and at most as many bytes behind it as the
+    // header says there are.
+    let handle = unsafe {
+        let mut handle: Handle = std::mem::zeroed();
+        handle.header.handle_bytes = LARGEST as libc::c_uint;
+        let mut mount = 0;
+        let place = (&raw mut handle).cast::<libc::file_handle>();
+        let empty = c"".as_ptr();
+        if libc::name_to_handle_at(file.as_raw_fd(), empty, place, &raw mut mount, libc::AT_EMPTY_PATH) != 0 {
+            return None;
+        }
+        handle
+    };
+    let len = usize::try_from(handle.header.handle_bytes).ok()?;
+    let bytes = handle.bytes.get(..len)?;
+    // FNV-1a: what is compared besides are device and inode.
+    let digest = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
+    Some(bytes.iter().fold(0xCBF2_9CE4_8422_2325 ^ handle.header.handle_type as u64, digest))
+}
+
+#[cfg(all(unix, any(not(target_os = "linux"), miri)))]
+fn generation(_: &File) -> Option<u64> {
+    None
 }
 
 #[cfg(all(test, unix))]
@@ -128,12 +182,25 @@ mod tests {
 
     #[test]
     fn files_of_two_devices_are_two_files() {
-        assert_eq!(FileId::of_numbers(1, 7), FileId::of_numbers(1, 7));
-        assert_ne!(FileId::of_numbers(1, 7), FileId::of_numbers(2, 7));
-        assert_ne!(FileId::of_numbers(1, 7), FileId::of_numbers(1, 8));
         // /proc and a file of the disk: where the numbers come from.
-        let [proc, disk] = ["/proc/self/status", "Cargo.toml"].map(|path| std::fs::metadata(path).unwrap());
-        assert_ne!(FileId::of(&proc).device, FileId::of(&disk).device);
+        let [proc, disk] =
+            ["/proc/self/status", "Cargo.toml"].map(|path| identify(&File::open(path).unwrap()).unwrap().id);
+        assert_ne!(proc.device, disk.device);
+        assert_ne!(proc, disk);
+    }
+
+    /// A file system that gives the inode of a deleted file to the next one still tells the two apart.
+    #[test]
+    fn a_new_file_is_another_though_its_inode_was_used_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..50 {
+            std::fs::write(&path, b"12345").unwrap();
+            let identity = identify(&open(&path).unwrap()).unwrap();
+            assert!(seen.insert(identity.id), "{identity:?}");
+            std::fs::remove_file(&path).unwrap();
+        }
     }
 
     #[test]

@@ -3,14 +3,19 @@
 use std::fs::File;
 use std::io;
 use std::num::NonZeroU64;
+use std::path::Path;
 
-use super::{Kind, Mapping, Sys};
+use super::{Mapping, Sys};
 
 /// The system this program runs on.
 #[derive(Debug)]
 pub(crate) struct Os;
 
 impl Sys for Os {
+    fn open(&self, path: &Path) -> io::Result<File> {
+        super::opening::open(path)
+    }
+
     fn len(&self, file: &File) -> io::Result<u64> {
         file.metadata().map(|metadata| metadata.len())
     }
@@ -26,12 +31,8 @@ impl Sys for Os {
         std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
     }
 
-    #[expect(unsafe_code, reason = "memmap2 asks for the promise that our caller gave")]
-    unsafe fn map(&self, file: &File, offset: u64, len: usize) -> io::Result<Mapping> {
-        // SAFETY: the caller promises that the file reaches to the end of the mapping, and that
-        // nobody truncates or changes it there as long as the mapping lives.
-        let map = unsafe { memmap2::MmapOptions::new().offset(offset).len(len).map(file)? };
-        Ok(Mapping(Kind::Mapped(map)))
+    fn map(&self, file: &File, offset: u64, len: usize, spare: Option<Mapping>) -> io::Result<Mapping> {
+        Mapping::of_file(file, offset, len, spare)
     }
 }
 
@@ -55,3 +56,15 @@ const SMALLEST_PAGE: NonZeroU64 = match NonZeroU64::new(4096) {
     Some(size) => size,
     None => NonZeroU64::MIN,
 };
+
+/// How many descriptors this process may have, where the system tells.
+#[cfg(all(unix, not(miri)))]
+pub(crate) fn descriptor_limit() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
+/// How many descriptors this process may have, where the system tells.
+#[cfg(any(not(unix), miri))]
+pub(crate) fn descriptor_limit() -> Option<u64> {
+    None
+}

@@ -1,0 +1,95 @@
+//! What a pool writes down under its lock.
+
+use std::collections::HashMap;
+
+use super::recency::Order;
+use super::{Key, Limits, NONE, Tally};
+
+/// The books of a pool.
+#[derive(Debug)]
+pub(crate) struct Books<K: Key> {
+    pub(crate) order: Order,
+    pub(crate) tally: Tally,
+    /// Cells that are empty.
+    free: Vec<u32>,
+    /// For each cell that was ever used its neighbours in the list of its group.
+    links: Vec<Link>,
+    /// The first cell of each group that has any.
+    groups: HashMap<K::Group, u32>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    before: u32,
+    behind: u32,
+}
+
+impl<K: Key> Books<K> {
+    pub(crate) fn new() -> Self {
+        Self {
+            order: Order::default(),
+            tally: Tally::default(),
+            free: Vec::new(),
+            links: Vec::new(),
+            groups: HashMap::new(),
+        }
+    }
+
+    /// All cells have numbers below this.
+    pub(crate) fn cells(&self) -> u32 {
+        u32::try_from(self.links.len()).unwrap_or(NONE)
+    }
+
+    /// A cell that is empty. It stays free until it is added.
+    pub(crate) fn free_cell(&self) -> u32 {
+        self.free.last().copied().unwrap_or(self.cells())
+    }
+
+    /// Whether so many bytes in so many more cells are beyond the limits.
+    pub(crate) fn exceeds(&self, limits: &Limits, bytes: u64, count: usize) -> bool {
+        self.tally.bytes.saturating_add(bytes) > limits.bytes || self.tally.count.saturating_add(count) > limits.count
+    }
+
+    /// Takes down that the free cell is in use.
+    pub(crate) fn add(&mut self, number: u32, group: K::Group, size: u64) {
+        let first = self.groups.insert(group, number).unwrap_or(NONE);
+        let link = Link { before: NONE, behind: first };
+        if self.free.pop().is_none() {
+            self.links.push(link);
+        } else if let Some(place) = self.links.get_mut(number as usize) {
+            *place = link;
+        }
+        if let Some(first) = self.links.get_mut(first as usize) {
+            first.before = number;
+        }
+        self.tally.bytes = self.tally.bytes.saturating_add(size);
+        self.tally.count += 1;
+        self.tally.made += 1;
+    }
+
+    /// Takes down that a cell has become free.
+    pub(crate) fn remove(&mut self, number: u32, group: &K::Group, size: u64) {
+        let Some(Link { before, behind }) = self.links.get(number as usize).copied() else { return };
+        if let Some(behind) = self.links.get_mut(behind as usize) {
+            behind.before = before;
+        }
+        if let Some(before) = self.links.get_mut(before as usize) {
+            before.behind = behind;
+        } else if behind == NONE {
+            self.groups.remove(group);
+        } else {
+            self.groups.insert(*group, behind);
+        }
+        self.free.push(number);
+        self.tally.bytes = self.tally.bytes.saturating_sub(size);
+        self.tally.count = self.tally.count.saturating_sub(1);
+    }
+
+    /// The cells of a group.
+    pub(crate) fn group(&self, group: &K::Group) -> Vec<u32> {
+        let first = self.groups.get(group).copied();
+        std::iter::successors(first, |number| self.links.get(*number as usize).map(|link| link.behind))
+            .take_while(|number| *number != NONE)
+            .collect()
+    }
+}

@@ -1,0 +1,97 @@
+//! Places that stay where they are and what they are for as long as the pool lives.
+//!
+//! A thread that looks for something without a lock may come to a place just as it gets another content. It then
+//! finds the wrong key there, and looks again under the lock; it never finds memory that is gone. That is what these
+//! are for: they are reused, and never freed before the pool.
+
+use std::sync::OnceLock;
+
+use super::super::slot::Slot;
+use super::super::sync::{AtomicU32, AtomicU64};
+use super::NONE;
+
+/// The first chunk has this many cells, each further one twice as many as that before.
+const FIRST: u32 = 64;
+/// Enough for 2^31 cells, which is more than a process can have mappings.
+const CHUNKS: usize = 25;
+
+/// One place, in two cache lines: what every use writes to, and what is only read.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub(crate) struct Cell<T> {
+    /// When somebody last let go of it.
+    pub(crate) stamp: AtomicU64,
+    /// The hash of the key of what is in there; a hint.
+    pub(crate) hash: AtomicU64,
+    /// The next cell of the same bucket.
+    pub(crate) next: AtomicU32,
+    pub(crate) slot: Slot<T>,
+}
+
+/// All cells of a pool.
+#[derive(Debug)]
+pub(crate) struct Cells<T> {
+    chunks: [OnceLock<Box<[Cell<T>]>>; CHUNKS],
+}
+
+impl<T> Cells<T> {
+    pub(crate) fn new() -> Self {
+        Self { chunks: [const { OnceLock::new() }; CHUNKS] }
+    }
+
+    /// The cell of this number, if it has been made.
+    #[inline]
+    pub(crate) fn get(&self, number: u32) -> Option<&Cell<T>> {
+        let (chunk, position) = place_of(number)?;
+        self.chunks.get(chunk)?.get()?.get(position)
+    }
+
+    /// The cell of this number, which is made if it is not there. `None` beyond the last number.
+    pub(crate) fn get_or_make(&self, number: u32) -> Option<&Cell<T>> {
+        let (chunk, position) = place_of(number)?;
+        let len = (FIRST as usize) << chunk;
+        self.chunks.get(chunk)?.get_or_init(|| (0..len).map(|_| Cell::new()).collect()).get(position)
+    }
+}
+
+impl<T> Cell<T> {
+    fn new() -> Self {
+        Self { stamp: AtomicU64::new(0), hash: AtomicU64::new(0), next: AtomicU32::new(NONE), slot: Slot::new() }
+    }
+}
+
+/// The chunk of a cell, and where in it the cell is.
+#[inline]
+fn place_of(number: u32) -> Option<(usize, usize)> {
+    let from_one = number.checked_add(FIRST)?;
+    let chunk = from_one.ilog2() - FIRST.ilog2();
+    Some((chunk as usize, (from_one - (FIRST << chunk)) as usize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_fill_chunk_after_chunk() {
+        let mut expected = (0, 0);
+        for number in 0..100_000 {
+            assert_eq!(place_of(number), Some(expected));
+            expected.1 += 1;
+            if expected.1 == 64 << expected.0 {
+                expected = (expected.0 + 1, 0);
+            }
+        }
+        assert_eq!(place_of(u32::MAX), None);
+    }
+
+    #[test]
+    fn cells_are_there_when_they_were_made() {
+        let cells = Cells::<u8>::new();
+        assert!(cells.get(3).is_none());
+        assert!(cells.get_or_make(3).is_some());
+        assert!(cells.get(0).is_some(), "its chunk was made");
+        assert!(cells.get(64).is_none());
+        assert!(cells.get(NONE).is_none() && cells.get_or_make(NONE).is_none());
+    }
+}

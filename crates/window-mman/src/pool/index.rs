@@ -1,0 +1,101 @@
+//! Which cell has a key: chains of cells from an array of buckets.
+//!
+//! It is written under the pool's lock, and read under it, where it is exact, or without, where it is a hint: a
+//! chain that changes under a reader may lead him astray, to a cell of another key or to the end. Then he looks again
+//! under the lock.
+
+use std::sync::OnceLock;
+
+use super::super::sync::{AtomicU32, Ordering};
+use super::NONE;
+use super::cells::Cells;
+
+/// Arrays of 2^FIRST buckets and more.
+const FIRST: u32 = 7;
+const SIZES: usize = 24;
+/// As many cells are looked at without a lock; chains are far shorter, and one that is longer has led astray.
+const LONGEST: usize = 64;
+
+#[derive(Debug)]
+pub(crate) struct Index {
+    /// One array for each size that was ever needed: a reader may still be in a smaller one.
+    arrays: [OnceLock<Box<[AtomicU32]>>; SIZES],
+    /// Which of them is in use.
+    current: AtomicU32,
+}
+
+impl Index {
+    pub(crate) fn new() -> Self {
+        let index = Self { arrays: [const { OnceLock::new() }; SIZES], current: AtomicU32::new(0) };
+        index.array(0);
+        index
+    }
+
+    /// The cells that may have a key of this hash.
+    #[inline]
+    pub(crate) fn candidates<'a, T>(&'a self, cells: &'a Cells<T>, hash: u64) -> impl Iterator<Item = u32> + 'a {
+        let mut next = self.head(hash).map_or(NONE, |head| head.load(Ordering::Acquire));
+        std::iter::from_fn(move || {
+            let number = next;
+            let cell = cells.get(number)?;
+            next = cell.next.load(Ordering::Acquire);
+            Some((number, cell.hash.load(Ordering::Relaxed)))
+        })
+        .take(LONGEST)
+        .filter(move |(_, other)| *other == hash)
+        .map(|(number, _)| number)
+    }
+
+    /// Adds a cell that is in no chain. The caller has the lock.
+    pub(crate) fn link<T>(&self, cells: &Cells<T>, number: u32, hash: u64) {
+        if let (Some(cell), Some(head)) = (cells.get(number), self.head(hash)) {
+            cell.hash.store(hash, Ordering::Relaxed);
+            cell.next.store(head.load(Ordering::Relaxed), Ordering::Relaxed);
+            head.store(number, Ordering::Release);
+        }
+    }
+
+    /// Takes a cell out of its chain. The caller has the lock.
+    pub(crate) fn unlink<T>(&self, cells: &Cells<T>, number: u32) {
+        let Some(cell) = cells.get(number) else { return };
+        let behind = cell.next.load(Ordering::Relaxed);
+        let mut link = self.head(cell.hash.load(Ordering::Relaxed));
+        while let Some(place) = link {
+            let here = place.load(Ordering::Relaxed);
+            if here == number {
+                place.store(behind, Ordering::Release);
+                break;
+            }
+            link = cells.get(here).map(|cell| &cell.next);
+        }
+        cell.next.store(NONE, Ordering::Relaxed);
+    }
+
+    /// Makes the array fit for `count` cells, of which `linked` are linked now. The caller has the lock.
+    pub(crate) fn grow<T>(&self, cells: &Cells<T>, count: usize, linked: impl Iterator<Item = u32>) {
+        let current = self.current.load(Ordering::Relaxed);
+        if count <= 1 << (current + FIRST) || current as usize + 1 >= SIZES {
+            return;
+        }
+        self.array(current + 1);
+        self.current.store(current + 1, Ordering::Release);
+        for number in linked {
+            if let Some(cell) = cells.get(number) {
+                self.link(cells, number, cell.hash.load(Ordering::Relaxed));
+            }
+        }
+    }
+
+    #[inline]
+    fn head(&self, hash: u64) -> Option<&AtomicU32> {
+        let current = self.current.load(Ordering::Acquire);
+        let array = self.arrays.get(current as usize)?.get()?;
+        array.get((hash >> (64 - FIRST - current)) as usize)
+    }
+
+    fn array(&self, size: u32) {
+        if let Some(array) = self.arrays.get(size as usize) {
+            array.get_or_init(|| (0..1_usize << (size + FIRST)).map(|_| AtomicU32::new(NONE)).collect());
+        }
+    }
+}

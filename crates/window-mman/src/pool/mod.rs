@@ -1,0 +1,373 @@
+//! Things that are kept for reuse within limits, shared by all who ask, and given up in the order of their last use.
+//!
+//! Regions are kept in one, open descriptors in another. What is asked for again is found and pinned without a lock;
+//! what is not there is made under the one lock of the pool, so that nothing is made twice and the limits are exact.
+//! Whatever nobody holds may go, the least recently used first; "used" is the moment when somebody let go.
+//!
+//! Between two operations this holds: the pool is within its limits, or everything in it is held. So what exceeded a
+//! limit because it was held is given up by whoever lets go of it last.
+//!
+//! Nothing here knows what it keeps, does I/O, or maps: the tests run this code under Miri and a model checker.
+
+mod books;
+mod cells;
+mod index;
+mod recency;
+
+use std::fmt;
+use std::hash::Hash;
+
+use self::books::Books;
+use self::cells::Cells;
+use self::index::Index;
+use self::recency::Clock;
+use super::sync::{AtomicBool, Mutex, MutexGuard, Ordering, process_id};
+
+/// No cell.
+const NONE: u32 = u32::MAX;
+
+/// What is asked for.
+pub(crate) trait Key: Copy + Eq {
+    /// What is given up together.
+    type Group: Copy + Eq + Hash;
+
+    fn group(&self) -> Self::Group;
+
+    /// Well mixed in its upper bits.
+    fn hash(&self) -> u64;
+}
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// The sum of sizes.
+    pub(crate) bytes: u64,
+    pub(crate) count: usize,
+    /// Whether it is an error, and nothing is made, if everything is held; else the limits are exceeded.
+    pub(crate) strict: bool,
+}
+
+/// A pool of `T`s by `K`.
+pub(crate) struct Pool<K: Key, T> {
+    cells: Cells<Entry<K, T>>,
+    index: Index,
+    clock: Clock,
+    limits: Limits,
+    /// Everything was held when somebody last looked for what could go. Whoever lets go then, tells.
+    all_held: AtomicBool,
+    books: Mutex<Books<K>>,
+    /// Who may take the lock: a child may have inherited it locked by a thread that it does not have.
+    process: u32,
+}
+
+/// What is in a cell.
+#[derive(Debug)]
+pub(crate) struct Entry<K, T> {
+    pub(crate) key: K,
+    pub(crate) size: u64,
+    pub(crate) value: T,
+}
+
+/// Why something could not be made.
+#[derive(Debug)]
+pub(crate) enum MakeError<E> {
+    /// Everything is held, and the limits are strict.
+    Full,
+    /// This process has inherited the pool, and may use only what is in it.
+    Inherited,
+    /// Making failed.
+    Failed(E),
+}
+
+/// A failed making.
+#[derive(Debug)]
+pub(crate) struct Failure<E> {
+    pub(crate) error: E,
+    /// It may go well once what nobody holds is given up.
+    pub(crate) for_want_of_room: bool,
+}
+
+/// What is in a pool, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) bytes: u64,
+    pub(crate) count: usize,
+    /// How often something was made.
+    pub(crate) made: u64,
+    /// How often something was given up for a limit.
+    pub(crate) evicted: u64,
+}
+
+/// What a sweep has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Swept {
+    pub(crate) taken: usize,
+    pub(crate) taken_bytes: u64,
+    pub(crate) held: usize,
+    pub(crate) held_bytes: u64,
+}
+
+/// One thing in a pool, as a listing shows it.
+#[derive(Debug)]
+pub(crate) struct Listed<'a, K, T> {
+    pub(crate) entry: &'a Entry<K, T>,
+    pub(crate) holders: u32,
+    pub(crate) uses: u32,
+}
+
+impl<K: Key, T> Pool<K, T> {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            cells: Cells::new(),
+            index: Index::new(),
+            clock: Clock::new(),
+            limits,
+            all_held: AtomicBool::new(false),
+            books: Mutex::new(Books::new()),
+            process: process_id(),
+        }
+    }
+
+    /// What has this key, pinned for the caller, if it is there. Takes no lock, and may miss what somebody is just
+    /// moving.
+    #[inline]
+    pub(crate) fn find(&self, key: &K) -> Option<u32> {
+        self.index.candidates(&self.cells, key.hash()).find(|number| self.pin_if(*number, key))
+    }
+
+    /// What has this key, pinned for the caller: what is there, or what `make` makes, of the given size.
+    ///
+    /// `make` is handed what was given up for it, if anything was, and drops or reuses it. It runs under the lock, and
+    /// must not come back here. If it fails for want of room, everything that nobody holds is given up, and it is
+    /// asked once more.
+    pub(crate) fn find_or_make<E>(
+        &self,
+        key: K,
+        size: u64,
+        mut make: impl FnMut(Option<T>) -> Result<T, Failure<E>>,
+    ) -> Result<u32, MakeError<E>> {
+        if let Some(number) = self.find(&key) {
+            return Ok(number);
+        }
+        let mut books = self.lock().ok_or(MakeError::Inherited)?;
+        if let Some(number) = self.find(&key) {
+            return Ok(number);
+        }
+        let victim = self.make_room(&mut books, size)?;
+        let value = match make(victim) {
+            Err(failure) if failure.for_want_of_room && self.sweep_locked(&mut books, |_| true).taken > 0 => make(None),
+            made => made,
+        }
+        .map_err(|failure| MakeError::Failed(failure.error))?;
+        self.keep(&mut books, Entry { key, size, value }).ok_or(MakeError::Full)
+    }
+
+    /// The content of a cell.
+    ///
+    /// # Safety
+    ///
+    /// The caller has pinned this cell, and keeps the pin for as long as the reference is used.
+    #[expect(unsafe_code, reason = "the pin that makes it right is the caller's")]
+    #[inline]
+    pub(crate) unsafe fn get(&self, number: u32) -> Option<&Entry<K, T>> {
+        // SAFETY: the caller has the pin.
+        self.cells.get(number).and_then(|cell| unsafe { cell.slot.get() })
+    }
+
+    /// Pins once more what the caller has pinned.
+    pub(crate) fn pin_again(&self, number: u32) {
+        if let Some(cell) = self.cells.get(number) {
+            cell.slot.repin();
+        }
+    }
+
+    /// Lets go of what the caller has pinned: this is the moment of its last use.
+    #[inline]
+    pub(crate) fn release(&self, number: u32) {
+        if let Some(cell) = self.cells.get(number) {
+            cell.stamp.store(self.clock.now(), Ordering::Relaxed);
+            self.let_go(number);
+        }
+    }
+
+    /// Gives up all of a group: at once what nobody holds, and the rest when it is let go of.
+    pub(crate) fn dismiss(&self, group: K::Group) {
+        let Some(mut books) = self.lock() else { return };
+        for number in books.group(&group) {
+            if self.cells.get(number).is_some_and(|cell| cell.slot.dismiss()) {
+                drop(self.take(&mut books, number));
+            }
+        }
+    }
+
+    /// Gives up whatever `chosen` chooses and nobody holds, and counts what is held.
+    pub(crate) fn sweep(&self, chosen: impl FnMut(&Entry<K, T>) -> bool) -> Swept {
+        self.lock().map_or_else(Swept::default, |mut books| self.sweep_locked(&mut books, chosen))
+    }
+
+    /// Shows everything that is in it at one moment. `show` must not come back here.
+    pub(crate) fn list(&self, mut show: impl FnMut(Listed<'_, K, T>)) {
+        let Some(books) = self.lock() else { return };
+        for number in 0..books.cells() {
+            let Some(cell) = self.cells.get(number) else { continue };
+            let look = cell.slot.look();
+            self.with(number, |entry| show(Listed { entry, holders: look.pins, uses: look.uses }));
+        }
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        self.lock().map_or_else(Tally::default, |books| books.tally)
+    }
+
+    /// Pins a cell if it has this key.
+    #[inline]
+    fn pin_if(&self, number: u32, key: &K) -> bool {
+        if !self.cells.get(number).is_some_and(|cell| cell.slot.pin()) {
+            return false;
+        }
+        #[expect(unsafe_code, reason = "reads what was just pinned")]
+        // SAFETY: pinned above, and let go of below or by the caller.
+        let found = unsafe { self.get(number) }.is_some_and(|entry| entry.key == *key);
+        if !found {
+            // It was reused between the look at its hash and the pin.
+            self.let_go(number);
+        }
+        found
+    }
+
+    /// Looks at what is in a cell, if anything is, without counting as a use.
+    fn with<R>(&self, number: u32, look: impl FnOnce(&Entry<K, T>) -> R) -> Option<R> {
+        let cell = self.cells.get(number)?;
+        if !cell.slot.pin_unused() {
+            return None;
+        }
+        #[expect(unsafe_code, reason = "reads what was just pinned")]
+        // SAFETY: pinned above, and let go of below.
+        let result = unsafe { cell.slot.get() }.map(look);
+        // The caller has the lock, and looks itself at what can go.
+        cell.slot.unpin();
+        result
+    }
+
+    #[inline]
+    fn let_go(&self, number: u32) {
+        let Some(cell) = self.cells.get(number) else { return };
+        let released = cell.slot.unpin();
+        if released.last && (released.dismissed || self.all_held.load(Ordering::SeqCst)) {
+            self.settle(number);
+        }
+    }
+
+    /// Gives up what was let go of, if it was dismissed or the limits are exceeded.
+    #[cold]
+    fn settle(&self, number: u32) {
+        let Some(mut books) = self.lock() else { return };
+        let exceeds = books.exceeds(&self.limits, 0, 0);
+        if exceeds || self.cells.get(number).is_some_and(|cell| cell.slot.look().dismissed) {
+            let taken = self.take(&mut books, number);
+            books.tally.evicted += u64::from(exceeds && taken.is_some());
+        }
+        self.all_held.store(books.exceeds(&self.limits, 0, 0), Ordering::SeqCst);
+    }
+
+    /// Gives up what has to go for something of this size, and returns the last of it.
+    fn make_room<E>(&self, books: &mut Books<K>, size: u64) -> Result<Option<T>, MakeError<E>> {
+        let mut victim = None;
+        while books.exceeds(&self.limits, size, 1) {
+            drop(victim.take());
+            victim = self.next_victim(books);
+            if victim.is_none() {
+                return if self.limits.strict { Err(MakeError::Full) } else { Ok(None) };
+            }
+        }
+        Ok(victim)
+    }
+
+    /// Takes the least recently used of what nobody holds.
+    fn next_victim(&self, books: &mut Books<K>) -> Option<T> {
+        loop {
+            while let Some((stamp, number)) = books.order.next() {
+                // What was used since is younger than the rest of the order.
+                if self.cells.get(number).is_some_and(|cell| cell.stamp.load(Ordering::Relaxed) == stamp)
+                    && let Some(victim) = self.take(books, number)
+                {
+                    books.tally.evicted += 1;
+                    return Some(victim);
+                }
+            }
+            if self.all_held.load(Ordering::SeqCst) {
+                // Nobody has let go of anything since the last look.
+                return None;
+            }
+            // Set before looking: whoever lets go too late to be seen here sees it, and comes to settle.
+            self.all_held.store(true, Ordering::SeqCst);
+            let free = (0..books.cells()).filter_map(|number| {
+                let cell = self.cells.get(number)?;
+                let look = cell.slot.look();
+                (look.full && look.pins == 0).then(|| (cell.stamp.load(Ordering::Relaxed), number))
+            });
+            let youngest = books.order.take_down(free)?;
+            self.clock.advance(youngest);
+            self.all_held.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// Takes what is in a cell, if nobody holds it, off all books.
+    fn take(&self, books: &mut Books<K>, number: u32) -> Option<T> {
+        let entry = self.cells.get(number)?.slot.take()?;
+        self.index.unlink(&self.cells, number);
+        books.remove(number, &entry.key.group(), entry.size);
+        Some(entry.value)
+    }
+
+    /// Puts something into a cell, pinned for the caller.
+    fn keep(&self, books: &mut Books<K>, entry: Entry<K, T>) -> Option<u32> {
+        let number = books.free_cell();
+        let cell = self.cells.get_or_make(number)?;
+        let (hash, group, size) = (entry.key.hash(), entry.key.group(), entry.size);
+        // A free cell is empty: only `take` makes it free, and only this fills it, both under the lock.
+        cell.slot.put(entry).ok()?;
+        self.clock.advance(0);
+        cell.stamp.store(self.clock.now(), Ordering::Relaxed);
+        let linked = (0..books.cells()).filter(|other| {
+            *other != number && self.cells.get(*other).is_some_and(|cell| cell.slot.look().full)
+        });
+        self.index.grow(&self.cells, books.tally.count + 1, linked);
+        self.index.link(&self.cells, number, hash);
+        books.add(number, group, size);
+        Some(number)
+    }
+
+    fn sweep_locked(&self, books: &mut Books<K>, mut chosen: impl FnMut(&Entry<K, T>) -> bool) -> Swept {
+        let mut swept = Swept::default();
+        for number in 0..books.cells() {
+            let size = self.with(number, |entry| chosen(entry).then_some(entry.size)).flatten();
+            let Some(size) = size else { continue };
+            if self.take(books, number).is_some() {
+                swept.taken += 1;
+                swept.taken_bytes = swept.taken_bytes.saturating_add(size);
+            } else {
+                swept.held += 1;
+                swept.held_bytes = swept.held_bytes.saturating_add(size);
+            }
+        }
+        if !books.exceeds(&self.limits, 0, 0) {
+            self.all_held.store(false, Ordering::SeqCst);
+        }
+        swept
+    }
+
+    /// The books; none in a process that is not the one that made this pool.
+    fn lock(&self) -> Option<MutexGuard<'_, Books<K>>> {
+        (process_id() == self.process).then(|| self.books.lock())
+    }
+}
+
+impl<K: Key, T> fmt::Debug for Pool<K, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

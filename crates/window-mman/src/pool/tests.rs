@@ -1,0 +1,273 @@
+//! A pool against a list that every use moves its item to the end of.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Number(u64);
+
+impl Key for Number {
+    type Group = u64;
+
+    fn group(&self) -> u64 {
+        self.0 / 10
+    }
+
+    fn hash(&self) -> u64 {
+        self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+}
+
+type Numbers = Pool<Number, u64>;
+
+fn pool(bytes: u64, count: usize, strict: bool) -> Numbers {
+    Pool::new(Limits { bytes, count, strict })
+}
+
+fn get(pool: &Numbers, key: u64, size: u64) -> Option<u32> {
+    pool.find_or_make(Number(key), size, |_| Ok::<_, Failure<Infallible>>(key)).ok()
+}
+
+fn keys(pool: &Numbers) -> Vec<u64> {
+    let mut keys = Vec::new();
+    pool.list(|listed| {
+        assert_eq!(listed.entry.key.0, listed.entry.value);
+        keys.push(listed.entry.value);
+    });
+    keys.sort_unstable();
+    keys
+}
+
+#[test]
+fn what_nobody_holds_goes_in_the_order_of_use() {
+    let pool = pool(3, 100, false);
+    for key in [1, 2, 3] {
+        pool.release(get(&pool, key, 1).unwrap());
+    }
+    pool.release(pool.find(&Number(1)).unwrap());
+    pool.release(get(&pool, 4, 1).unwrap());
+    assert_eq!(keys(&pool), [1, 3, 4]);
+    let held = pool.find(&Number(3)).unwrap();
+    pool.release(get(&pool, 5, 1).unwrap());
+    assert_eq!(keys(&pool), [3, 4, 5]);
+    pool.release(held);
+    pool.release(get(&pool, 6, 1).unwrap());
+    assert_eq!(keys(&pool), [3, 5, 6]);
+    assert_eq!(pool.tally(), Tally { bytes: 3, count: 3, made: 6, evicted: 3 });
+}
+
+#[test]
+fn what_exceeds_goes_when_it_is_let_go_of() {
+    let pool = pool(2, 100, false);
+    let held: Vec<u32> = (0..5).map(|key| get(&pool, key, 1).unwrap()).collect();
+    assert_eq!(pool.tally().bytes, 5);
+    for number in held {
+        pool.release(number);
+    }
+    assert_eq!(keys(&pool), [3, 4]);
+}
+
+#[test]
+fn a_strict_pool_refuses_until_something_is_let_go_of() {
+    let pool = pool(2, 100, true);
+    let held = [1, 2].map(|key| get(&pool, key, 1).unwrap());
+    for _ in 0..2 {
+        let refused = pool.find_or_make(Number(3), 1, |_| Ok::<_, Failure<Infallible>>(3));
+        assert!(matches!(refused, Err(MakeError::Full)));
+    }
+    pool.release(held[0]);
+    assert_eq!(keys(&pool), [1, 2], "it is within its limits");
+    pool.release(get(&pool, 3, 1).unwrap());
+    assert_eq!(keys(&pool), [2, 3]);
+    pool.release(held[1]);
+}
+
+#[test]
+fn making_that_fails_for_want_of_room_is_tried_once_more() {
+    let pool = pool(100, 100, false);
+    for key in [1, 2] {
+        pool.release(get(&pool, key, 1).unwrap());
+    }
+    let held = get(&pool, 3, 1).unwrap();
+    let tries = RefCell::new(Vec::new());
+    let mut make = |victim: Option<u64>| {
+        tries.borrow_mut().push(victim);
+        if tries.borrow().len() < 2 { Err(Failure { error: "full", for_want_of_room: true }) } else { Ok(4) }
+    };
+    let made = pool.find_or_make(Number(4), 1, &mut make).unwrap();
+    assert_eq!(*tries.borrow(), [None, None]);
+    assert_eq!(keys(&pool), [3, 4]);
+
+    // With nothing to give up there is no second try; and other failures have none.
+    let error = pool.find_or_make(Number(5), 1, |_| Err(Failure { error: "full", for_want_of_room: true }));
+    assert!(matches!(error, Err(MakeError::Failed("full"))));
+    pool.release(made);
+    let error = pool.find_or_make(Number(5), 1, |_| Err(Failure { error: "no", for_want_of_room: false }));
+    assert!(matches!(error, Err(MakeError::Failed("no"))));
+    assert_eq!(keys(&pool), [3, 4]);
+    pool.release(held);
+}
+
+#[test]
+fn a_group_that_is_dismissed_goes_with_its_holders() {
+    let pool = pool(100, 100, false);
+    let held = get(&pool, 11, 1).unwrap();
+    for key in [10, 12, 20] {
+        pool.release(get(&pool, key, 1).unwrap());
+    }
+    pool.dismiss(1);
+    assert_eq!(keys(&pool), [11, 20]);
+    pool.pin_again(held);
+    pool.release(held);
+    assert_eq!(keys(&pool), [11, 20]);
+    pool.release(held);
+    assert_eq!(keys(&pool), [20]);
+    pool.release(get(&pool, 11, 1).unwrap());
+    assert_eq!(keys(&pool), [11, 20], "a new one is not dismissed");
+}
+
+#[test]
+fn many_are_found_and_swept() {
+    let count = if cfg!(miri) { 300 } else { 20_000 };
+    let pool = pool(u64::MAX, usize::MAX, false);
+    for key in 0..count {
+        pool.release(get(&pool, key, 2).unwrap());
+    }
+    let held: Vec<u32> = (0..count).filter_map(|key| pool.find(&Number(key))).collect();
+    assert_eq!(held.len() as u64, count);
+    let swept = pool.sweep(|entry| entry.value % 2 == 0);
+    assert_eq!((swept.taken, swept.held, swept.held_bytes), (0, count as usize / 2, count));
+    for number in held {
+        pool.release(number);
+    }
+    assert_eq!(pool.sweep(|entry| entry.value % 2 == 0).taken_bytes, count);
+    assert_eq!(pool.tally().count as u64, count / 2);
+    assert!(pool.find(&Number(4)).is_none());
+}
+
+/// "Simple but infeasibly slow": what a pool should do.
+#[derive(Default)]
+struct Model {
+    /// In the order of use: the oldest first.
+    order: Vec<u64>,
+    size: BTreeMap<u64, u64>,
+    holders: BTreeMap<u64, usize>,
+    dismissed: Vec<u64>,
+}
+
+impl Model {
+    fn bytes(&self) -> u64 {
+        self.order.iter().map(|key| self.size[key]).sum()
+    }
+
+    fn held(&self, key: u64) -> bool {
+        self.holders.get(&key).is_some_and(|holders| *holders > 0)
+    }
+
+    fn exceeds(&self, limits: &Limits, bytes: u64, count: usize) -> bool {
+        self.bytes() + bytes > limits.bytes || self.order.len() + count > limits.count
+    }
+
+    fn evict(&mut self, limits: &Limits, bytes: u64, count: usize) -> bool {
+        while self.exceeds(limits, bytes, count) {
+            let Some(at) = self.order.iter().position(|key| !self.held(*key)) else { return false };
+            let key = self.order.remove(at);
+            self.dismissed.retain(|other| *other != key);
+        }
+        true
+    }
+
+    fn acquire(&mut self, limits: &Limits, key: u64, size: u64) -> bool {
+        if !self.order.contains(&key) {
+            if !self.evict(limits, size, 1) && limits.strict {
+                return false;
+            }
+            self.order.push(key);
+            self.size.insert(key, size);
+        }
+        *self.holders.entry(key).or_default() += 1;
+        true
+    }
+
+    fn release(&mut self, limits: &Limits, key: u64) {
+        *self.holders.entry(key).or_default() -= 1;
+        self.order.retain(|other| *other != key);
+        if self.held(key) || (!self.dismissed.contains(&key) && self.bytes() + self.size[&key] <= limits.bytes
+            && self.order.len() < limits.count)
+        {
+            self.order.push(key);
+        } else {
+            self.dismissed.retain(|other| *other != key);
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Acquire(u64, u64),
+    Release(usize),
+    Collect,
+    Dismiss(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0_u64..30, 1_u64..4).prop_map(|(key, size)| Step::Acquire(key, size)),
+        8 => any::<usize>().prop_map(Step::Release),
+        1 => Just(Step::Collect),
+        1 => (0_u64..3).prop_map(Step::Dismiss),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 256 }))]
+
+    #[test]
+    fn it_is_a_list_in_the_order_of_use(
+        bytes in 4_u64..30,
+        count in 2_usize..12,
+        strict: bool,
+        steps in proptest::collection::vec(step(), 1..200),
+    ) {
+        let limits = Limits { bytes, count, strict };
+        let pool = Numbers::new(limits);
+        let mut model = Model::default();
+        let mut held: Vec<(u64, u32)> = Vec::new();
+        for step in steps {
+            match step {
+                Step::Acquire(key, size) => {
+                    let number = get(&pool, key, size);
+                    prop_assert_eq!(number.is_some(), model.acquire(&limits, key, size));
+                    held.extend(number.map(|number| (key, number)));
+                }
+                Step::Release(at) if !held.is_empty() => {
+                    let (key, number) = held.swap_remove(at % held.len());
+                    pool.release(number);
+                    model.release(&limits, key);
+                }
+                Step::Release(_) => {}
+                Step::Collect => {
+                    pool.sweep(|_| true);
+                    let Model { order, holders, dismissed, .. } = &mut model;
+                    order.retain(|key| holders.get(key).is_some_and(|holders| *holders > 0));
+                    dismissed.retain(|key| order.contains(key));
+                }
+                Step::Dismiss(group) => {
+                    pool.dismiss(group);
+                    let Model { order, holders, dismissed, .. } = &mut model;
+                    order.retain(|key| key / 10 != group || holders.get(key).is_some_and(|holders| *holders > 0));
+                    dismissed.extend(order.iter().filter(|key| *key / 10 == group));
+                }
+            }
+            let mut expected = model.order.clone();
+            expected.sort_unstable();
+            prop_assert_eq!(keys(&pool), expected);
+            prop_assert_eq!(pool.tally().bytes, model.bytes());
+        }
+    }
+}

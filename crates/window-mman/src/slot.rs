@@ -1,0 +1,223 @@
+//! A place for a value that many threads may hold, and that one may take away while nobody does.
+//!
+//! This is the one protocol on which the memory safety of views and cursors stands. It has no lock, and it writes to
+//! one word:
+//!
+//! ```text
+//! bit 63..35   34          33     32     31..0
+//!     uses     dismissed   busy   full   pins
+//! ```
+//!
+//! * `full`: there is a value. It can be pinned.
+//! * `busy`: somebody has the slot for himself, to put the value in or to take it out. Nobody pins.
+//! * `pins`: how many hold the value. It is taken only at zero.
+//! * `dismissed`: whoever lets go last is asked to see to it that the value is taken.
+//!
+//! A pin is one compare-and-swap, which counts a use at the same time; letting go is one subtraction.
+
+use std::cell::UnsafeCell;
+use std::fmt;
+
+use super::sync::{AtomicU64, Ordering};
+
+const PIN: u64 = 1;
+const PINS: u64 = (1 << 32) - 1;
+const FULL: u64 = 1 << 32;
+const BUSY: u64 = 1 << 33;
+const DISMISSED: u64 = 1 << 34;
+const USE: u64 = 1 << 35;
+const USES: u32 = 35;
+
+/// A value that is pinned by those who look at it, and taken when nobody does.
+#[repr(C)]
+pub(crate) struct Slot<T> {
+    state: AtomicU64,
+    /// Written only by who has made the slot `busy`; read only by who has a pin. The two exclude each other.
+    value: UnsafeCell<Option<T>>,
+}
+
+/// What letting go has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Released {
+    /// Nobody else held it at that moment.
+    pub(crate) last: bool,
+    /// The value was dismissed.
+    pub(crate) dismissed: bool,
+}
+
+/// A slot at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// There is a value.
+    pub(crate) full: bool,
+    /// How many hold it.
+    pub(crate) pins: u32,
+    /// How often it has been pinned since it was put in; counts round after half a thousand million.
+    pub(crate) uses: u32,
+    /// Whoever lets go last is to see to it that it goes.
+    pub(crate) dismissed: bool,
+}
+
+#[expect(unsafe_code, reason = "the value is shared as `RwLock` shares it")]
+// SAFETY: who has a pin has `&T`, on any thread, which `T: Sync` allows; `take` and `put` move the value between
+// threads, which `T: Send` allows. The word excludes the one from the other.
+unsafe impl<T: Send + Sync> Sync for Slot<T> {}
+
+impl<T> Slot<T> {
+    /// An empty one.
+    pub(crate) fn new() -> Self {
+        Self { state: AtomicU64::new(0), value: UnsafeCell::new(None) }
+    }
+
+    /// Holds the value, if there is one: it stays until as many [`unpin`](Self::unpin)s.
+    #[inline]
+    pub(crate) fn pin(&self) -> bool {
+        self.pin_counting(USE)
+    }
+
+    /// The same, without counting as a use.
+    pub(crate) fn pin_unused(&self) -> bool {
+        self.pin_counting(0)
+    }
+
+    #[inline]
+    fn pin_counting(&self, uses: u64) -> bool {
+        let mut state = self.state.load(Ordering::Relaxed);
+        loop {
+            if state & FULL == 0 {
+                return false;
+            }
+            let next = pinned(state).wrapping_add(uses);
+            // Acquire: what `put` has written is seen behind this.
+            match self.state.compare_exchange_weak(state, next, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(now) => state = now,
+            }
+        }
+    }
+
+    /// Holds the value once more. The caller has a pin.
+    pub(crate) fn repin(&self) {
+        // Relaxed, as in `Arc::clone`: the pin that is there already orders everything.
+        let before = self.state.fetch_add(PIN, Ordering::Relaxed);
+        pinned(before);
+    }
+
+    /// Lets go. The caller has a pin, and has it no more.
+    #[inline]
+    pub(crate) fn unpin(&self) -> Released {
+        // Release: what was read of the value was read before it is taken. Sequentially consistent, since the caller
+        // goes on to look at a flag that an evictor sets before it looks at this word.
+        let before = self.state.fetch_sub(PIN, Ordering::SeqCst);
+        Released { last: before & PINS == PIN, dismissed: before & DISMISSED != 0 }
+    }
+
+    /// The value.
+    ///
+    /// # Safety
+    ///
+    /// The caller has a pin, and keeps it for as long as the reference is used.
+    #[expect(unsafe_code, reason = "the pin that makes it right is the caller's")]
+    pub(crate) unsafe fn get(&self) -> Option<&T> {
+        // SAFETY: a pinned value is neither taken nor written: `put` needs an empty slot, and `take` one without pins.
+        unsafe { (*self.value.get()).as_ref() }
+    }
+
+    /// Puts a value in, with one pin for the caller; gives it back if the slot is not empty.
+    pub(crate) fn put(&self, value: T) -> Result<(), T> {
+        if self.state.compare_exchange(0, BUSY, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            return Err(value);
+        }
+        #[expect(unsafe_code, reason = "the slot is ours alone")]
+        // SAFETY: the slot was empty, so nobody has a pin, and it is busy now, so nobody gets one and nobody else gets
+        // here, until the store below.
+        unsafe {
+            *self.value.get() = Some(value);
+        }
+        self.state.store(FULL | USE | PIN, Ordering::Release);
+        Ok(())
+    }
+
+    /// Takes the value out, if there is one and nobody holds it.
+    pub(crate) fn take(&self) -> Option<T> {
+        let mut state = self.state.load(Ordering::SeqCst);
+        loop {
+            if state & FULL == 0 || state & PINS != 0 {
+                return None;
+            }
+            // Acquire: whoever had a pin has done with the value.
+            match self.state.compare_exchange_weak(state, BUSY, Ordering::Acquire, Ordering::SeqCst) {
+                Ok(_) => break,
+                Err(now) => state = now,
+            }
+        }
+        #[expect(unsafe_code, reason = "the slot is ours alone")]
+        // SAFETY: nobody had a pin, and the slot is busy now, so nobody gets one and nobody else gets here, until the
+        // store below.
+        let value = unsafe { (*self.value.get()).take() };
+        self.state.store(0, Ordering::Release);
+        value
+    }
+
+    /// Asks whoever lets go last to see to it that the value is taken. True if nobody holds it now.
+    pub(crate) fn dismiss(&self) -> bool {
+        let before = self.state.fetch_or(DISMISSED, Ordering::SeqCst);
+        if before & FULL == 0 {
+            // There is nothing to dismiss; only the holder of the pool's lock fills slots, and it is the caller.
+            self.state.fetch_and(!DISMISSED, Ordering::SeqCst);
+        }
+        before & PINS == 0
+    }
+
+    /// What is to be seen without holding it.
+    pub(crate) fn look(&self) -> Look {
+        let state = self.state.load(Ordering::SeqCst);
+        Look { full: state & FULL != 0, pins: (state & PINS) as u32, uses: (state >> USES) as u32, dismissed: state & DISMISSED != 0 }
+    }
+}
+
+/// The state with one more pin.
+fn pinned(state: u64) -> u64 {
+    if state & PINS == PINS {
+        // Four thousand million holders that were never dropped. Counting on would free what is held; `Arc` ends the
+        // process there, too.
+        std::process::abort();
+    }
+    state.wrapping_add(PIN)
+}
+
+impl<T> fmt::Debug for Slot<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.look().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(unsafe_code, reason = "looking at the value needs the pin that the test has")]
+    fn a_value_is_held_and_taken() {
+        let slot = Slot::new();
+        assert!(!slot.pin());
+        assert_eq!(slot.take(), None);
+        assert_eq!(slot.put(1), Ok(()));
+        assert_eq!(slot.put(2), Err(2), "it is not empty");
+        assert_eq!(slot.take(), None, "it is held");
+        assert!(slot.pin());
+        slot.repin();
+        assert_eq!(slot.look(), Look { full: true, pins: 3, uses: 2, dismissed: false });
+        // SAFETY: there are three pins.
+        assert_eq!(unsafe { slot.get() }, Some(&1));
+        assert_eq!(slot.unpin(), Released { last: false, dismissed: false });
+        assert!(!slot.dismiss());
+        assert_eq!(slot.unpin(), Released { last: false, dismissed: true });
+        assert_eq!(slot.unpin(), Released { last: true, dismissed: true });
+        assert_eq!(slot.take(), Some(1));
+        assert_eq!(slot.take(), None);
+        assert!(slot.dismiss(), "nobody holds nothing");
+        assert_eq!(slot.put(3), Ok(()), "and an empty slot stays usable");
+        assert_eq!(slot.unpin(), Released { last: true, dismissed: false });
+    }
+}

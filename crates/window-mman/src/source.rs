@@ -1,0 +1,139 @@
+//! Where the bytes of a file come from: its descriptor, which may be closed and opened again.
+//!
+//! Descriptors are kept in a pool, as regions are: what was not used for the longest time is closed when others are
+//! needed, and opened again by its path when it is. Then it must be the same file; another one of the same name is an
+//! error. What has no path, or could not be told from another, is held open by its handle.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::core::Core;
+use crate::error::{FileState, Name, ReopenError};
+use crate::pool::{Failure, Key, MakeError};
+use crate::sys::{self, FileId, Sys};
+
+/// A descriptor, by the number of its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Descriptor(pub(crate) u64);
+
+impl Key for Descriptor {
+    type Group = u64;
+
+    fn group(&self) -> u64 {
+        self.0
+    }
+
+    fn hash(&self) -> u64 {
+        self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+}
+
+/// What is needed to read a file.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// Its own; of the descriptor.
+    pub(crate) number: u64,
+    /// The file's: the same for all sources of one file.
+    pub(crate) serial: u64,
+    pub(crate) id: FileId,
+    /// Absolute; none for a [`File`] that was handed over.
+    pub(crate) path: Option<Arc<Path>>,
+    /// What it was when it was opened.
+    pub(crate) opened: FileState,
+}
+
+/// Why there is no descriptor.
+#[derive(Debug)]
+pub(crate) enum DescriptorError {
+    Reopen(ReopenError),
+    /// The process was forked, and something is in the way.
+    Inherited,
+}
+
+impl Source {
+    /// Calls `read` with the descriptor, which is opened if it was closed.
+    pub(crate) fn with_file<R>(
+        &self,
+        core: &Arc<Core>,
+        read: impl FnOnce(&File) -> R,
+    ) -> Result<R, DescriptorError> {
+        let key = Descriptor(self.number);
+        // What an ancestor had open can be used; only its locks cannot.
+        for core in core.line() {
+            if let Some(number) = core.descriptors.find(&key) {
+                return OpenDescriptor { core, number }.read(read);
+            }
+        }
+        let core = core.here();
+        let opened = core.descriptors.find_or_make(key, 0, |victim| {
+            // The old one is closed first, or there may be one too many.
+            drop(victim);
+            self.reopen(&*core.settings.sys)
+        });
+        match opened {
+            Ok(number) => OpenDescriptor { core, number }.read(read),
+            Err(MakeError::Failed(error)) => Err(DescriptorError::Reopen(error)),
+            Err(MakeError::Full | MakeError::Inherited) => Err(DescriptorError::Inherited),
+        }
+    }
+
+    /// The name for a message.
+    pub(crate) fn name(&self) -> Name<'_> {
+        Name(self.path.as_deref())
+    }
+
+    fn reopen(&self, sys: &dyn Sys) -> Result<File, Failure<ReopenError>> {
+        let failed = |error| Failure { error, for_want_of_room: false };
+        let Some(path) = &self.path else { return Err(failed(ReopenError::Closed)) };
+        let io_failed = |source: io::Error| Failure {
+            for_want_of_room: no_descriptors_left(&source),
+            error: ReopenError::Io { path: path.to_path_buf(), source },
+        };
+        // A FIFO in its place would be opened by this without waiting, and closed again.
+        let file = sys.open(path).map_err(io_failed)?;
+        let identity = sys::identify(&file).map_err(io_failed)?;
+        if identity.id != self.id {
+            let (was, now) = (self.opened.clone(), FileState::of(&identity));
+            return Err(failed(ReopenError::Replaced { path: path.to_path_buf(), was, now }));
+        }
+        tracing::debug!(file = %self.name(), "opened a descriptor again");
+        Ok(file)
+    }
+}
+
+/// A descriptor that stays open as long as this lives.
+struct OpenDescriptor<'a> {
+    core: &'a Core,
+    number: u32,
+}
+
+impl OpenDescriptor<'_> {
+    fn read<R>(self, read: impl FnOnce(&File) -> R) -> Result<R, DescriptorError> {
+        #[expect(unsafe_code, reason = "reads what is pinned")]
+        // SAFETY: it was pinned for us, and our drop lets go of it, behind the last use.
+        let entry = unsafe { self.core.descriptors.get(self.number) };
+        entry.map(|entry| read(&entry.value)).ok_or(DescriptorError::Inherited)
+    }
+}
+
+impl Drop for OpenDescriptor<'_> {
+    fn drop(&mut self) {
+        self.core.descriptors.release(self.number);
+    }
+}
+
+/// Whether closing something would help.
+pub(crate) fn no_descriptors_left(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::io::Errno;
+        matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = error;
+        false
+    }
+}

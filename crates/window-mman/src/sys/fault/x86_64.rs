@@ -1,0 +1,127 @@
+//! The routines for x86-64: plain moves below 128 bytes, `rep movsb` from there on, which every processor of the last
+//! ten years does a cache line at a time.
+//!
+//! They touch no stack, so that the handler can go on at `landing`, which returns to the caller of whichever was
+//! interrupted.
+//!
+//! The names carry the version up to which this crate is compatible, so that two versions can be in one program.
+
+#![expect(unsafe_code, reason = "assembly")]
+
+use std::arch::global_asm;
+
+global_asm!(
+    ".pushsection .text.window_mman_0_1_fault,\"ax\",@progbits",
+    ".p2align 6",
+    ".globl window_mman_0_1_begin",
+    ".hidden window_mman_0_1_begin",
+    ".globl window_mman_0_1_copy",
+    ".hidden window_mman_0_1_copy",
+    ".type window_mman_0_1_copy,@function",
+    "window_mman_0_1_begin:",
+    // rdi: to, rsi: from, rdx: length
+    "window_mman_0_1_copy:",
+    "cmp rdx, 128",
+    "jae 5f",
+    "cmp rdx, 16",
+    "jb 2f",
+    // 16 to 127: sixteen at a time, and the last sixteen, which may overlap those before.
+    "lea r8, [rdx - 16]",
+    "movups xmm1, [rsi + r8]",
+    "xor ecx, ecx",
+    "1:",
+    "movups xmm0, [rsi + rcx]",
+    "movups [rdi + rcx], xmm0",
+    "add rcx, 16",
+    "cmp rcx, r8",
+    "jb 1b",
+    "movups [rdi + r8], xmm1",
+    "xor eax, eax",
+    "ret",
+    "2:",
+    "cmp edx, 8",
+    "jb 3f",
+    "mov rax, [rsi]",
+    "mov rcx, [rsi + rdx - 8]",
+    "mov [rdi], rax",
+    "mov [rdi + rdx - 8], rcx",
+    "xor eax, eax",
+    "ret",
+    "3:",
+    "cmp edx, 4",
+    "jb 4f",
+    "mov eax, [rsi]",
+    "mov ecx, [rsi + rdx - 4]",
+    "mov [rdi], eax",
+    "mov [rdi + rdx - 4], ecx",
+    "xor eax, eax",
+    "ret",
+    "4:",
+    "test edx, edx",
+    "jz 6f",
+    // 1 to 3: the first, the middle, the last.
+    "mov r8, rdx",
+    "shr r8, 1",
+    "movzx eax, byte ptr [rsi]",
+    "movzx ecx, byte ptr [rsi + r8]",
+    "movzx r9d, byte ptr [rsi + rdx - 1]",
+    "mov [rdi], al",
+    "mov [rdi + r8], cl",
+    "mov [rdi + rdx - 1], r9b",
+    "xor eax, eax",
+    "ret",
+    "5:",
+    "mov rcx, rdx",
+    "rep movsb",
+    "6:",
+    "xor eax, eax",
+    "ret",
+    ".size window_mman_0_1_copy, . - window_mman_0_1_copy",
+    // rdi: to, rsi: from. A load of an aligned word is one, and acquires.
+    ".p2align 4",
+    ".globl window_mman_0_1_load_u64",
+    ".hidden window_mman_0_1_load_u64",
+    ".type window_mman_0_1_load_u64,@function",
+    "window_mman_0_1_load_u64:",
+    "mov rax, [rsi]",
+    "mov [rdi], rax",
+    "xor eax, eax",
+    "ret",
+    ".size window_mman_0_1_load_u64, . - window_mman_0_1_load_u64",
+    ".p2align 4",
+    ".globl window_mman_0_1_load_u32",
+    ".hidden window_mman_0_1_load_u32",
+    ".type window_mman_0_1_load_u32,@function",
+    "window_mman_0_1_load_u32:",
+    "mov eax, [rsi]",
+    "mov [rdi], eax",
+    "xor eax, eax",
+    "ret",
+    ".size window_mman_0_1_load_u32, . - window_mman_0_1_load_u32",
+    ".globl window_mman_0_1_landing",
+    ".hidden window_mman_0_1_landing",
+    "window_mman_0_1_landing:",
+    "mov eax, 1",
+    "ret",
+    ".popsection",
+);
+
+unsafe extern "C" {
+    /// Where the routines begin.
+    pub(super) static window_mman_0_1_begin: u8;
+    /// Where they end, and where to go on after a fault.
+    pub(super) static window_mman_0_1_landing: u8;
+    pub(super) fn window_mman_0_1_copy(to: *mut u8, from: *const u8, len: usize) -> u32;
+    pub(super) fn window_mman_0_1_load_u64(to: *mut u64, from: *const u8) -> u32;
+    pub(super) fn window_mman_0_1_load_u32(to: *mut u32, from: *const u8) -> u32;
+}
+
+/// The address of the instruction at which a signal came.
+pub(super) fn instruction(context: &libc::ucontext_t) -> usize {
+    context.uc_mcontext.gregs[libc::REG_RIP as usize] as usize
+}
+
+/// Makes the interrupted code go on at `address`.
+pub(super) fn go_on_at(context: &mut libc::ucontext_t, address: usize) {
+    context.uc_mcontext.gregs[libc::REG_RIP as usize] = address as libc::greg_t;
+}

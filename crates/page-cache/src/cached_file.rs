@@ -53,6 +53,12 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) struct Opened(Option<(Arc<Directory>, Arc<Pair>)>);
 
+impl Opened {
+    pub(crate) fn pair(&self) -> Option<&(Arc<Directory>, Arc<Pair>)> {
+        self.0.as_ref()
+    }
+}
+
 impl CachedFile {
     pub(crate) fn new(
         origin: Arc<dyn Origin>,

@@ -166,6 +166,36 @@ impl From<ReadError> for io::Error {
     }
 }
 
+/// A file could not be exported or imported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransferError {
+    /// The system refused to read or write it.
+    #[error("{}: {source}; choose a path of which there is no file yet to export, and one that exists to import", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The list beside the file is not one that an export wrote, or it is damaged.
+    #[error("{} is not the list of an exported file: {reason}; export it again", path.display())]
+    NotExported {
+        /// The list.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The file was exported of another object, or another version of it.
+    #[error("{} holds pieces of another object or version than {key}; import it where it came from", path.display())]
+    OtherObject {
+        /// The file.
+        path: PathBuf,
+        /// The object that it was to be imported into.
+        key: String,
+    },
+}
+
 /// Any error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -179,6 +209,9 @@ pub enum Error {
     /// See [`OriginError`].
     #[error(transparent)]
     Origin(#[from] OriginError),
+    /// See [`TransferError`].
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
 }
 
 impl From<Error> for io::Error {
@@ -190,6 +223,10 @@ impl From<Error> for io::Error {
             Error::Open(error) => Self::other(error),
             Error::Read(error) => error.into(),
             Error::Origin(error) => ReadError::Origin(error).into(),
+            Error::Transfer(TransferError::Io { path, source }) => {
+                Self::new(source.kind(), TransferError::Io { path, source })
+            }
+            Error::Transfer(error) => Self::new(io::ErrorKind::InvalidData, error),
         }
     }
 }

@@ -74,15 +74,16 @@ mod sync;
 mod sys;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
 pub use cache::{Cache, Entry, Usage};
 pub use cache_builder::CacheBuilder;
 pub use cached_file::CachedFile;
 pub use directory::{Recount, Verification};
-pub use error::{Error, OpenError, ReadError};
+pub use error::{Error, OpenError, ReadError, TransferError};
 pub use freshness::Freshness;
 #[cfg(feature = "http")]
 pub use origin::HttpOrigin;
-pub use origin::{LocalFile, Origin, OriginError, Stat, Validators};
+pub use origin::{FnOrigin, LocalFile, Origin, OriginError, SeekOrigin, Stat, Validators};
 pub use reader::Reader;
 pub use stats::Stats;

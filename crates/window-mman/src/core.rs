@@ -136,11 +136,9 @@ impl Core {
                 tracing::debug!(file = %source.name(), offset = key.start, len = size, "mapped a region");
                 Ok(Pin::new(Arc::clone(core), number))
             }
-            Err(MakeError::Full) => Err(MapFailure::Full {
-                limits: self.settings.regions,
-                wanted: size,
-                held: core.holdings(),
-            }),
+            Err(MakeError::Full) => {
+                Err(MapFailure::Full { limits: self.settings.regions, wanted: size, held: core.holdings() })
+            }
             // `here` has just said that it is not; a fork cannot come between.
             Err(MakeError::Inherited) => Err(MapFailure::Io(io::ErrorKind::ResourceBusy.into())),
             Err(MakeError::Failed(failure)) => Err(failure),

@@ -68,7 +68,9 @@ impl Cursor {
         let (start, end) = ends(&range);
         let held = self.window.as_ref().map(Window::span);
         match held {
-            Some(span) if span.start <= start && start < span.end && end.is_none_or(|end| start <= end && end <= span.end) => {
+            Some(span)
+                if span.start <= start && start < span.end && end.is_none_or(|end| start <= end && end <= span.end) =>
+            {
                 self.range = start..end.unwrap_or(span.end);
             }
             _ => self.change(start, end)?,

@@ -264,9 +264,11 @@ impl MappedFile {
         let len = (range.end - range.start).min(left);
         let Some(len) = std::num::NonZeroU64::new(len) else { return Ok(()) };
         let asked = self.inner.source.with_file(&self.inner.core, |file| read_ahead(file, range.start, len));
-        asked
-            .map_err(|error| self.not_reopened(range.clone(), error))?
-            .map_err(|source| ReadError::Io { path: self.path_buf(), range, source })
+        asked.map_err(|error| self.not_reopened(range.clone(), error))?.map_err(|source| ReadError::Io {
+            path: self.path_buf(),
+            range,
+            source,
+        })
     }
 
     pub(crate) fn core(&self) -> &Arc<Core> {
@@ -428,10 +430,7 @@ struct Opening<'a> {
 }
 
 impl<'a> Opening<'a> {
-    fn new(
-        core: &'a Arc<Core>,
-        mut open: impl FnMut() -> Result<File, Failure<io::Error>>,
-    ) -> Result<Self, io::Error> {
+    fn new(core: &'a Arc<Core>, mut open: impl FnMut() -> Result<File, Failure<io::Error>>) -> Result<Self, io::Error> {
         let number = next_number();
         let made = core.descriptors.find_or_make(Descriptor(number), 0, |victim| {
             // The old one is closed first, or there may be one too many.

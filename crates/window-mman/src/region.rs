@@ -226,9 +226,7 @@ impl Window {
     fn read_to(&self, range: Range<u64>, out: &mut [u8]) -> Result<(), CopyError> {
         let Some(region) = self.region() else { return Err(self.faulted(range)) };
         let core = self.pin.core();
-        let read = region.source.with_file(core, |file| {
-            read_fully(&*core.settings.sys, file, out, range.start)
-        });
+        let read = region.source.with_file(core, |file| read_fully(&*core.settings.sys, file, out, range.start));
         match read {
             Ok(Ok(count)) if count == out.len() => Ok(()),
             Ok(Ok(_)) | Err(_) => Err(self.faulted(range)),

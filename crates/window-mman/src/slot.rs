@@ -172,7 +172,12 @@ impl<T> Slot<T> {
     /// What is to be seen without holding it.
     pub(crate) fn look(&self) -> Look {
         let state = self.state.load(Ordering::SeqCst);
-        Look { full: state & FULL != 0, pins: (state & PINS) as u32, uses: (state >> USES) as u32, dismissed: state & DISMISSED != 0 }
+        Look {
+            full: state & FULL != 0,
+            pins: (state & PINS) as u32,
+            uses: (state >> USES) as u32,
+            dismissed: state & DISMISSED != 0,
+        }
     }
 }
 

@@ -54,11 +54,7 @@ pub(crate) enum DescriptorError {
 
 impl Source {
     /// Calls `read` with the descriptor, which is opened if it was closed.
-    pub(crate) fn with_file<R>(
-        &self,
-        core: &Arc<Core>,
-        read: impl FnOnce(&File) -> R,
-    ) -> Result<R, DescriptorError> {
+    pub(crate) fn with_file<R>(&self, core: &Arc<Core>, read: impl FnOnce(&File) -> R) -> Result<R, DescriptorError> {
         let key = Descriptor(self.number);
         // What an ancestor had open can be used; only its locks cannot.
         for core in core.line() {

@@ -34,8 +34,9 @@ use std::time::Duration;
 pub(crate) use self::budget::Budget;
 pub(crate) use self::head::Head;
 pub(crate) use self::key_locks::KeyLock;
+pub(crate) use self::name::nonce;
 pub use self::pair::Verification;
-pub(crate) use self::pair::{Found, Pair, Stored};
+pub(crate) use self::pair::{Found, Object, Pair, Stored};
 pub(crate) use self::pairs::OpenedPair;
 pub use self::recount::Recount;
 

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use super::budget::{Budget, Section};
 use super::files::{Files, is_damage};
 use super::head::Head;
-use super::name::{self, KeyHash};
 use super::pair::{self, Counted, Object, Pair};
 use crate::origin::Stat;
 use crate::sync::Mutex;
@@ -49,7 +48,7 @@ impl Pairs {
         if let Some(pair) = self.find(&head.pair) {
             return Ok(OpenedPair::Good(pair));
         }
-        match pair::open_pair(files, &head.pair, Some(&object_of(&head.key, &head.stat))) {
+        match pair::open_pair(files, &head.pair, Some(&Object::of(&head.key, &head.stat))) {
             Ok(pair) => Ok(OpenedPair::Good(self.share(pair))),
             Err(error) if is_damage(&error) => {
                 // It stays charged as it was, until it is counted as what it is now.
@@ -73,7 +72,7 @@ impl Pairs {
     ) -> io::Result<Arc<Pair>> {
         let busy = || io::Error::new(io::ErrorKind::ResourceBusy, "the cache is being counted");
         let section = budget.enter_within(SECTION_PATIENCE).ok_or_else(busy)?;
-        let pair = pair::create(files, &section, &object_of(key, stat), page_size, budget.boot_id())?;
+        let pair = pair::create(files, &section, &Object::of(key, stat), page_size, budget.boot_id())?;
         Ok(self.share(pair))
     }
 
@@ -160,8 +159,4 @@ pub(super) fn delete(files: &Files, budget: &Budget, name: &str) -> io::Result<O
     }
     // The index first: without it nothing vouches for the data.
     if files.remove(&index) && files.remove(&data) { Ok(Some(counted)) } else { Err(io::Error::other("it stays")) }
-}
-
-fn object_of(key: &str, stat: &Stat) -> Object {
-    Object { key: KeyHash::of(key), version: name::version_hash(stat), length: stat.length }
 }

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
 mod cached_file;
+mod child;
+mod coming_from_pfio;
 mod directory;
 #[cfg(feature = "http")]
 mod http;

@@ -329,9 +329,8 @@ impl<K: Key, T> Pool<K, T> {
         cell.slot.put(entry).ok()?;
         self.clock.advance(0);
         cell.stamp.store(self.clock.now(), Ordering::Relaxed);
-        let linked = (0..books.cells()).filter(|other| {
-            *other != number && self.cells.get(*other).is_some_and(|cell| cell.slot.look().full)
-        });
+        let linked = (0..books.cells())
+            .filter(|other| *other != number && self.cells.get(*other).is_some_and(|cell| cell.slot.look().full));
         self.index.grow(&self.cells, books.tally.count + 1, linked);
         self.index.link(&self.cells, number, hash);
         books.add(number, group, size);

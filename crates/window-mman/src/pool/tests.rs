@@ -197,8 +197,10 @@ impl Model {
     fn release(&mut self, limits: &Limits, key: u64) {
         *self.holders.entry(key).or_default() -= 1;
         self.order.retain(|other| *other != key);
-        if self.held(key) || (!self.dismissed.contains(&key) && self.bytes() + self.size[&key] <= limits.bytes
-            && self.order.len() < limits.count)
+        if self.held(key)
+            || (!self.dismissed.contains(&key)
+                && self.bytes() + self.size[&key] <= limits.bytes
+                && self.order.len() < limits.count)
         {
             self.order.push(key);
         } else {

@@ -88,7 +88,8 @@ impl Mapping {
         // SAFETY: these pages are the mapping that we own outright: `spare` is moved here, and nobody has a pointer
         // into it, since whatever is given up has no holder. Behind the call they are a mapping of the same length
         // and kind, so `spare` describes it, and unmaps it, as well.
-        let mapped = unsafe { mmap(address, spare.len(), ProtFlags::READ, MapFlags::SHARED | MapFlags::FIXED, file, offset) };
+        let mapped =
+            unsafe { mmap(address, spare.len(), ProtFlags::READ, MapFlags::SHARED | MapFlags::FIXED, file, offset) };
         match mapped {
             Ok(_) => Ok(Self(Kind::Mapped(spare))),
             Err(error) => {

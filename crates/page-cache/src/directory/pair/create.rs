@@ -10,6 +10,7 @@ use super::{Pair, fixed_charge};
 use crate::directory::budget::Section;
 use crate::directory::files::{Files, temporary};
 use crate::directory::name::{self, KeyHash};
+use crate::origin::Stat;
 use crate::pages::Pages;
 use crate::sys::{Access, BootId, Lock, LockFile};
 
@@ -24,6 +25,12 @@ pub(crate) struct Object {
     pub(crate) key: KeyHash,
     pub(crate) version: [u8; 32],
     pub(crate) length: u64,
+}
+
+impl Object {
+    pub(crate) fn of(key: &str, stat: &Stat) -> Self {
+        Self { key: KeyHash::of(key), version: name::version_hash(stat), length: stat.length }
+    }
 }
 
 /// Makes an empty pair, if there is room for it. It is charged first, and then made; what fails is taken back.

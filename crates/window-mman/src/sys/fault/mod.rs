@@ -12,11 +12,11 @@
 #[cfg(all(target_os = "linux", target_arch = "aarch64", not(miri)))]
 #[path = "aarch64.rs"]
 mod routine;
-#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
-mod signal;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", not(miri)))]
 #[path = "x86_64.rs"]
 mod routine;
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"), not(miri)))]
+mod signal;
 
 /// Whether faults can be recovered from, on this processor and this system.
 pub(crate) const SUPPORTED: bool =

@@ -75,8 +75,7 @@ unsafe fn hand_on(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut
     // SAFETY: it was stored before the handler was installed, and is never freed.
     let Some(before) = (unsafe { BEFORE.load(Ordering::Acquire).as_ref() }) else { return };
     let once = before.sa_flags & libc::SA_RESETHAND != 0;
-    let handler =
-        if once && SPENT.swap(true, Ordering::Relaxed) { libc::SIG_DFL } else { before.sa_sigaction };
+    let handler = if once && SPENT.swap(true, Ordering::Relaxed) { libc::SIG_DFL } else { before.sa_sigaction };
     // SAFETY: it is ours until we return, as above.
     let fault = unsafe { is_a_fault(info) };
     match handler {

@@ -1,7 +1,7 @@
 /* The page cache's entry protocol, as `docs/architecture.md` tells it: copy-read, fill, evict, recount, crashes.
  *
  * Check:     spin -a -DNP=2 -DOPS=3 page_entry.pml && cc -O2 -DSAFETY -DCOLLAPSE -o pan pan.c && ./pan -m200000 -w26
- *            exhaustive, about 11 million states, "errors: 0".
+ *            exhaustive, about 22 million states, "errors: 0".
  *            `cargo xtask model` does this, and all that follows.
  * It can fail: each of these switches breaks one rule and must give an error:
  *            -DNO_RECHECK  -DPUNCH_FIRST  -DREUSE_GENERATION (with -DOPS=4 -DCRASHES=0)  -DEVICT_WITHOUT_LOCK
@@ -88,7 +88,7 @@ inline evict(q, ok) {
 }
 
 active [NP] proctype Process() {
-  byte n, p, ok, room, s, g, half1, half2, in_fetch = PAGES, i = _pid;
+  byte n, p, ok, room, s, g, half1, half2, n_left, in_fetch = PAGES, i = _pid;
   do
   :: n < OPS -> n++; if :: p = 0 :: p = 1 fi;
      if
@@ -154,6 +154,19 @@ active [NP] proctype Process() {
 #else
         if
         :: atomic { section == 0 && recounting == 0 -> recounting = ME };
+           n_left = 0;
+           do                                           /* what the dead left is given back, under its lock */
+           :: n_left < PAGES ->
+              if
+              :: atomic { owner[n_left] == 0 -> owner[n_left] = ME };
+                 if :: state[n_left] == CHARGED -> data[n_left] = 0; crash(); state[n_left] = EMPTY :: else fi;
+                 crash();
+                 if :: owner[n_left] == ME -> owner[n_left] = 0 :: else fi
+              :: else
+              fi;
+              n_left++
+           :: else -> break
+           od;
            s = (state[0] != EMPTY) + (state[1] != EMPTY); crash(); used = s; recounting = 0
         :: else
         fi

@@ -304,6 +304,16 @@ impl Inner {
     }
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // What this process opened; a parent's is left as it is.
+        if let Some(Opened(Some((directory, pair)))) = self.opened.take() {
+            drop(pair);
+            directory.close_idle();
+        }
+    }
+}
+
 impl fmt::Debug for CachedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CachedFile")

@@ -260,6 +260,11 @@ impl Directory {
         self.pairs.create(&self.files, &self.budget, key, stat, page_size)
     }
 
+    /// Closes pairs that nobody has a handle of, if too many are open.
+    pub(crate) fn close_idle(&self) {
+        self.pairs.close_idle();
+    }
+
     /// Deletes the files of a pair, unless somebody works on it.
     pub(crate) fn delete_pair(&self, name: &str) {
         self.pairs.delete(&self.files, &self.budget, name);

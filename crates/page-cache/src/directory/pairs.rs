@@ -101,7 +101,6 @@ impl Pairs {
 
     /// Makes a pair findable, and closes idle ones if too many are open.
     fn share(&self, pair: Pair) -> Arc<Pair> {
-        let mut closed = Vec::new();
         let mut open = self.open.lock();
         let now = open.tick();
         // Another thread may have been as fast.
@@ -112,6 +111,16 @@ impl Pairs {
         }
         let pair = Arc::new(pair);
         open.pairs.insert(pair.name().to_owned(), (Arc::clone(&pair), now));
+        drop(open);
+        self.close_idle();
+        pair
+    }
+
+    /// Closes pairs that nobody in this process has a handle of, those that were opened the longest ago first, until
+    /// no more are open than may be.
+    pub(crate) fn close_idle(&self) {
+        let mut closed = Vec::new();
+        let mut open = self.open.lock();
         while open.pairs.len() > self.max_open {
             let idle = open.pairs.iter().filter(|(_, (pair, _))| Arc::strong_count(pair) == 1);
             let Some(name) = idle.min_by_key(|(_, (_, opened))| *opened).map(|(name, _)| name.clone()) else { break };
@@ -120,7 +129,6 @@ impl Pairs {
         drop(open);
         // What is unmapped and closed is so without keeping others from opening.
         drop(closed);
-        pair
     }
 
     /// Closes a pair that nobody in this process has a handle of, so that this process does not keep it live.

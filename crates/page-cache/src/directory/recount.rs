@@ -88,7 +88,7 @@ pub(crate) fn is_untidy(files: &Files) -> bool {
 fn count(files: &Files, budget: &Budget, name: &str) -> io::Result<Counted> {
     let counted = pair::open_pair(files, name, None).and_then(|pair| {
         if pair.is_reconciled(budget) {
-            pair.give_back_blocks()?;
+            pair.give_back()?;
         }
         pair.count(budget.boot_id())
     });

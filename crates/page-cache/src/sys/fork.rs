@@ -53,6 +53,17 @@ impl<T> PerProcess<T> {
         unsafe { self.newest.load(Ordering::Acquire).as_ref() }.map(|node| &node.value)
     }
 
+    /// This process's value, if it has one, to be dropped.
+    pub(crate) fn take(&mut self) -> Option<T> {
+        let newest = *self.newest.get_mut();
+        own(newest, pid())?;
+        // SAFETY: the node was made by `Box::into_raw`, and nobody else borrows `self`.
+        #[expect(unsafe_code)]
+        let node = unsafe { Box::from_raw(newest) };
+        *self.newest.get_mut() = node.older;
+        Some(node.value)
+    }
+
     /// This process's value, made now if it has none yet. Of threads that make one at once, one wins.
     pub(crate) fn get(&self, make: impl FnOnce() -> T) -> &T {
         let pid = pid();

@@ -9,4 +9,5 @@ mod directory;
 #[cfg(feature = "http")]
 mod http;
 mod memory_origin;
+mod processes;
 mod reader;

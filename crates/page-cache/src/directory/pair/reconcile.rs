@@ -129,13 +129,19 @@ impl Pair {
         Ok(counted)
     }
 
-    /// Gives back the blocks of the index that nothing is in, and those that a dead process took and did not mark. Only
-    /// while nobody is in a section, and before the pair is counted.
-    pub(crate) fn give_back_blocks(&self) -> io::Result<()> {
+    /// Gives back what dead processes left: pages that are charged and nobody is filling, blocks of the index that
+    /// nothing is in, and those that were taken and not marked. Only while nobody is in a section, and before the pair is
+    /// counted.
+    pub(crate) fn give_back(&self) -> io::Result<()> {
         let (index, layout) = (&self.index, *self.index.layout());
         let mut next = layout.table_offset;
         for block in index.marked(layout.table_blocks())? {
-            if index.load_run(&layout.pages_of(block))?.iter().all(|word| *word == EntryWord::EMPTY) {
+            let run = layout.pages_of(block);
+            let mut empty = true;
+            for (page, word) in run.clone().zip(index.load_run(&run)?) {
+                empty &= word == EntryWord::EMPTY || (!word.is_present() && self.empty_left(page)?);
+            }
+            if empty {
                 index.mark(block, false)?;
                 continue;
             }
@@ -144,6 +150,18 @@ impl Pair {
             next = range.end;
         }
         index.file().punch(next..layout.file_len)
+    }
+
+    /// Empties a page that is charged, unless somebody has its lock: then it is no dead process's. Whether it is empty.
+    fn empty_left(&self, page: u64) -> io::Result<bool> {
+        let Some(_claim) = self.page_locks().try_claim_all(page..page + 1)? else { return Ok(false) };
+        if self.index.load(page)?.is_present() {
+            return Ok(false);
+        }
+        let bytes = self.pages().bytes(page);
+        self.data.file().punch(bytes.start..bytes.end.next_multiple_of(self.unit))?;
+        self.index.store(page, EntryWord::EMPTY)?;
+        Ok(true)
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
+mod bad_luck;
 mod cached_file;
 mod child;
 mod coming_from_pfio;
@@ -9,5 +10,6 @@ mod directory;
 #[cfg(feature = "http")]
 mod http;
 mod memory_origin;
+mod model;
 mod processes;
 mod reader;

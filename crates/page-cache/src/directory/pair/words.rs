@@ -182,7 +182,9 @@ mod loom_tests {
 
     #[test]
     fn loom_two_readers_beside_a_filler() {
-        loom::model(|| {
+        let mut bounded = loom::model::Builder::new();
+        bounded.preemption_bound = Some(2);
+        bounded.check(|| {
             let page = Page::new();
             page.fill(1);
             let threads: Vec<_> = [true, false]
@@ -194,5 +196,47 @@ mod loom_tests {
             page.read();
             threads.into_iter().for_each(|thread| thread.join().unwrap());
         });
+    }
+
+    /// The rules, broken on purpose: each must be found.
+    fn found(broken: fn(&Page)) -> bool {
+        let caught = std::panic::catch_unwind(|| {
+            loom::model(move || {
+                let page = Page::new();
+                page.fill(1);
+                let writer = thread::spawn({
+                    let page = Arc::clone(&page);
+                    move || broken(&page)
+                });
+                page.read();
+                writer.join().unwrap();
+            });
+        });
+        caught.is_err()
+    }
+
+    #[test]
+    fn loom_breaks_are_found() {
+        assert!(!found(|page| page.fill(2)));
+        let published_first = found(|page| {
+            withdraw(&page.words, [0]).unwrap();
+            publish(&page.words, 0, EntryWord::present(0, 2)).unwrap();
+            page.write(2);
+        });
+        let not_withdrawn = found(|page| {
+            page.write(2);
+            publish(&page.words, 0, EntryWord::present(0, 2)).unwrap();
+        });
+        let no_fence = found(|page| {
+            page.words.store(0, EntryWord::CHARGED).unwrap();
+            page.write(2);
+            publish(&page.words, 0, EntryWord::present(0, 2)).unwrap();
+        });
+        let generation_again = found(|page| {
+            withdraw(&page.words, [0]).unwrap();
+            page.write(2);
+            publish(&page.words, 0, EntryWord::present(0, 1)).unwrap();
+        });
+        assert_eq!([published_first, not_withdrawn, no_fence, generation_again], [true; 4]);
     }
 }

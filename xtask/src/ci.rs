@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use clap::Args;
 
-use crate::process::{Result, cargo, run};
+use crate::process::{Result, cargo, run, tool};
 use crate::{demo, model, trees};
 
 /// Check everything that must hold before a change lands
@@ -16,7 +16,7 @@ pub(crate) struct Ci {
 
 type Step = (&'static str, fn() -> Result);
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     ("format", || run(&mut cargo(["fmt", "--all", "--check"]))),
     ("clippy", || {
         run(&mut cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))
@@ -27,6 +27,8 @@ const STEPS: [Step; 11] = [
         run(&mut cargo(["clippy", "-p", "svf-facade", "--no-default-features", "--", "-D", "warnings"]))
     }),
     ("docs", || run(cargo(["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))),
+    // Its tests count the system calls of a hit.
+    ("strace", || tool("strace", "strace")),
     ("test", || run(&mut cargo(["test", "--workspace"]))),
     ("trees", trees::check),
     ("models", model::check_all),

@@ -7,6 +7,7 @@ mod cached_file;
 mod child;
 mod coming_from_pfio;
 mod directory;
+mod fixture;
 #[cfg(feature = "http")]
 mod http;
 mod memory_origin;

@@ -41,7 +41,7 @@ pub(crate) use self::pairs::OpenedPair;
 pub use self::recount::Recount;
 
 use self::control::{Control, Opened};
-use self::files::{Files, is_damage, is_temporary, temporary};
+use self::files::{Files, is_damage, is_temporary};
 use self::key_locks::KeyLocks;
 use self::name::KeyHash;
 use self::pairs::Pairs;
@@ -168,7 +168,10 @@ impl Directory {
     /// Does what the first who comes has to do.
     fn tidy_up(&self) {
         let counted = self.budget.is_counted();
-        if counted && !self.budget.control().recount_wanted() && !recount::is_untidy(&self.files) {
+        if counted
+            && !self.budget.control().recount_wanted()
+            && !recount::is_untidy(&self.files, &self.budget, &self.keys)
+        {
             return;
         }
         let done = self.recount(if counted { TIDY_PATIENCE } else { COUNT_PATIENCE });
@@ -317,9 +320,8 @@ fn prepare(files: &Files) -> Result<(), OpenError> {
     for directory in [files.heads(), files.pairs(), files.aside()] {
         disk.create_dir(&directory).map_err(unusable)?;
     }
-    // That something can be written is found out now, and not by the first read.
-    let probe = temporary(&files.heads().join("probe"));
-    disk.create(&probe).and_then(|_| disk.remove_file(&probe)).map_err(unusable)
+    // That nothing can be written is found out now, and not by the first read.
+    [files.heads(), files.pairs()].iter().try_for_each(|directory| disk.check_writable(directory)).map_err(unusable)
 }
 
 fn is_our_tag(tag: &dyn DiskFile) -> bool {

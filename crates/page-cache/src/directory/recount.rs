@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::budget::{Budget, DIRECTORY_CHARGE};
 use super::files::{Files, is_temporary};
 use super::heads;
-use super::key_locks::KeyLocks;
+use super::key_locks::{KeyLock, KeyLocks};
 use super::name::{self, KeyHash};
 use super::pair::{self, Counted};
 use super::pairs::{self, Pairs};
@@ -72,16 +72,28 @@ pub(crate) fn recount(
     Ok(Some(found))
 }
 
-/// Whether there is anything that a recount would remove.
-pub(crate) fn is_untidy(files: &Files) -> bool {
+/// Whether there is anything that a recount would remove. What others are just making may look so too.
+pub(crate) fn is_untidy(files: &Files, budget: &Budget, keys: &KeyLocks) -> bool {
     let temporary = |directory: PathBuf| files.list(&directory).iter().any(|name| is_temporary(name));
     let idle = |pair: &String| {
         let [_, index] = files.pair(pair);
         files.disk.file_id(&index).is_err() || pair::exclude_live(files, &index).is_ok_and(|lock| lock.is_some())
     };
-    [files.root.clone(), files.heads(), files.pairs()].into_iter().any(temporary)
+    let left = |name: &OsString| is_temporary(name) && is_left(name, budget, keys).is_some();
+    [files.root.clone(), files.pairs()].into_iter().any(temporary)
+        || files.list(&files.heads()).iter().any(left)
         || !files.list(&files.aside()).is_empty()
         || orphans(files).iter().any(idle)
+}
+
+/// Whether nobody is working on the head of which this is a temporary file, `.KEY.NONCE.svf-tmp`; then nobody does for
+/// as long as the lock lives.
+fn is_left<'a>(name: &OsString, budget: &'a Budget, keys: &'a KeyLocks) -> Option<Option<KeyLock<'a>>> {
+    match name.to_str().and_then(|name| KeyHash::from_file_name(name.split('.').nth(1)?)) {
+        Some(key) => keys.lock(budget, key, Duration::ZERO).map(Some),
+        // Of what names no key nobody has a lock.
+        None => Some(None),
+    }
 }
 
 /// What a pair is charged. One that does not check out is charged what it takes, until it is set aside and deleted.
@@ -111,10 +123,7 @@ fn remove_temporaries(files: &Files, budget: &Budget, keys: &KeyLocks) {
         }
     }
     for name in files.list(&files.heads()).into_iter().filter(|name| is_temporary(name)) {
-        // `.KEY.NONCE.svf-tmp`
-        let key = name.to_str().and_then(|name| KeyHash::from_file_name(name.split('.').nth(1)?));
-        let lock = key.map(|key| keys.lock(budget, key, Duration::ZERO));
-        if lock.as_ref().is_none_or(|lock| lock.is_some()) {
+        if let Some(_lock) = is_left(&name, budget, keys) {
             files.remove(&files.heads().join(name));
         }
     }

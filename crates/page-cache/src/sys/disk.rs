@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::{FallocateFlags, OFlags, SeekFrom};
+use rustix::fs::{Access as Permission, FallocateFlags, OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::{
@@ -64,6 +64,10 @@ impl Disk for LocalDisk {
     fn file_id(&self, path: &Path) -> io::Result<FileId> {
         let metadata = path.symlink_metadata()?;
         Ok((metadata.dev(), metadata.ino()))
+    }
+
+    fn check_writable(&self, path: &Path) -> io::Result<()> {
+        Ok(rustix::fs::access(path, Permission::WRITE_OK | Permission::EXEC_OK)?)
     }
 
     fn file_system(&self, path: &Path) -> io::Result<FileSystem> {

@@ -126,6 +126,11 @@ impl Disk for FailingDisk {
         LocalDisk.file_id(path)
     }
 
+    fn check_writable(&self, path: &Path) -> io::Result<()> {
+        self.judge(Operation::Create, path)?;
+        LocalDisk.check_writable(path)
+    }
+
     fn file_system(&self, path: &Path) -> io::Result<FileSystem> {
         let real = LocalDisk.file_system(path)?;
         Ok(FileSystem { kind: self.pretended.lock().kind.unwrap_or(real.kind), ..real })

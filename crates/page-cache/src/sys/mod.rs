@@ -46,6 +46,8 @@ pub(crate) trait Disk: Debug + Send + Sync {
     fn remove_all(&self, path: &Path) -> io::Result<()>;
     /// Which file has this name now, without following a symbolic link.
     fn file_id(&self, path: &Path) -> io::Result<FileId>;
+    /// Whether files may be made in a directory.
+    fn check_writable(&self, path: &Path) -> io::Result<()>;
     /// What is under a path.
     fn file_system(&self, path: &Path) -> io::Result<FileSystem>;
     /// What tells this boot of the system from all others; never zero.

@@ -371,3 +371,26 @@ fn killed_child() {
         }
     });
 }
+
+/// Who opens while others open, make heads and tidy up finds nothing in the way.
+#[test]
+fn processes_that_open_at_the_same_moment() {
+    let directory = tempfile::tempdir().unwrap();
+    for round in 0..10 {
+        let dir = directory.path().join(round.to_string());
+        let start = |_| child::command("opening_child").env("DIR", &dir).spawn().unwrap();
+        wait_for((0..6).map(start).collect());
+    }
+}
+
+#[test]
+#[ignore = "a process that another test starts"]
+fn opening_child() {
+    let Some(dir) = std::env::var_os("DIR").map(PathBuf::from) else { return };
+    for object in 0..20 {
+        let cache = Cache::builder(dir.join("cache")).page_size(4096).freshness(Freshness::Always).open().unwrap();
+        let file = cache.file(versioned(object % 5, 1)).unwrap();
+        assert!(file.page_size().is_some(), "it could not be stored");
+        assert!(file.bytes(0..10_000).unwrap() == pattern(KILLED_LEN, (object % 5) * 1_000_003 + 1)[..10_000]);
+    }
+}

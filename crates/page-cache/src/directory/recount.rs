@@ -1,7 +1,7 @@
 //! Counting what a directory takes, and removing what nobody needs: while nobody is in a section, in any process.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,7 +41,7 @@ pub(crate) fn recount(
     let Some(exclusion) = budget.exclude(patience)? else { return Ok(None) };
     let charged_before = budget.used();
     remove_temporaries(files, budget, keys);
-    for orphan in orphans(files) {
+    for orphan in Listing::of(files).orphans(files) {
         open.close_if_idle(&orphan);
         match pairs::delete(files, budget, &orphan) {
             Ok(Some(_)) => tracing::debug!(pair = orphan, "a pair that no head names was deleted"),
@@ -50,7 +50,8 @@ pub(crate) fn recount(
         }
     }
     let mut total = Counted { charge: DIRECTORY_CHARGE, ..Counted::default() };
-    let names: BTreeSet<String> = pairs_by_head(files).into_values().flatten().collect();
+    let listing = Listing::of(files);
+    let names: BTreeSet<&str> = listing.pairs_by_head().into_values().flatten().collect();
     for name in &names {
         let counted = count(files, budget, name)?;
         total.charge = total.charge.saturating_add(counted.charge);
@@ -74,16 +75,16 @@ pub(crate) fn recount(
 
 /// Whether there is anything that a recount would remove. What others are just making may look so too.
 pub(crate) fn is_untidy(files: &Files, budget: &Budget, keys: &KeyLocks) -> bool {
-    let temporary = |directory: PathBuf| files.list(&directory).iter().any(|name| is_temporary(name));
     let idle = |pair: &String| {
         let [_, index] = files.pair(pair);
         files.disk.file_id(&index).is_err() || pair::exclude_live(files, &index).is_ok_and(|lock| lock.is_some())
     };
     let left = |name: &OsString| is_temporary(name) && is_left(name, budget, keys).is_some();
-    [files.root.clone(), files.pairs()].into_iter().any(temporary)
-        || files.list(&files.heads()).iter().any(left)
+    let listing = Listing::of(files);
+    files.list(&files.root).iter().chain(&listing.pairs).any(|name| is_temporary(name))
+        || listing.heads.iter().any(left)
         || !files.list(&files.aside()).is_empty()
-        || orphans(files).iter().any(idle)
+        || listing.orphans(files).iter().any(idle)
 }
 
 /// Whether nobody is working on the head of which this is a temporary file, `.KEY.NONCE.svf-tmp`; then nobody does for
@@ -151,35 +152,46 @@ fn clear_aside(files: &Files) -> u64 {
     left
 }
 
-/// The pairs that no head names.
-///
-/// Of the heads only those are read whose key has several pairs, so it costs listings and little more.
-fn orphans(files: &Files) -> Vec<String> {
-    let heads: HashSet<OsString> = files.list(&files.heads()).into_iter().collect();
-    let mut orphans = Vec::new();
-    for (head, pairs) in pairs_by_head(files) {
-        let current = match (heads.contains(OsString::from(&head).as_os_str()), pairs.len()) {
-            (true, 1) => continue,
-            (true, _) => match heads::read(files, &files.heads().join(head)) {
-                Ok(head) => head.map(|head| head.pair),
-                // Whoever opens the object finds out what is wrong with its head; until then its pairs may be good.
-                Err(_) => continue,
-            },
-            (false, _) => None,
-        };
-        orphans.extend(pairs.into_iter().filter(|pair| Some(pair) != current.as_ref()));
-    }
-    orphans
+/// The names of all heads and of all files of pairs.
+struct Listing {
+    heads: HashSet<OsString>,
+    pairs: Vec<OsString>,
 }
 
-/// The names of all pairs of which there is a file, by the name of the head that they belong to.
-fn pairs_by_head(files: &Files) -> HashMap<String, BTreeSet<String>> {
-    let mut pairs_by_head = HashMap::<String, BTreeSet<String>>::new();
-    for file in files.list(&files.pairs()) {
-        let pair = file.to_str().and_then(|file| file.rsplit_once('.')).map(|(pair, _)| pair);
-        if let Some((pair, head)) = pair.and_then(|pair| Some((pair, name::head_of_pair(pair)?))) {
-            pairs_by_head.entry(head.to_owned()).or_default().insert(pair.to_owned());
-        }
+impl Listing {
+    fn of(files: &Files) -> Self {
+        Self { heads: files.list(&files.heads()).into_iter().collect(), pairs: files.list(&files.pairs()) }
     }
-    pairs_by_head
+
+    /// The pairs that no head names.
+    ///
+    /// Of the heads only those are read whose key has several pairs, so it costs little more than the listing.
+    fn orphans(&self, files: &Files) -> Vec<String> {
+        let mut orphans = Vec::new();
+        for (head, pairs) in self.pairs_by_head() {
+            let current = match (self.heads.contains(OsStr::new(head)), pairs.len()) {
+                (true, 1) => continue,
+                (true, _) => match heads::read(files, &files.heads().join(head)) {
+                    Ok(head) => head.map(|head| head.pair),
+                    // Whoever opens the object finds out what is wrong with its head; until then its pairs may be good.
+                    Err(_) => continue,
+                },
+                (false, _) => None,
+            };
+            orphans.extend(pairs.into_iter().filter(|pair| Some(*pair) != current.as_deref()).map(str::to_owned));
+        }
+        orphans
+    }
+
+    /// The names of all pairs of which there is a file, by the name of the head that they belong to.
+    fn pairs_by_head(&self) -> HashMap<&str, BTreeSet<&str>> {
+        let mut pairs_by_head = HashMap::<&str, BTreeSet<&str>>::new();
+        for file in &self.pairs {
+            let pair = file.to_str().and_then(|file| file.rsplit_once('.')).map(|(pair, _)| pair);
+            if let Some((pair, head)) = pair.and_then(|pair| Some((pair, name::head_of_pair(pair)?))) {
+                pairs_by_head.entry(head).or_default().insert(pair);
+            }
+        }
+        pairs_by_head
+    }
 }

@@ -1,33 +1,38 @@
-//! Windows of mapped memory: a look, a mapping, and a copy, each beside the system call or slice of it.
+//! Windows of mapped memory: looks, mappings, scans and copies, each beside the system call or slice of it.
 //!
-//! The file is in the system's page cache, so no disk is measured.
+//! The file is in the system's page cache, so no disk is measured. Both sides look at the same places in the same
+//! order. Where two threads are measured, the figure is of one operation of one of them.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot do its work has nothing to measure")]
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::hint::black_box;
+use std::io::{BufRead, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use memmap2::{Mmap, MmapOptions};
-use svf_benches::{pattern, quick, random_reads};
+use svf_benches::{Order, block_offsets, pattern, quick, random_reads};
 use tempfile::TempDir;
-use window_mman::{MapManager, MappedFile, StableFile};
+use window_mman::{CopyMapping, Cursor, MapManager, StableFile};
 
 const SEED: u64 = 0x5EED;
-const FILE_LEN: u64 = 64 << 20;
+const FILE_LEN: u64 = 1 << 30;
 /// The default of a manager, asserted below.
 const WINDOW: u64 = 1 << 20;
+const WINDOWS: usize = (FILE_LEN / WINDOW) as usize;
 /// How many places are looked at in turn.
 const READS: usize = 4096;
 
-/// A file on disk, what is in it, and both ways to it.
+/// A file of a gibibyte, every mebibyte of which has the same pattern but for its first word.
 struct Workload {
-    content: Vec<u8>,
+    pattern: Vec<u8>,
+    path: PathBuf,
     plain: File,
-    ours: MappedFile,
-    manager: MapManager,
     /// Last, so that the file goes after everything that uses it.
     _directory: TempDir,
 }
@@ -36,132 +41,307 @@ impl Workload {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
-        let content = pattern(FILE_LEN as usize, SEED);
-        std::fs::write(&path, &content).unwrap();
-        let manager = MapManager::new();
-        assert_eq!(manager.window_size(), WINDOW);
-        Self {
-            content,
-            plain: File::open(&path).unwrap(),
-            ours: manager.open(&path).unwrap(),
-            manager,
-            _directory: directory,
+        let pattern = pattern(WINDOW as usize, SEED);
+        let writer = File::create(&path).unwrap();
+        for window in 0..WINDOWS as u64 {
+            writer.write_all_at(&pattern, window * WINDOW).unwrap();
+            writer.write_all_at(&window.to_le_bytes(), window * WINDOW).unwrap();
         }
+        Self { pattern, plain: File::open(&path).unwrap(), path, _directory: directory }
     }
 
-    fn stable(&self) -> StableFile {
+    /// The file in a manager of its own that keeps so many windows of a size mapped.
+    fn keeping(&self, windows: u64, window: u64) -> StableFile {
+        let builder = MapManager::builder().window_size(window).max_mapped_bytes(windows * window);
         // SAFETY: the file is in a directory of this process alone, which writes to it no more.
-        unsafe { self.ours.assume_stable() }
+        unsafe { builder.build().unwrap().open(&self.path).unwrap().assume_stable() }
     }
 
-    fn map(&self, range: &Range<u64>) -> Mmap {
+    fn map(&self, offset: u64, len: u64) -> Mmap {
         let mut options = MmapOptions::new();
-        options.offset(range.start).len((range.end - range.start) as usize);
+        options.offset(offset).len(len as usize);
         // SAFETY: the file is in a directory of this process alone, which writes to it no more.
         unsafe { options.map(&self.plain) }.unwrap()
     }
 
-    fn content(&self, range: &Range<u64>) -> &[u8] {
-        &self.content[range.start as usize..range.end as usize]
+    /// The byte at an offset.
+    fn byte(&self, offset: u64) -> u8 {
+        let (window, place) = (offset / WINDOW, offset % WINDOW);
+        window.to_le_bytes().get(place as usize).copied().unwrap_or_else(|| self.pattern[place as usize])
+    }
+
+    fn check(&self, found: &[u8], offset: u64) {
+        assert!(found.iter().zip(offset..).all(|(found, offset)| *found == self.byte(offset)));
     }
 }
 
-/// 64 B of a window that somebody looks at already, beside a checked slice of one mapping of the whole file.
-fn mapped_window(criterion: &mut Criterion) {
+/// 64 B of the window that a cursor holds, beside a checked slice.
+fn cursor_hit(criterion: &mut Criterion) {
     let workload = Workload::new();
-    let (stable, whole) = (workload.stable(), workload.map(&(0..FILE_LEN)));
-    // One view of each window keeps all of them mapped; at multiples of 64 B no look crosses from one to the next.
-    let held: Vec<_> =
-        (0..FILE_LEN / WINDOW).map(|window| stable.view(window * WINDOW..window * WINDOW + 1).unwrap()).collect();
-    let looks = random_reads(READS, 64, 64, FILE_LEN, SEED);
+    let mut cursor = workload.keeping(WINDOWS as u64, WINDOW).cursor();
+    let whole = workload.map(0, WINDOW);
+    let looks = random_reads(READS, 64, 1, WINDOW, SEED);
     for look in &looks {
-        assert_eq!(stable.view(look.clone()).unwrap(), *workload.content(look));
-        assert_eq!(whole[look.start as usize..look.end as usize], *workload.content(look));
+        workload.check(cursor.use_region(look.clone()).unwrap(), look.start);
     }
-    assert_eq!(workload.manager.stats().mapped_regions, held.len(), "the looks have mapped nothing");
 
-    let mut group = criterion.benchmark_group("window-mman/view-of-mapped-window");
+    let mut group = criterion.benchmark_group("window-mman/cursor-hit");
     // All looks are one iteration: a single one is too short for a clock.
     group.throughput(Throughput::Elements(looks.len() as u64));
     group.bench_function(BenchmarkId::new("ours", 64), |bencher| {
-        bencher.iter(|| looks.iter().map(|look| stable.view(look.clone()).unwrap()[0]).fold(0, u8::wrapping_add));
+        bencher.iter(|| {
+            let look = |look: &Range<u64>| cursor.use_region(black_box(look.clone())).unwrap()[0];
+            looks.iter().map(look).fold(0, u8::wrapping_add)
+        });
     });
     group.bench_function(BenchmarkId::new("bare", 64), |bencher| {
         bencher.iter(|| {
-            looks
-                .iter()
-                .map(|look| {
-                    let range = black_box(look.start as usize..look.end as usize);
-                    whole.get(range).unwrap()[0]
-                })
-                .fold(0, u8::wrapping_add)
+            let look = |look: &Range<u64>| whole.get(black_box(look.start as usize..look.end as usize)).unwrap()[0];
+            looks.iter().map(look).fold(0, u8::wrapping_add)
         });
     });
 }
 
-/// A window that nobody looks at: mapped, looked into or not, and unmapped.
-fn map_and_unmap(criterion: &mut Criterion) {
+/// Another window of 1,024 that are all mapped: by one thread, by two that share a manager, and by two that do not.
+fn window_change(criterion: &mut Criterion) {
     let workload = Workload::new();
-    let stable = workload.stable();
-    let windows = random_reads(READS, WINDOW, WINDOW, FILE_LEN, SEED);
-    for window in windows.iter().take(64) {
-        assert_eq!(stable.view(window.clone()).unwrap(), *workload.content(window));
-        assert_eq!(workload.map(window)[..], *workload.content(window));
+    let looks: Vec<Range<u64>> = random_reads(READS, 64, 64, FILE_LEN, SEED);
+    let mapped = || {
+        let file = workload.keeping(WINDOWS as u64, WINDOW);
+        let mut cursor = file.cursor();
+        for offset in block_offsets(WINDOWS, WINDOW, Order::Ascending) {
+            workload.check(cursor.use_region(offset..offset + 64).unwrap(), offset);
+        }
+        file
+    };
+    let (shared, other) = (mapped(), mapped());
+    for look in &looks {
+        workload.check(&shared.view(look.clone()).unwrap(), look.start);
     }
-    assert_eq!(workload.manager.stats().mapped_regions, 0, "every view has unmapped its window");
+    let turn = |cursor: &mut Cursor, looks: &[Range<u64>]| {
+        let look = |look: &Range<u64>| cursor.use_region(look.clone()).unwrap().len();
+        looks.iter().map(look).fold(0, usize::wrapping_add)
+    };
 
-    for (name, touch) in [("map-unmap", false), ("map-touch-unmap", true)] {
+    let mut group = criterion.benchmark_group("window-mman/window-change");
+    group.throughput(Throughput::Elements(looks.len() as u64));
+    group.bench_function(BenchmarkId::new("ours", WINDOWS), |bencher| {
+        let mut cursor = shared.cursor();
+        bencher.iter(|| turn(&mut cursor, &looks));
+    });
+    group.bench_function(BenchmarkId::new("view", WINDOWS), |bencher| {
+        bencher.iter(|| looks.iter().map(|look| shared.view(look.clone()).unwrap().len()).fold(0, usize::wrapping_add));
+    });
+    // Both threads do all turns, the second from the middle on; what is reported is the longer of the two times.
+    let halves = looks.split_at(READS / 2);
+    let rotated = [halves.1, halves.0].concat();
+    let two = |files: [&StableFile; 2], turns: u64| {
+        std::thread::scope(|scope| {
+            let [one, other] = files;
+            let threads = [(one, &looks), (other, &rotated)].map(|(file, looks)| {
+                let turn = &turn;
+                scope.spawn(move || {
+                    let mut cursor = file.cursor();
+                    let start = Instant::now();
+                    for _ in 0..turns {
+                        black_box(turn(&mut cursor, looks));
+                    }
+                    start.elapsed()
+                })
+            });
+            threads.into_iter().map(|thread| thread.join().unwrap()).fold(Duration::ZERO, Duration::max)
+        })
+    };
+    group.bench_function(BenchmarkId::new("two-threads", WINDOWS), |bencher| {
+        bencher.iter_custom(|turns| two([&shared, &shared], turns));
+    });
+    group.bench_function(BenchmarkId::new("two-threads-share-nothing", WINDOWS), |bencher| {
+        bencher.iter_custom(|turns| two([&shared, &other], turns));
+    });
+}
+
+/// A window that is not mapped, with as many mappings alive as are kept: untouched, and with one byte touched.
+fn window_miss(criterion: &mut Criterion) {
+    let workload = Workload::new();
+    for (name, touch) in [("miss", false), ("miss-touch", true)] {
         let mut group = criterion.benchmark_group(format!("window-mman/{name}"));
         group.throughput(Throughput::Elements(1));
-        group.bench_function(BenchmarkId::new("ours", WINDOW), |bencher| {
-            let mut windows = windows.iter().cycle();
-            bencher.iter(|| {
-                let view = stable.view(windows.next().unwrap().clone()).unwrap();
-                touch.then(|| view[0])
+        for (keep, window) in [(4, WINDOW), (64, WINDOW), (512, WINDOW), (4096, WINDOW / 8)] {
+            let count = (FILE_LEN / window) as usize;
+            let order = block_offsets(count, window, Order::Shuffled { seed: SEED });
+            let file = workload.keeping(keep, window);
+            group.bench_function(BenchmarkId::new("ours", keep), |bencher| {
+                let (mut cursor, mut offsets) = (file.cursor(), order.iter().copied().cycle());
+                for offset in offsets.by_ref().take(count) {
+                    workload.check(cursor.use_region(offset..offset + 64).unwrap(), offset);
+                }
+                bencher.iter(|| {
+                    let offset = offsets.next().unwrap();
+                    let bytes = cursor.use_region(offset..offset + 64).unwrap();
+                    touch.then(|| bytes[0])
+                });
             });
-        });
-        group.bench_function(BenchmarkId::new("bare", WINDOW), |bencher| {
-            let mut windows = windows.iter().cycle();
-            bencher.iter(|| {
-                let map = workload.map(windows.next().unwrap());
-                touch.then(|| map[0])
+            group.bench_function(BenchmarkId::new("bare", keep), |bencher| {
+                let mut offsets = order.iter().copied().cycle();
+                let first = offsets.by_ref().take(keep as usize);
+                let mut alive: VecDeque<Mmap> = first.map(|offset| workload.map(offset, window)).collect();
+                bencher.iter(|| {
+                    alive.pop_front();
+                    let map = workload.map(offsets.next().unwrap(), window);
+                    let byte = touch.then(|| map[0]);
+                    alive.push_back(map);
+                    byte
+                });
             });
-        });
+        }
+        group.finish();
     }
 }
 
-/// 4 KiB at random, copied.
+/// 64 B at random of a gibibyte, copied, with a limit of 64 MiB.
 fn random_copies(criterion: &mut Criterion) {
     let workload = Workload::new();
-    let size = 4 << 10;
-    let reads = random_reads(READS, size, 1, FILE_LEN, SEED);
-    let mut out = vec![0; size as usize];
+    let file = workload.keeping(64, WINDOW);
+    let reads = random_reads(READS, 64, 1, FILE_LEN, SEED);
+    let mut out = [0; 64];
     for read in &reads {
-        assert_eq!(workload.ours.read_at(&mut out, read.start).unwrap(), out.len());
-        assert_eq!(out, workload.content(read));
+        file.file().read_exact_at(&mut out, read.start).unwrap();
+        workload.check(&out, read.start);
     }
 
     let mut group = criterion.benchmark_group("window-mman/read_at");
-    group.throughput(Throughput::Bytes(size));
-    group.bench_function(BenchmarkId::new("ours", size), |bencher| {
+    group.throughput(Throughput::Elements(1));
+    group.bench_function(BenchmarkId::new("ours", 64), |bencher| {
         let mut reads = reads.iter().cycle();
-        bencher.iter(|| {
-            let offset = reads.next().unwrap().start;
-            workload.ours.read_at(black_box(&mut out), offset).unwrap()
-        });
+        bencher.iter(|| file.file().read_at(black_box(&mut out), reads.next().unwrap().start).unwrap());
     });
-    group.bench_function(BenchmarkId::new("bare", size), |bencher| {
+    group.bench_function(BenchmarkId::new("bare", 64), |bencher| {
         let mut reads = reads.iter().cycle();
-        bencher.iter(|| {
-            let offset = reads.next().unwrap().start;
-            workload.plain.read_at(black_box(&mut out), offset).unwrap()
+        bencher.iter(|| workload.plain.read_at(black_box(&mut out), reads.next().unwrap().start).unwrap());
+    });
+}
+
+/// A file from its start to its end, every byte of it looked at.
+fn sequential_scan(criterion: &mut Criterion) {
+    const LEN: u64 = 256 << 20;
+    let sum = |bytes: &[u8]| {
+        let words = bytes.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap()));
+        words.fold(0, u64::wrapping_add)
+    };
+    let workload = Workload::new();
+    let file = workload.keeping(64, WINDOW);
+    let lines = |file: &StableFile| {
+        let (mut buffer, mut total) = (file.buffer(0..LEN).unwrap(), 0_u64);
+        loop {
+            let bytes = buffer.fill_buf().unwrap();
+            total = total.wrapping_add(sum(bytes));
+            match bytes.len() {
+                0 => return total,
+                count => buffer.consume(count),
+            }
+        }
+    };
+    let mut out = vec![0; 256 << 10];
+    let mut read = |file: &StableFile| {
+        let (mut buffer, mut total) = (file.buffer(0..LEN).unwrap(), 0_u64);
+        loop {
+            match buffer.read(&mut out).unwrap() {
+                0 => return total,
+                count => total = total.wrapping_add(sum(&out[..count])),
+            }
+        }
+    };
+    let windows = || {
+        let offsets = block_offsets((LEN >> 24) as usize, 1 << 24, Order::Ascending);
+        offsets.into_iter().fold(0, |total: u64, offset| total.wrapping_add(sum(&workload.map(offset, 1 << 24))))
+    };
+    let mut space = vec![0; 256 << 10];
+    let mut preads = || {
+        let offsets = block_offsets((LEN >> 18) as usize, 1 << 18, Order::Ascending);
+        offsets.into_iter().fold(0, |total: u64, offset| {
+            workload.plain.read_exact_at(&mut space, offset).unwrap();
+            total.wrapping_add(sum(&space))
+        })
+    };
+    let expected = preads();
+    assert_eq!([lines(&file), read(&file), windows()], [expected; 3]);
+
+    let mut group = criterion.benchmark_group("window-mman/scan");
+    group.throughput(Throughput::Bytes(LEN));
+    group.bench_function(BenchmarkId::new("ours-bufread", LEN), |bencher| bencher.iter(|| lines(&file)));
+    group.bench_function(BenchmarkId::new("ours-read", LEN), |bencher| bencher.iter(|| read(&file)));
+    group.bench_function(BenchmarkId::new("bare-windows", LEN), |bencher| bencher.iter(windows));
+    group.bench_function(BenchmarkId::new("bare-pread", LEN), |bencher| bencher.iter(&mut preads));
+}
+
+/// The copy that survives a file that is cut short, beside one that does not.
+fn recoverable_copy(criterion: &mut Criterion) {
+    let workload = Workload::new();
+    let view = workload.keeping(64, WINDOW).view(0..WINDOW).unwrap();
+    let mapping = CopyMapping::new(&workload.plain, 0..WINDOW).unwrap();
+    let mut group = criterion.benchmark_group("window-mman/try_copy_to");
+    for len in [64, 4 << 10, 64 << 10] {
+        let reads = random_reads(256, len, 64, WINDOW, SEED);
+        let mut out = vec![0; len as usize];
+        for read in &reads {
+            view.try_copy_to(read.start as usize, &mut out).unwrap();
+            workload.check(&out, read.start);
+            mapping.try_copy_to(read.start, &mut out).unwrap();
+            workload.check(&out, read.start);
+        }
+        group.throughput(Throughput::Bytes(len * reads.len() as u64));
+        group.bench_function(BenchmarkId::new("ours-view", len), |bencher| {
+            bencher.iter(|| {
+                reads.iter().for_each(|read| view.try_copy_to(read.start as usize, black_box(&mut out)).unwrap());
+            });
         });
+        group.bench_function(BenchmarkId::new("ours-mapping", len), |bencher| {
+            bencher
+                .iter(|| reads.iter().for_each(|read| mapping.try_copy_to(read.start, black_box(&mut out)).unwrap()));
+        });
+        group.bench_function(BenchmarkId::new("bare", len), |bencher| {
+            let place = |read: &Range<u64>| read.start as usize..read.end as usize;
+            bencher.iter(|| reads.iter().for_each(|read| black_box(&mut out[..]).copy_from_slice(&view[place(read)])));
+        });
+    }
+}
+
+/// The file as an array, byte by byte, beside a slice; and at random, beside the `pread` of a page.
+fn paged_file(criterion: &mut Criterion) {
+    const LEN: i64 = 4 << 20;
+    let workload = Workload::new();
+    let mut paged = workload.keeping(64, WINDOW).file().paged();
+    let whole = workload.map(0, LEN as u64);
+    let get = |paged: &mut window_mman::PagedFile, index| paged.get(black_box(index)).unwrap().unwrap();
+    assert!((0..LEN).step_by(97).all(|index| get(&mut paged, index) == workload.byte(index as u64)));
+
+    let mut group = criterion.benchmark_group("window-mman/paged-sequential");
+    group.throughput(Throughput::Elements(LEN as u64));
+    group.bench_function(BenchmarkId::new("ours", LEN), |bencher| {
+        bencher.iter(|| (0..LEN).fold(0, |total: u8, index| total.wrapping_add(get(&mut paged, index))));
+    });
+    group.bench_function(BenchmarkId::new("bare", LEN), |bencher| {
+        let byte = |index| *whole.get(black_box(index)).unwrap();
+        bencher.iter(|| (0..LEN as usize).fold(0, |total: u8, index| total.wrapping_add(byte(index))));
+    });
+    group.finish();
+
+    let mut group = criterion.benchmark_group("window-mman/paged-random");
+    group.throughput(Throughput::Elements(1));
+    let reads = random_reads(READS, 64 << 10, 1, FILE_LEN, SEED);
+    group.bench_function(BenchmarkId::new("ours", 1), |bencher| {
+        let mut reads = reads.iter().cycle();
+        bencher.iter(|| get(&mut paged, reads.next().unwrap().start as i64));
+    });
+    group.bench_function(BenchmarkId::new("bare", 1), |bencher| {
+        let (mut reads, mut page) = (reads.iter().cycle(), vec![0; 64 << 10]);
+        bencher.iter(|| workload.plain.read_exact_at(black_box(&mut page), reads.next().unwrap().start).unwrap());
     });
 }
 
 criterion_group! {
     name = window_mman;
     config = quick();
-    targets = mapped_window, map_and_unmap, random_copies
+    targets = cursor_hit, window_change, window_miss, random_copies, sequential_scan, recoverable_copy, paged_file
 }
 criterion_main!(window_mman);

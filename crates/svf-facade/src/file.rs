@@ -1,11 +1,11 @@
 //! A file, remote or local, with a position.
 
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::ops::Range;
 
 use bytes::Bytes;
 use page_cache::{CachedFile, Reader};
-use window_mman::MappedFile;
+use window_mman::{MappedFile, PagedFile};
 
 use crate::error::Error;
 
@@ -19,7 +19,7 @@ pub struct File(Source);
 #[derive(Debug)]
 enum Source {
     Remote(Reader),
-    Local(BufReader<LocalReader>),
+    Local(PagedFile),
 }
 
 impl File {
@@ -28,14 +28,14 @@ impl File {
     }
 
     pub(crate) fn local(file: MappedFile) -> Self {
-        Self(Source::Local(BufReader::new(LocalReader { file, position: 0 })))
+        Self(Source::Local(file.paged()))
     }
 
     /// The length in bytes.
     pub fn len(&self) -> u64 {
         match &self.0 {
             Source::Remote(reader) => reader.file().len(),
-            Source::Local(reader) => reader.get_ref().file.len(),
+            Source::Local(reader) => reader.file().len(),
         }
     }
 
@@ -52,9 +52,7 @@ impl File {
     pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, Error> {
         match &self.0 {
             Source::Remote(reader) => Ok(reader.file().read_at(buf, offset)?),
-            Source::Local(reader) => {
-                Ok(reader.get_ref().file.read_at(buf, offset).map_err(window_mman::Error::from)?)
-            }
+            Source::Local(reader) => Ok(reader.file().read_at(buf, offset).map_err(window_mman::Error::from)?),
         }
     }
 
@@ -66,7 +64,7 @@ impl File {
     pub fn read_range(&self, range: Range<u64>) -> Result<Bytes, Error> {
         match &self.0 {
             Source::Remote(reader) => Ok(reader.file().bytes(range)?),
-            Source::Local(reader) => Ok(reader.get_ref().file.bytes(range).map_err(window_mman::Error::from)?),
+            Source::Local(reader) => Ok(reader.file().bytes(range).map_err(window_mman::Error::from)?),
         }
     }
 
@@ -82,7 +80,7 @@ impl File {
     pub fn as_mapped(&self) -> Option<&MappedFile> {
         match &self.0 {
             Source::Remote(_) => None,
-            Source::Local(reader) => Some(&reader.get_ref().file),
+            Source::Local(reader) => Some(reader.file()),
         }
     }
 }
@@ -130,39 +128,7 @@ impl Seek for File {
     fn seek_relative(&mut self, by: i64) -> io::Result<()> {
         match &mut self.0 {
             Source::Remote(reader) => reader.seek_relative(by),
-            Source::Local(reader) => BufReader::seek_relative(reader, by),
+            Source::Local(reader) => reader.seek_relative(by),
         }
-    }
-}
-
-/// A position in a local file.
-#[derive(Debug)]
-struct LocalReader {
-    file: MappedFile,
-    position: u64,
-}
-
-impl Read for LocalReader {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.position >= self.file.len() {
-            return Ok(0);
-        }
-        let count = self.file.read_at(out, self.position).map_err(window_mman::Error::from)?;
-        self.position += count as u64;
-        Ok(count)
-    }
-}
-
-impl Seek for LocalReader {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let (from, by) = match to {
-            SeekFrom::Start(offset) => (offset, 0),
-            SeekFrom::Current(by) => (self.position, by),
-            SeekFrom::End(by) => (self.file.len(), by),
-        };
-        self.position = from.checked_add_signed(by).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidInput, format!("{by} bytes from {from} is not a position in any file"))
-        })?;
-        Ok(self.position)
     }
 }

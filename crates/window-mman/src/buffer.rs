@@ -15,17 +15,12 @@ use crate::window::Strategy;
 /// slow way to do that.
 const LONGEST_PIECE: u64 = 16 << 20;
 
-/// Reads of at least this many bytes are made by the descriptor, straight into the caller's memory: page faults cost
-/// more than the system's copy.
-const DIRECT_READ: usize = 64 << 10;
-
 /// A range of a file as an array and as a reader: through windows that come and go as needed.
 ///
 /// Indices and both ends of slices are counted from the start of the range, or from its end if they are negative, as
 /// in Python. It holds one region at a time, and lets go of it when it is dropped.
 ///
-/// As a reader it is `Read + Seek + BufRead`. Whoever reads on maps larger and larger pieces, up to 16 MiB; large reads
-/// are made without mapping.
+/// As a reader it is `Read + Seek + BufRead`. Whoever reads on maps larger and larger pieces, up to 16 MiB.
 ///
 /// # Examples
 ///
@@ -156,7 +151,7 @@ impl WindowBuffer {
         if held.as_ref().is_none_or(|held| !held.contains(&rest.start))
             && let Some(piece) = held.and_then(|held| self.piece_behind(&held, rest.start))
         {
-            self.cursor.use_span(piece)?;
+            self.cursor.read_on_to(piece)?;
         }
         let bytes = self.cursor.use_region(rest.start..)?;
         let most = usize::try_from(rest.end - rest.start).unwrap_or(usize::MAX);
@@ -172,24 +167,18 @@ impl WindowBuffer {
         if held.end != start || len <= grid.window_size() || settings.strategy != Strategy::Sliding {
             return None;
         }
-        // Where a window ends, another starts: never anywhere else, but at the end of the file.
-        let end = grid.align_down(start.saturating_add(len)).min(self.cursor.file().len());
+        // Pieces end at multiples of their length, so that the system can map them by large pages. Where a window ends,
+        // another starts: never anywhere else, but at the end of the file.
+        let end = start.saturating_add(len);
+        let end = grid.align_down(end - end % len).min(self.cursor.file().len());
         (start == grid.align_down(start) && end > start).then_some(start..end)
     }
 }
 
 impl Read for WindowBuffer {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let Some(rest) = self.rest() else { return Ok(0) };
-        let left = usize::try_from(rest.end - rest.start).unwrap_or(usize::MAX);
-        let most = left.min(out.len());
-        let count = if most >= DIRECT_READ {
-            let out = out.get_mut(..most).unwrap_or_default();
-            self.cursor.file().file().read_at(out, rest.start).map_err(Error::from)?
-        } else {
-            let mut bytes = self.fill().map_err(Error::from)?;
-            bytes.read(out)?
-        };
+        let mut bytes = self.fill().map_err(Error::from)?;
+        let count = bytes.read(out)?;
         self.position += count as u64;
         Ok(count)
     }

@@ -22,6 +22,25 @@ const DEFAULT_MAX_REGIONS: usize = 16_384;
 const DEFAULT_MAX_OPEN_FILES: u64 = 1024;
 
 /// What is done when a limit is reached, and everything is held.
+///
+/// # Examples
+///
+/// ```
+/// use window_mman::{LimitPolicy, MapManager, ViewError};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("file");
+/// # std::fs::write(&path, b"0123456789")?;
+/// # std::fs::write(&path, vec![0; 2 << 20])?;
+/// let builder = MapManager::builder().max_regions(1).when_limit_is_held(LimitPolicy::Error);
+/// let file = builder.build()?.open(&path)?;
+/// let held = file.copy_view(0..1)?;
+/// assert!(matches!(file.copy_view(1 << 20..2 << 20), Err(ViewError::LimitReached { .. })));
+/// drop(held);
+/// assert!(file.copy_view(1 << 20..2 << 20).is_ok());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LimitPolicy {

@@ -12,7 +12,7 @@ use crate::error::Holding;
 use crate::fork::Child;
 use crate::pool::{Failure, Limits, MakeError, Pool};
 use crate::region::{Pin, Region, RegionKey};
-use crate::source::{Descriptor, DescriptorError, Source};
+use crate::source::{Descriptor, DescriptorError, OwnFile, Source};
 use crate::sync::Mutex;
 use crate::sys::{self, FileId, Mapping, Sys};
 use crate::window::{Grid, Strategy};
@@ -34,7 +34,7 @@ pub(crate) struct Settings {
 pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) regions: Pool<RegionKey, Region>,
-    pub(crate) descriptors: Pool<Descriptor, std::fs::File>,
+    pub(crate) descriptors: Pool<Descriptor, OwnFile>,
     /// The files that somebody has open. Locked for a few instructions at a time, and never around anything else.
     pub(crate) files: Mutex<HashMap<FileId, Known>>,
     child: Child<Self>,
@@ -112,17 +112,16 @@ impl Core {
         self.line().find_map(|core| core.regions.find(key).map(|number| Pin::new(Arc::clone(core), number)))
     }
 
-    /// The region of these bytes, mapped if it is not yet.
-    pub(crate) fn region(self: &Arc<Self>, source: &Arc<Source>, key: RegionKey) -> Result<Pin, MapFailure> {
-        if let Some(pin) = self.find(&key) {
-            return Ok(pin);
-        }
+    /// The region of these bytes, which the caller has not found: mapped, if nobody else has done it meanwhile.
+    pub(crate) fn map(self: &Arc<Self>, source: &Arc<Source>, key: RegionKey) -> Result<Pin, MapFailure> {
         let size = key.end.saturating_sub(key.start);
         let len = isize::try_from(size).ok().and_then(|len| usize::try_from(len).ok()).ok_or(MapFailure::TooLong)?;
         let core = self.here();
         let sys = &*self.settings.sys;
+        let mut evicting = false;
         let mapped = source.with_file(self, |file| {
             core.regions.find_or_make(key, size, |victim: Option<Region>| {
+                evicting |= victim.is_some();
                 let spare = victim.map(Region::into_mapping);
                 let mapping = match sys.map(file, key.start, len, spare) {
                     Err(error) if cannot_be_mapped(&error) => copy(sys, file, key.start, len)?,
@@ -133,7 +132,7 @@ impl Core {
         });
         match mapped.map_err(MapFailure::Descriptor)? {
             Ok(number) => {
-                tracing::debug!(file = %source.name(), offset = key.start, len = size, "mapped a region");
+                tracing::debug!(file = %source.name(), offset = key.start, len = size, evicting, "mapped a region");
                 Ok(Pin::new(Arc::clone(core), number))
             }
             Err(MakeError::Full) => {

@@ -1,8 +1,10 @@
 //! A look into a file that moves.
 
 use std::fmt;
+use std::io;
 use std::ops::{Range, RangeBounds};
 
+use crate::advice::Advice;
 use crate::error::ViewError;
 use crate::position::ends;
 use crate::region::Window;
@@ -43,6 +45,7 @@ use crate::view::View;
 /// # }
 /// ```
 #[doc(alias = "WindowCursor")]
+#[doc(alias = "assign")]
 #[derive(Clone)]
 pub struct Cursor {
     file: StableFile,
@@ -66,15 +69,17 @@ impl Cursor {
     #[inline]
     pub fn use_region(&mut self, range: impl RangeBounds<u64>) -> Result<&[u8], ViewError> {
         let (start, end) = ends(&range);
-        let held = self.window.as_ref().map(Window::span);
-        match held {
-            Some(span)
-                if span.start <= start && start < span.end && end.is_none_or(|end| start <= end && end <= span.end) =>
-            {
-                self.range = start..end.unwrap_or(span.end);
+        if let Some(window) = self.window.as_ref().filter(|window| window.has(start)) {
+            let range = start..end.unwrap_or(window.span().end);
+            if let Some(address) = window.address_of(&range) {
+                let len = (range.end - range.start) as usize;
+                self.range = range;
+                #[expect(unsafe_code, reason = "the promise given to `assume_stable` is used here")]
+                // SAFETY: as for `as_slice`; the window has just said that it has all of these.
+                return Ok(unsafe { std::slice::from_raw_parts(address, len) });
             }
-            _ => self.change(start, end)?,
         }
+        self.change(start, end)?;
         Ok(self.as_slice())
     }
 
@@ -104,7 +109,7 @@ impl Cursor {
     /// What is held, and can be moved to at no cost; `None` if nothing is.
     #[must_use]
     pub fn region(&self) -> Option<Range<u64>> {
-        self.window.as_ref().map(|window| window.span().clone())
+        self.window.as_ref().map(Window::span)
     }
 
     /// Whether the byte at this offset of the file is looked at.
@@ -139,6 +144,33 @@ impl Cursor {
         }
     }
 
+    /// Tells the system how what is looked at will be used: see [`View::advise`].
+    ///
+    /// # Errors
+    ///
+    /// What the system reports.
+    pub fn advise(&self, advice: Advice) -> io::Result<()> {
+        self.window.as_ref().map_or(Ok(()), |window| window.advise(&self.range, advice))
+    }
+
+    /// Asks the system to read what is looked at now, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// What the system reports.
+    pub fn prefetch(&self) -> io::Result<()> {
+        self.advise(Advice::WillNeed)
+    }
+
+    /// Reads all that is looked at into memory: see [`View::populate`].
+    ///
+    /// # Errors
+    ///
+    /// What the system reports, also of a disk that fails.
+    pub fn populate(&self) -> io::Result<()> {
+        self.window.as_ref().map_or(Ok(()), |window| window.populate(&self.range))
+    }
+
     /// Lets go of what is held.
     pub fn unuse_region(&mut self) {
         self.window = None;
@@ -146,6 +178,7 @@ impl Cursor {
     }
 
     /// Moves to a range of which the region is not held.
+    #[inline(never)]
     fn change(&mut self, start: u64, end: Option<u64>) -> Result<(), ViewError> {
         let len = self.file.len();
         let asked = start..end.unwrap_or_else(|| start.max(len));
@@ -178,16 +211,27 @@ impl Cursor {
     fn hold(&mut self, needed: &Range<u64>) -> Result<(), ViewError> {
         let key = self.file.file().key_of(needed, self.file.len());
         self.range = needed.start..needed.start;
-        self.window = self.window.take().and_then(|window| window.change_to(&key));
-        if self.window.is_none() {
-            self.window = Some(self.file.file().window_of(key, needed)?);
-        }
+        let file = self.file.file();
+        self.window = Some(match self.window.take() {
+            Some(window) => match window.change_to(&key) {
+                Some(window) => window,
+                None => file.map(key, needed)?,
+            },
+            None => file.window_of(key, needed)?,
+        });
         Ok(())
     }
 
-    /// Moves to all of the region that is just `span`, which is not empty and inside of the file.
-    pub(crate) fn use_span(&mut self, span: Range<u64>) -> Result<(), ViewError> {
+    /// Moves to all of the region that is just `span`, which is not empty and inside of the file, and where who reads on
+    /// goes from what is held: a piece that was mapped in this way is not kept, as the reader has left it behind, and
+    /// the windows of others would have to go for it.
+    pub(crate) fn read_on_to(&mut self, span: Range<u64>) -> Result<(), ViewError> {
         self.file.verify(&span)?;
+        let window_size = self.file.file().core().settings.grid.window_size();
+        let held = self.window.take();
+        if let Some(piece) = held.filter(|held| held.span().end - held.span().start > window_size) {
+            piece.discard();
+        }
         self.unuse_region();
         let key = self.file.file().key_of_span(&span);
         self.window = Some(self.file.file().window_of(key, &span)?);

@@ -10,6 +10,17 @@ use crate::source::{DescriptorError, no_descriptors_left};
 use crate::sys::{FileKind, Identity};
 
 /// Any error of this crate.
+///
+/// # Examples
+///
+/// ```
+/// use window_mman::{Error, MapManager};
+///
+/// let error: Error = MapManager::new().open("no such file").unwrap_err().into();
+/// assert!(error.to_string().contains("no such file"));
+/// assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::NotFound);
+/// ```
+#[doc(alias = "MemoryManagerError")]
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -31,6 +42,15 @@ pub enum Error {
 }
 
 /// Why a [`MapManager`](crate::MapManager) could not be built.
+///
+/// # Examples
+///
+/// ```
+/// use window_mman::{BuildError, MapManager};
+///
+/// let refused = MapManager::builder().max_mapped_bytes(1).build();
+/// assert!(matches!(refused, Err(BuildError::LimitBelowWindow { limit: 1, .. })));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -68,6 +88,24 @@ pub enum BuildError {
 }
 
 /// A file at one moment, as far as it can be told from others.
+///
+/// # Examples
+///
+/// ```
+/// use window_mman::{MapManager, ReadError};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("file");
+/// # std::fs::write(&path, b"0123456789")?;
+/// let file = MapManager::new().open(&path)?;
+/// # let other = directory.path().join("other");
+/// # std::fs::write(&other, b"x")?;
+/// std::fs::rename(&other, &path)?;
+/// let Err(ReadError::Replaced { was, now, .. }) = file.refresh() else { panic!("it was replaced") };
+/// assert_eq!((was.len, now.len), (10, 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FileState {
@@ -98,6 +136,26 @@ impl fmt::Display for FileState {
 }
 
 /// Why a file whose descriptor was closed, to keep to `max_open_files`, could not be opened again.
+///
+/// # Examples
+///
+/// ```
+/// use window_mman::{MapManager, ReadError, ReopenError};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("file");
+/// # std::fs::write(&path, b"0123456789")?;
+/// let manager = MapManager::builder().max_open_files(1).build()?;
+/// let file = manager.open(&path)?;
+/// # let other = directory.path().join("other");
+/// # std::fs::write(&other, b"x")?;
+/// let _other = manager.open(&other)?; // closes the first one's descriptor
+/// std::fs::rename(&other, &path)?;
+/// let refused = file.bytes(0..5);
+/// assert!(matches!(refused, Err(ReadError::Reopen { source: ReopenError::Replaced { .. }, .. })));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReopenError {
@@ -110,9 +168,9 @@ pub enum ReopenError {
         /// Where it was.
         path: PathBuf,
         /// What was opened.
-        was: FileState,
+        was: Box<FileState>,
         /// What is there now.
-        now: FileState,
+        now: Box<FileState>,
     },
     /// The system refused; [`source`](std::error::Error::source) has its reason.
     #[error(
@@ -153,6 +211,27 @@ impl From<DescriptorError> for ReopenError {
 }
 
 /// What is held of a file.
+///
+/// # Examples
+///
+/// ```
+/// use window_mman::{LimitPolicy, MapManager, ViewError};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("file");
+/// # std::fs::write(&path, b"0123456789")?;
+/// let builder = MapManager::builder().max_regions(1).when_limit_is_held(LimitPolicy::Error);
+/// let manager = builder.build()?;
+/// let held = manager.open(&path)?.copy_view(0..10)?;
+/// # let other = directory.path().join("other");
+/// # std::fs::write(&other, b"x")?;
+/// let refused = manager.open(&other)?.copy_view(0..1);
+/// let Err(ViewError::LimitReached { held: holdings, .. }) = refused else { panic!("there is one region") };
+/// assert_eq!((holdings[0].bytes, holdings[0].holders), (10, 1));
+/// # drop(held);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Holding {
@@ -191,6 +270,21 @@ impl fmt::Display for Holdings<'_> {
 }
 
 /// Why bytes could not be copied out of a mapping.
+///
+/// # Examples
+///
+/// ```
+/// use window_mman::{CopyError, MapManager};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("file");
+/// # std::fs::write(&path, b"0123456789")?;
+/// let view = MapManager::new().open(&path)?.copy_view(2..10)?;
+/// let beyond = view.try_copy_to(5, &mut [0; 4]);
+/// assert!(matches!(beyond, Err(CopyError::OutOfBounds { range, .. }) if range == (7..11)));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CopyError {
@@ -239,6 +333,15 @@ pub enum CopyError {
 }
 
 /// Why a file could not be opened.
+///
+/// # Examples
+///
+/// ```
+/// use window_mman::{MapManager, OpenError};
+///
+/// let refused = MapManager::new().open("no such file");
+/// assert!(matches!(refused, Err(OpenError::Io { path: Some(_), .. })));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -264,6 +367,20 @@ pub enum OpenError {
 }
 
 /// Why bytes could not be copied out of a file.
+///
+/// # Examples
+///
+/// ```
+/// use window_mman::{MapManager, ReadError};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("file");
+/// # std::fs::write(&path, b"0123456789")?;
+/// let file = MapManager::new().open(&path)?;
+/// assert!(matches!(file.bytes(11..12), Err(ReadError::StartsPastEnd { offset: 11, len: 10, .. })));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -340,9 +457,9 @@ pub enum ReadError {
         /// Where it was.
         path: PathBuf,
         /// What was opened.
-        was: FileState,
+        was: Box<FileState>,
         /// What is there now.
-        now: FileState,
+        now: Box<FileState>,
     },
     /// There is no memory for a copy of the range.
     #[error(
@@ -372,6 +489,21 @@ pub enum ReadError {
 }
 
 /// Why a range of a file could not be viewed.
+///
+/// # Examples
+///
+/// ```
+/// use window_mman::{MapManager, ViewError};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("file");
+/// # std::fs::write(&path, b"0123456789")?;
+/// let file = MapManager::new().open(&path)?;
+/// assert!(matches!(file.copy_view(11..12), Err(ViewError::StartsPastEnd { len: 10, .. })));
+/// # Ok(())
+/// # }
+/// ```
+#[doc(alias = "RegionCollectionError")]
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ViewError {

@@ -34,6 +34,18 @@
 //! # }
 //! ```
 //!
+//! # What to take when
+//!
+//! | you want | take | promise |
+//! |---|---|---|
+//! | bytes, now and then, of any file | [`MappedFile::read_at`], [`bytes`](MappedFile::bytes) | none |
+//! | small pieces from the same place, often, of any file | [`MappedFile::copy_view`] | none |
+//! | an array or a reader over any file, in constant memory | [`PagedFile`] | none |
+//! | a range as memory, to keep or to hand on | [`StableFile::view`] | [`assume_stable`](MappedFile::assume_stable) |
+//! | many looks close to each other | [`StableFile::cursor`] | the same |
+//! | an array or a reader without copies | [`StableFile::buffer`] | the same |
+//! | your own file, which several processes share | [`CopyMapping`] | none |
+//!
 //! # Memory
 //!
 //! ```text
@@ -55,22 +67,69 @@
 //! * A range that crosses from one window to the next, or is longer than a window, gets a region
 //!   of its own, from the page in which it starts to the page in which it ends. So a view is
 //!   contiguous, whatever the window size. Such a region is shared by views that need exactly the
-//!   same pages.
+//!   same pages. [`Strategy::Static`] maps whole files instead.
 //! * The last window ends where the file ends: what a page shows behind the end of the file is
 //!   never part of a view.
-//! * A region stays mapped as long as a view, or anything made of one, holds it, and is unmapped
-//!   by the last holder. [`MapManager::stats`] counts what is mapped, exactly.
+//! * A region stays mapped as long as a view, a cursor, or anything made of one, holds it; and then until it is the
+//!   one that was used the longest ago, over all files, and a [limit](MapManagerBuilder) is reached; or until the last
+//!   handle of its file is dropped. [`MapManager::stats`] counts what is mapped, exactly.
 //!
 //! # What a view promises
 //!
 //! * Its bytes are the bytes of the file in [`View::range`], all of them, contiguous.
 //! * It outlives the file handle, the manager, and the name of the file.
-//! * It never changes, *if* the promise of [`MappedFile::assume_stable`] is kept. That is the only
-//!   `unsafe` of this crate's interface, and it is there because no program can see to it alone
-//!   that nobody truncates a file: please read it once.
+//! * It never changes, *if* the promise of [`MappedFile::assume_stable`] is kept.
 //!
-//! Where the promise cannot be given, the copying reads of [`MappedFile`] are safe, and report a
-//! file that was cut short as an error.
+//! # The promise, for who has never thought about it
+//!
+//! `assume_stable` is the only `unsafe` of this crate's interface. It is there because of what a mapping is: not a copy
+//! of a file, but a window onto it. When you look through a window, and somebody moves the furniture, you see it move.
+//!
+//! The compiler does not expect that of a `&[u8]`. It may read a length once to check it, and once more to use it, since
+//! nobody can have changed it; if somebody has, the check was worth nothing, and the program may do anything. And if
+//! somebody *truncates* the file there is nothing behind the window any more: looking at a byte that is gone ends the
+//! process, at once, with the signal SIGBUS.
+//!
+//! No program can see to it alone that nobody does either. So you say it, in one place, for one file:
+//!
+//! ```no_run
+//! # fn main() -> Result<(), window_mman::Error> {
+//! # let manager = window_mman::MapManager::new();
+//! let file = manager.open("archive-2024.tar")?;
+//! // SAFETY: archives of past years are never written to again; they are replaced by renaming, if at all.
+//! let file = unsafe { file.assume_stable() };
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Ask yourself who writes to the file. *Nobody, it is released data, or mounted read-only*: promise. *It is written
+//! under another name and renamed, as most programs do*: promise; what you have mapped is the old file, and it stays.
+//! *It is appended to*: promise; what is there does not change, and what comes is not in your views. *A program writes
+//! it in place, a log is rotated by truncating, somebody may `cp` over it, I do not know*: do not promise. Read by
+//! copies, which are safe on any file, and report one that was cut short as an error; [`CopyView`] does that at the
+//! speed of memory.
+//!
+//! [`MappedFile::assume_stable`] has the exact words. What it does not cover is the disk: where that may fail, use
+//! [`View::try_copy_to`].
+//!
+//! # A signal handler in a library
+//!
+//! [`CopyView::try_copy_to`], [`View::try_copy_to`] and [`CopyMapping`] copy out of mappings that others may cut short,
+//! and return an error where the processor raises a fault. On Linux, on x86-64 and aarch64, a handler of SIGBUS does
+//! that. A signal handler belongs to the whole process, so you should know what this one does, and what it asks of you:
+//!
+//! * It is installed when the first such copy is made, once, and stays. A program that makes none has none; a manager
+//!   that is built with [`fault_recovery(false)`](MapManagerBuilder::fault_recovery) makes none, and reads by `pread`.
+//! * It acts only if the fault happened inside of the copying routine, a few hundred bytes of code. For any other
+//!   SIGBUS, of your code or sent by somebody, it does what was there before: it calls the handler that was installed,
+//!   with the same arguments, or lets the process end as it would have.
+//! * A handler that you install *later* takes its place, and gets its faults. Hand on to the previous one what is not
+//!   yours, as handlers should (`sigaction` returns it); or install yours before the first copy is made.
+//! * A thread that *blocks* SIGBUS cannot be helped: the system ends the process at the fault.
+//! * It costs nothing until there is a fault, and then a few microseconds.
+//! * Debuggers stop at the signal, as they do at every one: `handle SIGBUS nostop noprint pass`, in gdb.
+//!
+//! On other systems and processors the same functions read by the descriptor.
 //!
 //! # Errors
 //!
@@ -91,9 +150,13 @@ mod manager;
 mod mapped_file;
 mod paged_file;
 mod pool;
+#[cfg(test)]
+mod pool_tests;
 mod position;
 mod region;
 mod slot;
+#[cfg(test)]
+mod slot_tests;
 mod source;
 mod stable_file;
 mod stats;

@@ -148,6 +148,7 @@ impl MapManager {
     }
 
     /// All that is mapped, in the order of files and offsets.
+    #[doc(alias = "MapRegionList")]
     #[must_use]
     pub fn regions(&self) -> Vec<RegionInfo> {
         let mut regions = Vec::new();

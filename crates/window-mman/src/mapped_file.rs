@@ -20,7 +20,7 @@ use crate::error::{FileState, OpenError, ReadError, ViewError};
 use crate::paged_file::PagedFile;
 use crate::pool::{Failure, MakeError};
 use crate::region::{RegionKey, Window};
-use crate::source::{Descriptor, DescriptorError, Source, no_descriptors_left};
+use crate::source::{Descriptor, DescriptorError, OwnFile, Source, no_descriptors_left};
 use crate::sys::{self, Identity};
 
 /// A file that is open for reading: by copies, and, after a promise, as memory.
@@ -68,6 +68,24 @@ struct Inner {
 }
 
 /// What [`MappedFile::refresh`] has seen.
+///
+/// # Examples
+///
+/// ```
+/// use window_mman::{Change, MapManager};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("file");
+/// # std::fs::write(&path, b"0123456789")?;
+/// let file = MapManager::new().open(&path)?;
+/// assert_eq!(file.refresh()?, Change::Unchanged);
+/// # use std::io::Write;
+/// std::fs::File::options().append(true).open(&path)?.write_all(b"ab")?;
+/// assert_eq!(file.refresh()?, Change::Grown);
+/// assert_eq!(file.len(), 12);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Change {
@@ -234,7 +252,7 @@ impl MappedFile {
         };
         let identity = identity.map_err(|source| ReadError::Io { path: path.clone(), range: range.clone(), source })?;
         if identity.id != source.id {
-            let (was, now) = (source.opened.clone(), FileState::of(&identity));
+            let (was, now) = (Box::new(source.opened.clone()), Box::new(FileState::of(&identity)));
             return Err(ReadError::Replaced { path: path.unwrap_or_default(), was, now });
         }
         if identity.len < range.end {
@@ -326,9 +344,15 @@ impl MappedFile {
 
     /// The region of this key, for a request of `range`.
     pub(crate) fn window_of(&self, key: RegionKey, range: &Range<u64>) -> Result<Window, ViewError> {
+        let found = self.inner.core.find(&key).and_then(Window::new);
+        found.map_or_else(|| self.map(key, range), Ok)
+    }
+
+    /// The region of this key, which was not found, for a request of `range`.
+    pub(crate) fn map(&self, key: RegionKey, range: &Range<u64>) -> Result<Window, ViewError> {
         let Inner { core, source, .. } = &*self.inner;
         // What is pinned is there, so a window is never `None`.
-        core.region(source, key)
+        core.map(source, key)
             .and_then(|pin| Window::new(pin).ok_or(MapFailure::TooLong))
             .map_err(|failure| self.explain(failure, range.clone()))
     }
@@ -435,7 +459,7 @@ impl<'a> Opening<'a> {
         let made = core.descriptors.find_or_make(Descriptor(number), 0, |victim| {
             // The old one is closed first, or there may be one too many.
             drop(victim);
-            open()
+            open().map(OwnFile::new)
         });
         match made {
             Ok(cell) => Ok(Self { core, number, cell, in_use: Cell::new(false) }),

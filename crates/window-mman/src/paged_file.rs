@@ -124,10 +124,18 @@ impl PagedFile {
     /// As for [`MappedFile::read_at`].
     #[inline]
     pub fn get(&mut self, index: i64) -> Result<Option<u8>, ReadError> {
-        let Some(offset) = position::index(index, self.len()) else { return Ok(None) };
-        if let Some(byte) = self.page.from(offset).first() {
-            return Ok(Some(*byte));
+        // What is in a page is in the file. A negative index is a number above all that a file can have.
+        let place = index.cast_unsigned().wrapping_sub(self.page.start);
+        match self.page.bytes.get(usize::try_from(place).unwrap_or(usize::MAX)) {
+            Some(byte) => Ok(Some(*byte)),
+            None => self.get_slowly(index),
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn get_slowly(&mut self, index: i64) -> Result<Option<u8>, ReadError> {
+        let Some(offset) = position::index(index, self.len()) else { return Ok(None) };
         Ok(self.load(offset)?.first().copied())
     }
 
@@ -142,12 +150,11 @@ impl PagedFile {
             let wanted = usize::try_from(slice.end.checked_sub(slice.start)?).ok()?;
             page.from(slice.start).get(..wanted).map(Bytes::copy_from_slice)
         };
-        if let Some(bytes) = held(&self.page) {
-            return Ok(bytes);
-        }
         let short = slice.end.saturating_sub(slice.start) <= self.page_size.get() as u64 / 2;
-        if short && slice.start < self.len() {
-            self.load(slice.start)?;
+        if slice.start < self.len() {
+            if short {
+                self.load(slice.start)?;
+            }
             if let Some(bytes) = held(&self.page) {
                 return Ok(bytes);
             }

@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(index(-3, 3), Some(0));
         assert_eq!(index(-4, 3), None);
         assert_eq!(index(0, 0), None);
-        assert_eq!((index(i64::MIN, u64::MAX), index(i64::MAX, u64::MAX)), (Some(1 << 63), Some((1 << 63) - 1)));
+        assert_eq!((index(i64::MIN, u64::MAX), index(i64::MAX, u64::MAX)), (Some((1 << 63) - 1), Some((1 << 63) - 1)));
         assert_eq!(index(-1, 0), None);
     }
 

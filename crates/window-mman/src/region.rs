@@ -128,8 +128,9 @@ impl Drop for Pin {
 pub(crate) struct Window {
     pin: Pin,
     address: *const u8,
-    /// Which bytes of the file are there.
-    span: Range<u64>,
+    /// Which bytes of the file are there: from where, and how many.
+    start: u64,
+    len: u64,
     /// Whether copies are made from the memory, and not by the descriptor.
     direct: bool,
 }
@@ -149,12 +150,12 @@ impl Window {
         // The region is no longer than the mapping, and the key says how long it is.
         let end = key.start.checked_add(region.len as u64).filter(|end| *end == key.end)?;
         let direct = fault::SUPPORTED && pin.core.settings.fault_recovery && region.mapping.shows_the_file();
-        Some(Self { address, span: key.start..end, direct, pin })
+        Some(Self { address, start: key.start, len: end - key.start, direct, pin })
     }
 
     #[inline]
-    pub(crate) fn span(&self) -> &Range<u64> {
-        &self.span
+    pub(crate) fn span(&self) -> Range<u64> {
+        self.start..self.start + self.len
     }
 
     /// The same region for another file offset, if the same tables have it mapped. The one held before is let go of
@@ -164,14 +165,25 @@ impl Window {
         Self::new(self.pin.change_to(key)?)
     }
 
+    /// Lets go of it, and has it unmapped as soon as nobody else holds it.
+    pub(crate) fn discard(self) {
+        self.pin.core.regions.dismiss_pinned(self.pin.number);
+    }
+
+    /// Whether the byte at this offset is there.
+    #[inline]
+    pub(crate) fn has(&self, offset: u64) -> bool {
+        offset.wrapping_sub(self.start) < self.len
+    }
+
     /// The address of these bytes, if all of them are there.
     #[inline]
     pub(crate) fn address_of(&self, range: &Range<u64>) -> Option<*const u8> {
-        if range.start < self.span.start || range.end > self.span.end || range.start > range.end {
-            return None;
-        }
-        // Within the span, whose length is that of memory.
-        Some(self.address.wrapping_add((range.start - self.span.start) as usize))
+        // What is before the start or reversed comes out as more than any region has.
+        let place = range.start.wrapping_sub(self.start);
+        let there = place <= self.len && range.end.wrapping_sub(range.start) <= self.len - place;
+        // Within the region, whose length is that of memory.
+        there.then(|| self.address.wrapping_add(place as usize))
     }
 
     /// These bytes, if all of them are there.
@@ -189,10 +201,11 @@ impl Window {
     }
 
     /// Copies the bytes from `offset` on, all of which are there, into `out`; an error if the file does not give them.
+    #[inline]
     pub(crate) fn copy_to(&self, offset: u64, out: &mut [u8]) -> Result<(), CopyError> {
         let range = offset..offset.saturating_add(out.len() as u64);
         let Some(from) = self.address_of(&range) else {
-            return Err(CopyError::OutOfBounds { range, within: self.span.clone() });
+            return Err(CopyError::OutOfBounds { range, within: self.span() });
         };
         if self.direct {
             #[expect(unsafe_code, reason = "copies from an address")]
@@ -205,14 +218,14 @@ impl Window {
 
     /// Advice about these bytes, all of which are there.
     pub(crate) fn advise(&self, range: &Range<u64>, advice: Advice) -> io::Result<()> {
-        let place = range.start.saturating_sub(self.span.start) as usize;
+        let place = range.start.saturating_sub(self.start) as usize;
         let len = range.end.saturating_sub(range.start) as usize;
         self.region().map_or(Ok(()), |region| advice.give(&region.mapping, place, len))
     }
 
     /// Reads these bytes, all of which are there, into memory and into the tables of the process.
     pub(crate) fn populate(&self, range: &Range<u64>) -> io::Result<()> {
-        let place = range.start.saturating_sub(self.span.start) as usize;
+        let place = range.start.saturating_sub(self.start) as usize;
         let len = range.end.saturating_sub(range.start) as usize;
         self.region().map_or(Ok(()), |region| advice::populate(&region.mapping, place, len))
     }
@@ -245,6 +258,6 @@ impl Window {
 
 impl fmt::Debug for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Window").field("span", &self.span).finish_non_exhaustive()
+        f.debug_struct("Window").field("span", &self.span()).finish_non_exhaustive()
     }
 }

@@ -72,22 +72,12 @@ impl<T> Slot<T> {
     /// Holds the value, if there is one: it stays until as many [`unpin`](Self::unpin)s.
     #[inline]
     pub(crate) fn pin(&self) -> bool {
-        self.pin_counting(USE)
-    }
-
-    /// The same, without counting as a use.
-    pub(crate) fn pin_unused(&self) -> bool {
-        self.pin_counting(0)
-    }
-
-    #[inline]
-    fn pin_counting(&self, uses: u64) -> bool {
         let mut state = self.state.load(Ordering::Relaxed);
         loop {
             if state & FULL == 0 {
                 return false;
             }
-            let next = pinned(state).wrapping_add(uses);
+            let next = pinned(state).wrapping_add(USE);
             // Acquire: what `put` has written is seen behind this.
             match self.state.compare_exchange_weak(state, next, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return true,
@@ -116,7 +106,8 @@ impl<T> Slot<T> {
     ///
     /// # Safety
     ///
-    /// The caller has a pin, and keeps it for as long as the reference is used.
+    /// The caller has a pin, and keeps it for as long as the reference is used; or it sees to it in another way that
+    /// nobody calls [`put`](Self::put) or [`take`](Self::take) meanwhile.
     #[expect(unsafe_code, reason = "the pin that makes it right is the caller's")]
     pub(crate) unsafe fn get(&self) -> Option<&T> {
         // SAFETY: a pinned value is neither taken nor written: `put` needs an empty slot, and `take` one without pins.
@@ -163,7 +154,8 @@ impl<T> Slot<T> {
     pub(crate) fn dismiss(&self) -> bool {
         let before = self.state.fetch_or(DISMISSED, Ordering::SeqCst);
         if before & FULL == 0 {
-            // There is nothing to dismiss; only the holder of the pool's lock fills slots, and it is the caller.
+            // There is nothing to dismiss. Only the holder of the pool's lock fills slots, and it is the caller; who has
+            // a pin instead finds the slot full.
             self.state.fetch_and(!DISMISSED, Ordering::SeqCst);
         }
         before & PINS == 0
@@ -194,35 +186,5 @@ fn pinned(state: u64) -> u64 {
 impl<T> fmt::Debug for Slot<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.look().fmt(f)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    #[expect(unsafe_code, reason = "looking at the value needs the pin that the test has")]
-    fn a_value_is_held_and_taken() {
-        let slot = Slot::new();
-        assert!(!slot.pin());
-        assert_eq!(slot.take(), None);
-        assert_eq!(slot.put(1), Ok(()));
-        assert_eq!(slot.put(2), Err(2), "it is not empty");
-        assert_eq!(slot.take(), None, "it is held");
-        assert!(slot.pin());
-        slot.repin();
-        assert_eq!(slot.look(), Look { full: true, pins: 3, uses: 2, dismissed: false });
-        // SAFETY: there are three pins.
-        assert_eq!(unsafe { slot.get() }, Some(&1));
-        assert_eq!(slot.unpin(), Released { last: false, dismissed: false });
-        assert!(!slot.dismiss());
-        assert_eq!(slot.unpin(), Released { last: false, dismissed: true });
-        assert_eq!(slot.unpin(), Released { last: true, dismissed: true });
-        assert_eq!(slot.take(), Some(1));
-        assert_eq!(slot.take(), None);
-        assert!(slot.dismiss(), "nobody holds nothing");
-        assert_eq!(slot.put(3), Ok(()), "and an empty slot stays usable");
-        assert_eq!(slot.unpin(), Released { last: true, dismissed: false });
     }
 }

@@ -6,12 +6,15 @@
 
 use std::fs::File;
 use std::io;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::core::Core;
 use crate::error::{FileState, Name, ReopenError};
 use crate::pool::{Failure, Key, MakeError};
+use crate::sync::process_id;
 use crate::sys::{self, FileId, Sys};
 
 /// A descriptor, by the number of its source.
@@ -56,17 +59,21 @@ impl Source {
     /// Calls `read` with the descriptor, which is opened if it was closed.
     pub(crate) fn with_file<R>(&self, core: &Arc<Core>, read: impl FnOnce(&File) -> R) -> Result<R, DescriptorError> {
         let key = Descriptor(self.number);
-        // What an ancestor had open can be used; only its locks cannot.
+        // What an ancestor had open can be used, without its locks, and once it is seen to be what it says: a fork copies
+        // descriptors a moment before memory, and another thread may have closed and opened some in between.
         for core in core.line() {
             if let Some(number) = core.descriptors.find(&key) {
-                return OpenDescriptor { core, number }.read(read);
+                let open = OpenDescriptor { core, number };
+                if core.is_here() || open.is_of(self.id) {
+                    return open.read(read);
+                }
             }
         }
         let core = core.here();
         let opened = core.descriptors.find_or_make(key, 0, |victim| {
             // The old one is closed first, or there may be one too many.
             drop(victim);
-            self.reopen(&*core.settings.sys)
+            self.reopen(&*core.settings.sys).map(OwnFile::new)
         });
         match opened {
             Ok(number) => OpenDescriptor { core, number }.read(read),
@@ -91,11 +98,45 @@ impl Source {
         let file = sys.open(path).map_err(io_failed)?;
         let identity = sys::identify(&file).map_err(io_failed)?;
         if identity.id != self.id {
-            let (was, now) = (self.opened.clone(), FileState::of(&identity));
+            let (was, now) = (Box::new(self.opened.clone()), Box::new(FileState::of(&identity)));
             return Err(failed(ReopenError::Replaced { path: path.to_path_buf(), was, now }));
         }
         tracing::debug!(file = %self.name(), "opened a descriptor again");
         Ok(file)
+    }
+}
+
+/// A file that is closed by the process that has opened it, and by no other: in a child of a fork the number of its
+/// descriptor may mean another file, which is not ours to close.
+#[derive(Debug)]
+pub(crate) struct OwnFile {
+    file: ManuallyDrop<File>,
+    process: u32,
+}
+
+impl OwnFile {
+    pub(crate) fn new(file: File) -> Self {
+        Self { file: ManuallyDrop::new(file), process: process_id() }
+    }
+}
+
+impl Deref for OwnFile {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.file
+    }
+}
+
+impl Drop for OwnFile {
+    fn drop(&mut self) {
+        if self.process == process_id() {
+            #[expect(unsafe_code, reason = "drops what is not dropped by itself")]
+            // SAFETY: this is the only place that drops it, and runs once.
+            unsafe {
+                ManuallyDrop::drop(&mut self.file);
+            }
+        }
     }
 }
 
@@ -106,6 +147,14 @@ struct OpenDescriptor<'a> {
 }
 
 impl OpenDescriptor<'_> {
+    /// Whether it is a descriptor of this file.
+    fn is_of(&self, id: FileId) -> bool {
+        #[expect(unsafe_code, reason = "reads what is pinned")]
+        // SAFETY: it was pinned for us, and our drop lets go of it, behind the last use.
+        let entry = unsafe { self.core.descriptors.get(self.number) };
+        entry.is_some_and(|entry| sys::identify(&entry.value).is_ok_and(|identity| identity.id == id))
+    }
+
     fn read<R>(self, read: impl FnOnce(&File) -> R) -> Result<R, DescriptorError> {
         #[expect(unsafe_code, reason = "reads what is pinned")]
         // SAFETY: it was pinned for us, and our drop lets go of it, behind the last use.

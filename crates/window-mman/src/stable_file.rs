@@ -46,8 +46,8 @@ impl MappedFile {
     /// # Safety
     ///
     /// You promise: **from this call on, as long as the returned [`StableFile`] lives, or a clone
-    /// of it, or any [`View`] or [`Bytes`](bytes::Bytes) made from it, nobody truncates this file
-    /// or writes into its first [`len`](Self::len) bytes.** Nobody means: no thread of this
+    /// of it, or any [`View`], [`Cursor`], [`WindowBuffer`] or [`Bytes`](bytes::Bytes) made from it, nobody truncates
+    /// this file below the [`len`](Self::len) that it has now, or writes into those bytes.** Nobody means: no thread of this
     /// program, no other program, and no other machine that shares the disk.
     ///
     /// Why this must be promised: a view does not have the bytes, it shows the file. The operating

@@ -7,6 +7,22 @@ use std::path::PathBuf;
 ///
 /// The numbers are exact: a region is counted from its mapping to its unmapping, whoever holds it. Those of regions
 /// are of one moment, and those of files of another.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("file");
+/// # std::fs::write(&path, b"0123456789")?;
+/// let manager = window_mman::MapManager::new();
+/// let file = manager.open(&path)?;
+/// file.copy_view(0..5)?;
+/// let stats = manager.stats();
+/// assert_eq!((stats.open_files, stats.mapped_regions, stats.mapped_bytes), (1, 1, 10));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -31,6 +47,22 @@ pub struct Stats {
 }
 
 /// A region that is mapped, as [`MapManager::regions`](crate::MapManager::regions) lists it.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("file");
+/// # std::fs::write(&path, b"0123456789")?;
+/// let manager = window_mman::MapManager::new();
+/// let file = manager.open(&path)?;
+/// let _held = file.copy_view(0..5)?;
+/// let regions = manager.regions();
+/// assert_eq!((regions[0].range.clone(), regions[0].holders), (0..10, 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RegionInfo {
@@ -49,6 +81,23 @@ pub struct RegionInfo {
 }
 
 /// What [`collect`](crate::MapManager::collect) or [`unmap_under`](crate::MapManager::unmap_under) has done.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// # let path = directory.path().join("file");
+/// # std::fs::write(&path, b"0123456789")?;
+/// let manager = window_mman::MapManager::new();
+/// let file = manager.open(&path)?;
+/// let held = file.copy_view(0..5)?;
+/// assert_eq!(manager.collect().held_regions, 1);
+/// drop(held);
+/// assert_eq!(manager.unmap_under(directory.path()).unmapped_bytes, 10);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Collected {

@@ -7,5 +7,5 @@ pub(crate) use parking_lot::{Mutex, MutexGuard};
 
 /// The process that runs this. Compared before a lock is taken that a parent may have left locked.
 pub(crate) fn process_id() -> u32 {
-    std::process::id()
+    super::sys::process_id()
 }

@@ -14,6 +14,17 @@ use std::ops::Range;
 pub(crate) const DEFAULT_WINDOW_SIZE: u64 = 1 << 20;
 
 /// How files are divided into regions.
+///
+/// # Examples
+///
+/// ```
+/// use window_mman::{MapManager, Strategy};
+/// # fn main() -> Result<(), window_mman::Error> {
+/// let manager = MapManager::builder().strategy(Strategy::Static).build()?;
+/// assert_eq!(manager.strategy(), Strategy::Static);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Strategy {
@@ -38,7 +49,7 @@ pub enum Strategy {
 /// use std::num::NonZeroU64;
 /// use window_mman::Grid;
 ///
-/// # fn main() -> Option<()> {
+/// # fn example() -> Option<()> {
 /// let page = NonZeroU64::new(4096)?;
 /// let grid = Grid::new(NonZeroU64::new(16_000)?, page)?;
 /// assert_eq!(grid.window_size(), 16_384); // rounded up to whole pages
@@ -47,7 +58,7 @@ pub enum Strategy {
 /// assert_eq!(grid.region_for(&(16_000..16_400), 1 << 30), 12_288..20_480); // else its pages
 /// # Some(())
 /// # }
-/// # main().unwrap();
+/// # assert!(example().is_some());
 /// ```
 #[doc(alias = "MapWindow")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

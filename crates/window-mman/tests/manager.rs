@@ -38,6 +38,24 @@ fn window_sizes_that_cannot_be_are_refused() {
     }
 }
 
+#[test]
+fn limits_that_allow_nothing_are_refused() {
+    let error = MapManager::builder().max_mapped_bytes((1 << 20) - 1).build().unwrap_err();
+    assert!(matches!(error, BuildError::LimitBelowWindow { limit: 1_048_575, window_size: 1_048_576 }), "{error:?}");
+    assert!(error.to_string().contains("raise `max_mapped_bytes`"), "{error}");
+    assert!(MapManager::builder().max_mapped_bytes(1 << 20).build().is_ok());
+    for (builder, limit) in [
+        (MapManager::builder().max_regions(0), "max_regions"),
+        (MapManager::builder().max_open_files(0), "max_open_files"),
+    ] {
+        let error = builder.build().unwrap_err().to_string();
+        assert!(error.contains(limit) && error.contains("at least 1"), "{error}");
+    }
+    // A window above the limit that is the default raises it.
+    let manager = MapManager::builder().window_size(1 << 40).build();
+    assert!(manager.is_ok_and(|manager| manager.max_mapped_bytes() >= 1 << 40));
+}
+
 /// One window for whole files.
 #[test]
 fn the_largest_window_works() {

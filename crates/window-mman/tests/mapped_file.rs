@@ -134,23 +134,28 @@ fn a_file_handed_over_needs_no_name_and_keeps_its_position() {
 }
 
 #[test]
-fn open_files_are_counted_by_opening() {
+fn open_files_are_counted_by_file() {
     let (_directory, path) = scene(b"0123456789");
     let manager = MapManager::default();
-    let open = |count| assert_eq!(manager.stats().open_files, count);
-    open(0);
+    let open = |files, descriptors| {
+        let stats = manager.stats();
+        assert_eq!((stats.open_files, stats.descriptors), (files, descriptors));
+    };
+    open(0, 0);
     let a = manager.open(&path).unwrap();
     let b = manager.clone().open(&path).unwrap();
     let clone = a.clone();
-    open(2);
+    open(1, 1);
+    let given = manager.open_file(File::open(&path).unwrap()).unwrap();
+    open(1, 2);
     drop(a);
-    open(2);
+    drop(given);
+    open(1, 1);
     drop(clone);
-    open(1);
     assert!(manager.open(path.join("nothing")).is_err());
-    open(1);
+    open(1, 1);
     drop(b);
-    open(0);
+    open(0, 0);
 }
 
 #[test]

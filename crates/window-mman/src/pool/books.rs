@@ -1,6 +1,7 @@
 //! What a pool writes down under its lock.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::recency::Order;
 use super::{Key, Limits, NONE, Tally};
@@ -15,7 +16,25 @@ pub(crate) struct Books<K: Key> {
     /// For each cell that was ever used its neighbours in the list of its group.
     links: Vec<Link>,
     /// The first cell of each group that has any.
-    groups: HashMap<K::Group, u32>,
+    groups: HashMap<K::Group, u32, BuildHasherDefault<Spread>>,
+}
+
+/// Groups are numbers of our own making, which nobody chooses to collide.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +50,7 @@ impl<K: Key> Books<K> {
             tally: Tally::default(),
             free: Vec::new(),
             links: Vec::new(),
-            groups: HashMap::new(),
+            groups: HashMap::default(),
         }
     }
 

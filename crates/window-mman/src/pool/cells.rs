@@ -62,36 +62,8 @@ impl<T> Cell<T> {
 
 /// The chunk of a cell, and where in it the cell is.
 #[inline]
-fn place_of(number: u32) -> Option<(usize, usize)> {
+pub(crate) fn place_of(number: u32) -> Option<(usize, usize)> {
     let from_one = number.checked_add(FIRST)?;
     let chunk = from_one.ilog2() - FIRST.ilog2();
     Some((chunk as usize, (from_one - (FIRST << chunk)) as usize))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_fill_chunk_after_chunk() {
-        let mut expected = (0, 0);
-        for number in 0..100_000 {
-            assert_eq!(place_of(number), Some(expected));
-            expected.1 += 1;
-            if expected.1 == 64 << expected.0 {
-                expected = (expected.0 + 1, 0);
-            }
-        }
-        assert_eq!(place_of(u32::MAX), None);
-    }
-
-    #[test]
-    fn cells_are_there_when_they_were_made() {
-        let cells = Cells::<u8>::new();
-        assert!(cells.get(3).is_none());
-        assert!(cells.get_or_make(3).is_some());
-        assert!(cells.get(0).is_some(), "its chunk was made");
-        assert!(cells.get(64).is_none());
-        assert!(cells.get(NONE).is_none() && cells.get_or_make(NONE).is_none());
-    }
 }

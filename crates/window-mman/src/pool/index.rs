@@ -10,8 +10,9 @@ use super::super::sync::{AtomicU32, Ordering};
 use super::NONE;
 use super::cells::Cells;
 
-/// Arrays of 2^FIRST buckets and more.
-const FIRST: u32 = 7;
+/// Arrays of 2^FIRST buckets and more, of which at most one in four is in use: a neighbour in a chain is one more cache
+/// line to look at, and one that others write to.
+const FIRST: u32 = 9;
 const SIZES: usize = 24;
 /// As many cells are looked at without a lock; chains are far shorter, and one that is longer has led astray.
 const LONGEST: usize = 64;
@@ -74,7 +75,7 @@ impl Index {
     /// Makes the array fit for `count` cells, of which `linked` are linked now. The caller has the lock.
     pub(crate) fn grow<T>(&self, cells: &Cells<T>, count: usize, linked: impl Iterator<Item = u32>) {
         let current = self.current.load(Ordering::Relaxed);
-        if count <= 1 << (current + FIRST) || current as usize + 1 >= SIZES {
+        if count <= 1 << (current + FIRST - 2) || current as usize + 1 >= SIZES {
             return;
         }
         self.array(current + 1);

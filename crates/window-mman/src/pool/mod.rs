@@ -10,9 +10,9 @@
 //! Nothing here knows what it keeps, does I/O, or maps: the tests run this code under Miri and a model checker.
 
 mod books;
-mod cells;
+pub(crate) mod cells;
 mod index;
-mod recency;
+pub(crate) mod recency;
 
 use std::fmt;
 use std::hash::Hash;
@@ -138,7 +138,7 @@ impl<K: Key, T> Pool<K, T> {
     /// What has this key, pinned for the caller: what is there, or what `make` makes, of the given size.
     ///
     /// `make` is handed what was given up for it, if anything was, and drops or reuses it. It runs under the lock, and
-    /// must not come back here. If it fails for want of room, everything that nobody holds is given up, and it is
+    /// must not come back here. (Who is likely to find it asks [`find`](Self::find) first.) If it fails for want of room, everything that nobody holds is given up, and it is
     /// asked once more.
     pub(crate) fn find_or_make<E>(
         &self,
@@ -146,11 +146,9 @@ impl<K: Key, T> Pool<K, T> {
         size: u64,
         mut make: impl FnMut(Option<T>) -> Result<T, Failure<E>>,
     ) -> Result<u32, MakeError<E>> {
-        if let Some(number) = self.find(&key) {
-            return Ok(number);
-        }
         let mut books = self.lock().ok_or(MakeError::Inherited)?;
-        if let Some(number) = self.find(&key) {
+        // Somebody else may have made it meanwhile.
+        if let Some(number) = self.find_locked(&books, &key) {
             return Ok(number);
         }
         let victim = self.make_room(&mut books, size)?;
@@ -190,6 +188,13 @@ impl<K: Key, T> Pool<K, T> {
         }
     }
 
+    /// Has what the caller has pinned given up when it is let go of, by whoever does so last.
+    pub(crate) fn dismiss_pinned(&self, number: u32) {
+        if let Some(cell) = self.cells.get(number) {
+            cell.slot.dismiss();
+        }
+    }
+
     /// Gives up all of a group: at once what nobody holds, and the rest when it is let go of.
     pub(crate) fn dismiss(&self, group: K::Group) {
         let Some(mut books) = self.lock() else { return };
@@ -211,7 +216,9 @@ impl<K: Key, T> Pool<K, T> {
         for number in 0..books.cells() {
             let Some(cell) = self.cells.get(number) else { continue };
             let look = cell.slot.look();
-            self.with(number, |entry| show(Listed { entry, holders: look.pins, uses: look.uses }));
+            if let Some(entry) = self.peek(&books, number) {
+                show(Listed { entry, holders: look.pins, uses: look.uses });
+            }
         }
     }
 
@@ -235,18 +242,23 @@ impl<K: Key, T> Pool<K, T> {
         found
     }
 
-    /// Looks at what is in a cell, if anything is, without counting as a use.
-    fn with<R>(&self, number: u32, look: impl FnOnce(&Entry<K, T>) -> R) -> Option<R> {
-        let cell = self.cells.get(number)?;
-        if !cell.slot.pin_unused() {
-            return None;
+    /// What has this key, pinned, by who has the lock: exact, and never a pin on anything else.
+    fn find_locked(&self, books: &Books<K>, key: &K) -> Option<u32> {
+        let mut candidates = self.index.candidates(&self.cells, key.hash());
+        let found = candidates.find(|number| self.peek(books, *number).is_some_and(|entry| entry.key == *key))?;
+        self.cells.get(found).filter(|cell| cell.slot.pin()).map(|_| found)
+    }
+
+    /// What is in a cell, if anything is, for who has the lock. No pin is needed, and none taken: it would keep who
+    /// lets go meanwhile from being the last.
+    fn peek<'a>(&'a self, _lock: &'a Books<K>, number: u32) -> Option<&'a Entry<K, T>> {
+        let cell = self.cells.get(number).filter(|cell| cell.slot.look().full)?;
+        #[expect(unsafe_code, reason = "the lock is as good as a pin")]
+        // SAFETY: slots are filled and emptied only by `keep` and `take`, which need the books, behind the lock, as
+        // `&mut`; they are borrowed for as long as the reference lives.
+        unsafe {
+            cell.slot.get()
         }
-        #[expect(unsafe_code, reason = "reads what was just pinned")]
-        // SAFETY: pinned above, and let go of below.
-        let result = unsafe { cell.slot.get() }.map(look);
-        // The caller has the lock, and looks itself at what can go.
-        cell.slot.unpin();
-        result
     }
 
     #[inline]
@@ -340,8 +352,8 @@ impl<K: Key, T> Pool<K, T> {
     fn sweep_locked(&self, books: &mut Books<K>, mut chosen: impl FnMut(&Entry<K, T>) -> bool) -> Swept {
         let mut swept = Swept::default();
         for number in 0..books.cells() {
-            let size = self.with(number, |entry| chosen(entry).then_some(entry.size)).flatten();
-            let Some(size) = size else { continue };
+            let chosen = self.peek(books, number).filter(|entry| chosen(entry)).map(|entry| entry.size);
+            let Some(size) = chosen else { continue };
             if self.take(books, number).is_some() {
                 swept.taken += 1;
                 swept.taken_bytes = swept.taken_bytes.saturating_add(size);
@@ -367,6 +379,3 @@ impl<K: Key, T> fmt::Debug for Pool<K, T> {
         f.debug_struct("Pool").field("limits", &self.limits).finish_non_exhaustive()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,6 +4,16 @@ use std::fmt;
 use std::fs::FileType;
 
 /// What somebody tried to open, where it is not a regular file.
+///
+/// # Examples
+///
+/// ```
+/// use window_mman::{FileKind, MapManager, OpenError};
+///
+/// let refused = MapManager::new().open(std::env::temp_dir());
+/// assert!(matches!(refused, Err(OpenError::NotRegular { kind: FileKind::Directory, .. })));
+/// assert_eq!(FileKind::Directory.to_string(), "a directory");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FileKind {

@@ -52,9 +52,8 @@ impl Mapping {
     pub(crate) fn of_file(file: &File, offset: u64, len: usize, spare: Option<Self>) -> io::Result<Self> {
         // Whole pages, so that every window is as long as the other, the last one of a file among them; what is
         // behind the end of the file is never looked at.
-        let page = super::granularity().get();
-        let rounded = (len as u64).checked_next_multiple_of(page).and_then(|len| usize::try_from(len).ok());
-        let rounded = rounded.ok_or(io::ErrorKind::OutOfMemory)?;
+        let within = rustix::param::page_size() - 1;
+        let rounded = len.checked_add(within).ok_or(io::ErrorKind::OutOfMemory)? & !within;
         match spare {
             Some(Self(Kind::Mapped(spare))) if spare.len() == rounded => Self::over(spare, file, offset),
             spare => {

@@ -9,6 +9,7 @@ mod file_kind;
 mod mapping;
 mod opening;
 mod os;
+mod process;
 
 #[cfg(test)]
 pub(crate) mod fake;
@@ -22,6 +23,7 @@ pub use file_kind::FileKind;
 pub(crate) use mapping::Mapping;
 pub(crate) use opening::{FileId, Identity, can_read, identify, kind_at};
 pub(crate) use os::{Os, descriptor_limit, granularity};
+pub(crate) use process::process_id;
 
 /// What the crate asks of the system.
 pub(crate) trait Sys: fmt::Debug + Send + Sync {

@@ -1,7 +1,7 @@
 //! The routines for aarch64: sixteen bytes at a time, sixty-four where there are many.
 //!
-//! Not yet run on such a processor by this project: it has been assembled, and run under emulation where the copies
-//! are concerned. They touch no stack, so that the handler can go on at `landing`, which returns to the caller of
+//! Not yet run on such a processor by this project. The routines were assembled, and run under emulation by a small
+//! program in C, faults among it; what is Rust around them has not been. They touch no stack, so that the handler can go on at `landing`, which returns to the caller of
 //! whichever was interrupted.
 //!
 //! The names carry the version up to which this crate is compatible, so that two versions can be in one program.

@@ -1,0 +1,30 @@
+//! A slot in the hands of one thread; those of many are in `tests/model.rs`.
+//!
+//! Apart from the slot, since that is compiled a second time there, over a model checker.
+
+use crate::slot::{Look, Released, Slot};
+
+#[test]
+#[expect(unsafe_code, reason = "looking at the value needs the pin that the test has")]
+fn a_value_is_held_and_taken() {
+    let slot = Slot::new();
+    assert!(!slot.pin());
+    assert_eq!(slot.take(), None);
+    assert_eq!(slot.put(1), Ok(()));
+    assert_eq!(slot.put(2), Err(2), "it is not empty");
+    assert_eq!(slot.take(), None, "it is held");
+    assert!(slot.pin());
+    slot.repin();
+    assert_eq!(slot.look(), Look { full: true, pins: 3, uses: 2, dismissed: false });
+    // SAFETY: there are three pins.
+    assert_eq!(unsafe { slot.get() }, Some(&1));
+    assert_eq!(slot.unpin(), Released { last: false, dismissed: false });
+    assert!(!slot.dismiss());
+    assert_eq!(slot.unpin(), Released { last: false, dismissed: true });
+    assert_eq!(slot.unpin(), Released { last: true, dismissed: true });
+    assert_eq!(slot.take(), Some(1));
+    assert_eq!(slot.take(), None);
+    assert!(slot.dismiss(), "nobody holds nothing");
+    assert_eq!(slot.put(3), Ok(()), "and an empty slot stays usable");
+    assert_eq!(slot.unpin(), Released { last: true, dismissed: false });
+}

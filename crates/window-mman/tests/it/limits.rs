@@ -1,0 +1,206 @@
+//! Limits: what is kept, in which order it goes, and that nothing is ever wrong meanwhile.
+
+use std::time::{Duration, Instant};
+
+use window_mman::{MapManager, StableFile};
+
+use crate::common::{PAGE, Random, Scene, byte, content, stable};
+
+/// A file of a gibibyte that takes up no disk, and 64 windows of a mebibyte.
+fn trace_file() -> (tempfile::TempDir, MapManager, StableFile) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    std::fs::File::create(&path).unwrap().set_len(1 << 30).unwrap();
+    let manager = MapManager::builder().window_size(1 << 20).max_mapped_bytes(64 << 20).build().unwrap();
+    let file = stable(&manager.open(path).unwrap());
+    (directory, manager, file)
+}
+
+/// 20,000 reads of 64 bytes, nine of ten in the first 48 MiB.
+fn trace() -> Vec<u64> {
+    let mut random = Random::new(0x5EED);
+    let mut read = || {
+        let bytes: u64 = if random.below(10) < 9 { 48 << 20 } else { 1 << 30 };
+        random.below(bytes / 64) * 64
+    };
+    (0..20_000).map(|_| read()).collect()
+}
+
+/// How many windows a list that is searched from its end to its start would map.
+fn maps_of_a_true_lru(windows: impl Iterator<Item = u64>) -> u64 {
+    let (mut order, mut maps) = (Vec::new(), 0);
+    for window in windows {
+        match order.iter().rposition(|other| *other == window) {
+            Some(place) => drop(order.remove(place)),
+            None => maps += 1,
+        }
+        order.push(window);
+        if order.len() > 64 {
+            order.remove(0);
+        }
+    }
+    maps
+}
+
+#[test]
+fn the_trace_maps_as_often_as_a_true_lru() {
+    let expected = maps_of_a_true_lru(trace().iter().map(|offset| offset >> 20));
+    assert_eq!(expected, 2326, "the trace is what it was");
+    {
+        let (_directory, manager, file) = trace_file();
+        for offset in trace() {
+            file.view(offset..offset + 64).unwrap();
+        }
+        assert_eq!(manager.stats().maps, expected, "by views");
+        assert_eq!((manager.stats().mapped_regions, manager.stats().evictions), (64, expected - 64));
+    }
+    let (_directory, manager, file) = trace_file();
+    let mut cursor = file.cursor();
+    for offset in trace() {
+        cursor.use_region(offset..offset + 64).unwrap();
+    }
+    assert_eq!(manager.stats().maps, expected, "by a cursor");
+}
+
+#[test]
+fn five_thousand_files_and_ten_thousand_windows_with_sixty_four_descriptors() {
+    let directory = tempfile::tempdir().unwrap();
+    let manager = MapManager::builder().window_size(PAGE).max_open_files(64).max_regions(12_000).build().unwrap();
+    let path = |file: u64| directory.path().join(file.to_string());
+    let files: Vec<StableFile> = (0..5_000)
+        .map(|file| {
+            std::fs::write(path(file), content(file, 2 * PAGE)).unwrap();
+            stable(&manager.open(path(file)).unwrap())
+        })
+        .collect();
+    assert_eq!((manager.stats().open_files, manager.stats().descriptors), (5_000, 64));
+    let mut views = Vec::new();
+    for (number, file) in (0..).zip(&files) {
+        for offset in [7, PAGE + 7] {
+            let view = file.view(offset..offset + 9).unwrap();
+            assert!(view.iter().zip(offset..).all(|(found, offset)| *found == byte(number, offset)));
+            views.push(view);
+        }
+    }
+    let stats = manager.stats();
+    assert_eq!((stats.mapped_regions, stats.descriptors), (10_000, 64));
+    let open = std::fs::read_dir("/proc/self/fd").map_or(0, |entries| {
+        entries
+            .filter_map(|entry| entry.unwrap().path().read_link().ok())
+            .filter(|to| to.starts_with(directory.path()))
+            .count()
+    });
+    assert!(open <= 64, "{open}");
+    let mut random = Random::new(3);
+    for _ in 0..2_000 {
+        let (number, offset) = (random.below(5_000), random.below(2 * PAGE - 9));
+        let bytes = files[number as usize].file().bytes(offset..offset + 9).unwrap();
+        assert!(bytes.iter().zip(offset..).all(|(found, offset)| *found == byte(number, offset)));
+        assert!(manager.stats().descriptors <= 64);
+    }
+    drop((views, files));
+    let stats = manager.stats();
+    assert_eq!((stats.mapped_regions, stats.descriptors, stats.open_files), (0, 0, 0));
+}
+
+/// A hot window stays however many others come and go; what is held is never unmapped; what exceeds the limit because
+/// it was held goes as soon as it is let go of.
+#[test]
+fn limits_are_kept_as_soon_as_they_can_be() {
+    let scene = Scene::with(400 * PAGE, |builder| builder.max_mapped_bytes(16 * PAGE));
+    let file = scene.stable();
+    let hot = |file: &StableFile| file.view(0..1).unwrap().as_ptr();
+    let address = hot(&file);
+    for window in 1..99 {
+        file.view(window * 4 * PAGE..window * 4 * PAGE + 1).unwrap();
+        assert_eq!(hot(&file), address);
+        assert!(scene.manager.stats().mapped_bytes <= 16 * PAGE);
+    }
+    let held: Vec<_> = (0..30).map(|window| file.view(window * 4 * PAGE..window * 4 * PAGE + 1).unwrap()).collect();
+    assert_eq!(scene.manager.stats().mapped_bytes, 120 * PAGE, "exceeded by what is held");
+    let mut mapped = 120;
+    for (window, view) in held.into_iter().enumerate() {
+        assert_eq!(view, scene.content[window * 4 * PAGE as usize..][..1]);
+        drop(view);
+        mapped = (mapped - 4).max(16);
+        assert_eq!(scene.manager.stats().mapped_bytes, mapped * PAGE);
+    }
+}
+
+#[test]
+fn a_range_beyond_the_limit_is_mapped_for_as_long_as_it_is_held() {
+    let scene = Scene::with(400 * PAGE, |builder| builder.max_mapped_bytes(16 * PAGE));
+    let file = scene.stable();
+    let all = file.view(0..u64::MAX).unwrap();
+    assert_eq!(all, scene.content);
+    file.view(0..1).unwrap();
+    drop(all);
+    assert!(scene.manager.stats().mapped_bytes <= 16 * PAGE);
+}
+
+/// Eight threads over four files under a limit of a few windows: every byte is looked at.
+#[test]
+fn eight_threads_over_four_files_see_their_own_bytes() {
+    const LEN: u64 = 64 * PAGE + 11;
+    let scene = Scene::with(1, |builder| builder.max_mapped_bytes(24 * PAGE).max_open_files(2));
+    let contents: Vec<Vec<u8>> = (0..4).map(|file| content(file, LEN)).collect();
+    let path = |file: usize| scene.directory.path().join(format!("stress {file}"));
+    for (file, content) in contents.iter().enumerate() {
+        std::fs::write(path(file), content).unwrap();
+    }
+    let seconds = if std::env::var_os("CI").is_some() { 6 } else { 2 };
+    let end = Instant::now() + Duration::from_secs(seconds);
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let (scene, contents) = (&scene, &contents);
+            scope.spawn(move || {
+                let mut random = Random::new(thread + 1);
+                let open = |file: usize| stable(&scene.manager.open(path(file)).unwrap());
+                let mut files: Vec<StableFile> = (0..4).map(open).collect();
+                let mut cursors: Vec<_> = files.iter().map(StableFile::cursor).collect();
+                let mut held = Vec::new();
+                while Instant::now() < end {
+                    for _ in 0..100 {
+                        let file = random.below(4) as usize;
+                        let start = random.below(LEN);
+                        let most = if random.below(8) == 0 { 9 * PAGE } else { 200 };
+                        let range = start..start + random.below(most);
+                        let expected = &contents[file][range.start as usize..range.end.min(LEN) as usize];
+                        match random.below(6) {
+                            0..3 => assert!(cursors[file].use_region(range).unwrap() == expected),
+                            3 => {
+                                let view = files[file].view(range).unwrap();
+                                assert!(view == *expected);
+                                held.push((view, expected));
+                            }
+                            4 => {
+                                let copies = files[file].file().copy_view(range).unwrap();
+                                let mut copy = vec![0; expected.len()];
+                                copies.try_copy_to(0, &mut copy).unwrap();
+                                assert!(copy == expected);
+                            }
+                            _ => assert!(files[file].file().bytes(range).unwrap() == *expected),
+                        }
+                        if held.len() > 3 {
+                            let (view, expected) = held.swap_remove(random.below(4) as usize);
+                            assert!(view == *expected, "a view changes never");
+                        }
+                    }
+                    let file = random.below(4) as usize;
+                    match random.below(20) {
+                        0 => files[file] = open(file),
+                        1 => cursors[file] = files[file].cursor(),
+                        2 => drop(scene.manager.collect()),
+                        3 => drop(scene.manager.unmap_under(path(file))),
+                        4 => drop(scene.manager.regions()),
+                        _ => {}
+                    }
+                }
+            });
+        }
+    });
+    let stats = scene.manager.stats();
+    assert_eq!((stats.mapped_regions, stats.mapped_bytes), (0, 0));
+    assert_eq!((stats.open_files, stats.descriptors), (0, 0));
+    assert!(stats.maps > 1000 && stats.evictions > 0 && stats.opens > 0, "{stats:?}");
+}

@@ -1,0 +1,337 @@
+//! The cases.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use window_mman::{CopyError, MapManager, StableFile};
+
+const PAGE: usize = 4096;
+const CASE: &str = "WINDOW_MMAN_CASE";
+
+type Case = (&'static str, fn(), fn(ExitStatus) -> bool);
+
+/// Each is run in a process of its own, and ends as it says.
+const CASES: [Case; 11] = [
+    ("a program's own handler gets its own faults", own_handler, |status| status.success()),
+    ("a handler without information gets them too", plain_handler, |status| status.code() == Some(42)),
+    ("a handler that was installed later hands on to ours", later_handler, |status| status.success()),
+    ("a handler for one fault is called once", handler_for_one, |status| status.signal() == Some(libc::SIGBUS)),
+    ("without a handler a fault ends the process as ever", own_fault, |status| status.signal() == Some(libc::SIGBUS)),
+    ("a fault cannot be ignored", ignored_fault, |status| status.signal() == Some(libc::SIGBUS)),
+    ("a signal that was sent can", ignored_signal, |status| status.success()),
+    ("a signal that was sent and not ignored ends it", sent_signal, |status| status.signal() == Some(libc::SIGBUS)),
+    ("no descriptors left", no_descriptors_left, |status| status.success()),
+    ("no addresses left", no_addresses_left, |status| status.success()),
+    ("children of a fork go on", forks, |status| status.success()),
+];
+
+pub(crate) fn main() {
+    if let Some(wanted) = std::env::var_os(CASE) {
+        let (_, case, _) = CASES.iter().find(|(name, ..)| wanted == *name).unwrap();
+        return case();
+    }
+    if std::env::args().any(|argument| argument == "--list") {
+        return;
+    }
+    let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let (mut passed, mut failed) = (0, 0);
+    for (name, _, expected) in CASES.iter().filter(|(name, ..)| name.contains(&wanted)) {
+        let output = Command::new(std::env::current_exe().unwrap()).env(CASE, name).output().unwrap();
+        if expected(output.status) {
+            println!("test {name} ... ok");
+            passed += 1;
+        } else {
+            println!("test {name} ... FAILED: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+            failed += 1;
+        }
+    }
+    println!("\ntest result: {passed} passed, {failed} failed");
+    assert_eq!(failed, 0);
+}
+
+/// A mapping of which only the first of three pages is left, and a view of the same.
+struct Cut {
+    map: memmap2::Mmap,
+    view: window_mman::View,
+    _file: File,
+}
+
+impl Cut {
+    fn new() -> Self {
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&vec![7; 3 * PAGE], 0).unwrap();
+        // SAFETY: what is cut off below is what the cases are about.
+        let map = unsafe { memmap2::MmapOptions::new().len(3 * PAGE).map(&file) }.unwrap();
+        // SAFETY: what is cut off is only copied.
+        let stable = unsafe { MapManager::new().open_file(file.try_clone().unwrap()).unwrap().assume_stable() };
+        let view = stable.view(0..3 * PAGE as u64).unwrap();
+        file.set_len(PAGE as u64).unwrap();
+        Self { map, view, _file: file }
+    }
+
+    /// A fault of ours, which is an error.
+    fn our_fault(&self) {
+        let mut out = [0; 100];
+        self.view.try_copy_to(0, &mut out).unwrap();
+        assert_eq!(out, [7; 100]);
+        let error = self.view.try_copy_to(PAGE + 5, &mut out).unwrap_err();
+        assert!(matches!(error, CopyError::Fault { .. }));
+    }
+
+    /// A fault of the program's own.
+    fn own_fault(&self) -> u8 {
+        let address = self.map.as_ptr().wrapping_add(PAGE + 7);
+        // SAFETY: it is mapped; that it faults is for the handler.
+        unsafe { ptr::read_volatile(address) }
+    }
+}
+
+static OWN: AtomicUsize = AtomicUsize::new(0);
+static ADDRESS: AtomicUsize = AtomicUsize::new(0);
+
+/// Puts a page of zeros where the fault was, and goes on.
+extern "C" fn mend(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    OWN.fetch_add(1, Ordering::SeqCst);
+    // SAFETY: what the kernel hands over; and the page is the program's own mapping.
+    unsafe {
+        let address = (*info).si_addr() as usize;
+        ADDRESS.store(address, Ordering::SeqCst);
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+        libc::mmap((address & !(PAGE - 1)) as *mut _, PAGE, libc::PROT_READ, flags, -1, 0);
+    }
+}
+
+extern "C" fn leave(_: libc::c_int) {
+    // SAFETY: allowed in a handler.
+    unsafe { libc::_exit(42) }
+}
+
+fn install(handler: libc::sighandler_t, flags: libc::c_int) -> libc::sigaction {
+    // SAFETY: all zeros are a valid `sigaction`, and the handlers above keep to what one may do.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        let mut before: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler;
+        action.sa_flags = flags;
+        assert_eq!(libc::sigaction(libc::SIGBUS, &raw const action, &raw mut before), 0);
+        before
+    }
+}
+
+fn mending() -> libc::sighandler_t {
+    let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = mend;
+    handler as libc::sighandler_t
+}
+
+fn own_handler() {
+    install(mending(), libc::SA_SIGINFO);
+    let cut = Cut::new();
+    cut.our_fault();
+    assert_eq!(OWN.load(Ordering::SeqCst), 0, "ours is not the program's");
+    assert_eq!(cut.own_fault(), 0);
+    assert_eq!(OWN.load(Ordering::SeqCst), 1);
+    assert_eq!(ADDRESS.load(Ordering::SeqCst), cut.map.as_ptr() as usize + PAGE + 7);
+    cut.our_fault();
+    assert_eq!(OWN.load(Ordering::SeqCst), 1);
+}
+
+fn plain_handler() {
+    let handler: extern "C" fn(libc::c_int) = leave;
+    install(handler as libc::sighandler_t, 0);
+    let cut = Cut::new();
+    cut.our_fault();
+    cut.own_fault();
+}
+
+static BEFORE: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+
+/// As a program should do that comes later: what is not its own it hands on.
+extern "C" fn later(signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    OWN.fetch_add(1, Ordering::SeqCst);
+    // SAFETY: it is the handler that was installed before this one, with the same parameters.
+    unsafe {
+        let before: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) =
+            std::mem::transmute(*BEFORE.get().unwrap());
+        before(signal, info, context);
+    }
+}
+
+fn later_handler() {
+    let cut = Cut::new();
+    cut.our_fault();
+    let handler: extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void) = later;
+    let before = install(handler as libc::sighandler_t, libc::SA_SIGINFO);
+    BEFORE.set(before.sa_sigaction).unwrap();
+    cut.our_fault();
+    assert_eq!(OWN.load(Ordering::SeqCst), 1);
+}
+
+fn handler_for_one() {
+    install(mending(), libc::SA_SIGINFO | libc::SA_RESETHAND);
+    let (cut, other) = (Cut::new(), Cut::new());
+    cut.our_fault();
+    cut.own_fault();
+    other.our_fault();
+    other.own_fault();
+}
+
+fn own_fault() {
+    let cut = Cut::new();
+    cut.our_fault();
+    cut.own_fault();
+}
+
+fn ignored_fault() {
+    install(libc::SIG_IGN, 0);
+    own_fault();
+}
+
+fn ignored_signal() {
+    install(libc::SIG_IGN, 0);
+    let cut = Cut::new();
+    cut.our_fault();
+    // SAFETY: a signal to this process.
+    unsafe { libc::raise(libc::SIGBUS) };
+    cut.our_fault();
+}
+
+fn sent_signal() {
+    install(libc::SIG_DFL, 0);
+    let cut = Cut::new();
+    cut.our_fault();
+    // SAFETY: a signal to this process.
+    unsafe { libc::raise(libc::SIGBUS) };
+}
+
+fn limit(what: libc::__rlimit_resource_t, most: u64) {
+    let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+    // SAFETY: reads the limit that it is given.
+    assert_eq!(unsafe { libc::setrlimit(what, &raw const limit) }, 0);
+}
+
+/// The system has fewer than the manager believes: it closes its own, and tries once more.
+fn no_descriptors_left() {
+    let directory = tempfile::tempdir().unwrap();
+    let manager = MapManager::builder().max_open_files(1000).build().unwrap();
+    let path = |file: usize| directory.path().join(file.to_string());
+    (0..100).for_each(|file| std::fs::write(path(file), file.to_string()).unwrap());
+    limit(libc::RLIMIT_NOFILE, 20);
+    let files: Vec<_> = (0..100).map(|file| manager.open(path(file)).unwrap()).collect();
+    for (number, file) in files.iter().enumerate() {
+        assert_eq!(file.bytes(0..9).unwrap(), number.to_string());
+    }
+    // With none of its own to close it is an error that says what to do.
+    let mut files = files;
+    files.truncate(1);
+    let _others: Vec<File> = std::iter::from_fn(|| File::open(path(0)).ok()).collect();
+    let error = manager.open(path(1)).unwrap_err().to_string();
+    assert!(error.contains("ulimit -n"), "{error}");
+    let error = files[0].bytes(0..1).unwrap_err().to_string();
+    assert!(error.contains("ulimit -n"), "{error}");
+}
+
+/// The same for mappings: what nobody holds is unmapped, and the map is tried once more.
+fn no_addresses_left() {
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(4 << 30).unwrap();
+    let manager = MapManager::builder().window_size(16 << 20).build().unwrap();
+    // SAFETY: nobody else knows this file.
+    let file = unsafe { manager.open_file(file).unwrap().assume_stable() };
+    limit(libc::RLIMIT_AS, 1 << 30);
+    for window in 0..256_u64 {
+        assert_eq!(file.view(window << 24..(window << 24) + 9).unwrap(), [0; 9]);
+    }
+    let stats = manager.stats();
+    assert!(stats.maps == 256 && stats.mapped_regions < 64, "{stats:?}");
+    let mut held = Vec::new();
+    let error = (0..256_u64).find_map(|window| match file.view(window << 24..(window << 24) + 9) {
+        Ok(view) => {
+            held.push(view);
+            None
+        }
+        Err(error) => Some(error.to_string()),
+    });
+    assert!(error.unwrap().contains("drop views"));
+}
+
+/// Other threads hold every lock there is while this one forks; the children map, read, open and drop.
+fn forks() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |file: usize| directory.path().join(file.to_string());
+    let content: Vec<u8> = (0..200 * PAGE).map(|offset| (offset / 7) as u8).collect();
+    (0..4).for_each(|file| std::fs::write(path(file), &content).unwrap());
+    let builder = MapManager::builder().window_size(PAGE as u64).max_regions(8).max_open_files(2);
+    let manager = builder.build().unwrap();
+    // SAFETY: nobody writes to these files any more.
+    let open = |file: usize| unsafe { manager.open(path(file)).unwrap().assume_stable() };
+    let look = |file: &StableFile, page: usize| {
+        let start = page % 200 * PAGE + 5;
+        let expected = &content[start..start + 50];
+        assert_eq!(file.view(start as u64..start as u64 + 50).unwrap(), expected);
+        assert_eq!(file.file().bytes(start as u64..start as u64 + 50).unwrap(), expected);
+    };
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let _stop = Stop(&done);
+        for thread in 0..3 {
+            let (done, open, look) = (&done, &open, &look);
+            scope.spawn(move || {
+                let files: Vec<_> = (0..4).map(open).collect();
+                let mut step = thread;
+                while !done.load(Ordering::Relaxed) {
+                    step += 1;
+                    look(&files[step % 4], step * 31);
+                    drop(open(step % 4));
+                }
+            });
+        }
+        let files: Vec<_> = (0..4).map(open).collect();
+        let given = manager.open_file(File::open(path(0)).unwrap()).unwrap();
+        let held = files[0].view(0..10).unwrap();
+        let mut cursor = files[1].cursor();
+        cursor.use_region(3..9).unwrap();
+        for round in 0..60 {
+            // SAFETY: the child is this thread alone, and it leaves by `_exit`.
+            let child = unsafe { libc::fork() };
+            assert!(child >= 0);
+            if child == 0 {
+                for step in 0..40 {
+                    look(&files[step % 4], step * 13 + round);
+                }
+                assert_eq!(held, content[..10]);
+                let start = 77 * PAGE as u64;
+                assert_eq!(cursor.use_region(start..start + 9).unwrap(), &content[77 * PAGE..][..9]);
+                assert_eq!(given.bytes(5..9).unwrap(), content[5..9]);
+                let fresh = open(2);
+                look(&fresh, 5);
+                assert!(manager.stats().mapped_regions <= 9, "its own");
+                let _ = (manager.collect(), manager.regions());
+                drop((fresh, files, held, cursor, given));
+                // SAFETY: nothing of the parent's is run.
+                unsafe { libc::_exit(0) }
+            }
+            let end = Instant::now() + Duration::from_secs(20);
+            let mut status = 0;
+            // SAFETY: waits for the child.
+            while unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } == 0 {
+                assert!(Instant::now() < end, "a child hangs");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, "round {round}: {status:#x}");
+        }
+    });
+}
+
+/// Ends the other threads, also when this one panics.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,255 @@
+//! Using and letting go of regions under a model checker, which tries many ways in which threads can take turns.
+//!
+//! This compiles the code of the crate itself a second time, over another `sync`: the checker's.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
+#![expect(dead_code, reason = "the checker uses a part of what the crate does")]
+
+use shuttle::sync::Arc;
+use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use shuttle::thread;
+
+/// What threads meet in, as `src/sync.rs`, by shuttle.
+mod sync {
+    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+    /// A lock that has no poison, like parking_lot's.
+    #[derive(Debug)]
+    pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);
+    pub(crate) type MutexGuard<'a, T> = shuttle::sync::MutexGuard<'a, T>;
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(shuttle::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            self.0.lock().unwrap()
+        }
+    }
+
+    pub(crate) fn process_id() -> u32 {
+        1
+    }
+}
+
+#[path = "../src/pool/mod.rs"]
+mod pool;
+#[path = "../src/slot.rs"]
+mod slot;
+
+use pool::{Failure, Key, Limits, Pool};
+use slot::Slot;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Number(u64);
+
+impl Key for Number {
+    type Group = u64;
+
+    fn group(&self) -> u64 {
+        self.0 / 2
+    }
+
+    fn hash(&self) -> u64 {
+        // All in one bucket, so that chains change under those who look.
+        7
+    }
+}
+
+/// Something mapped: whoever sees it unmapped while he holds it has found an error.
+struct Region {
+    key: u64,
+    mapped: AtomicBool,
+    count: Arc<AtomicUsize>,
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        self.mapped.store(false, Ordering::SeqCst);
+        self.count.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+struct Regions {
+    pool: Pool<Number, Region>,
+    count: Arc<AtomicUsize>,
+}
+
+impl Regions {
+    fn new(limit: u64, strict: bool) -> Arc<Self> {
+        let limits = Limits { bytes: limit, count: 100, strict };
+        Arc::new(Self { pool: Pool::new(limits), count: Arc::new(AtomicUsize::new(0)) })
+    }
+
+    fn hold(&self, key: u64) -> Option<u32> {
+        let make = |victim: Option<Region>| {
+            drop(victim);
+            self.count.fetch_add(1, Ordering::SeqCst);
+            Ok::<_, Failure<()>>(Region { key, mapped: AtomicBool::new(true), count: Arc::clone(&self.count) })
+        };
+        let found = self.pool.find(&Number(key));
+        found.or_else(|| self.pool.find_or_make(Number(key), 1, make).ok())
+    }
+
+    fn check(&self, number: u32, key: u64) {
+        // SAFETY: the caller holds it, which is what is tested.
+        let entry = unsafe { self.pool.get(number) }.unwrap();
+        assert_eq!((entry.key, entry.value.key), (Number(key), key), "another region's memory");
+        assert!(entry.value.mapped.load(Ordering::SeqCst), "unmapped while it is held");
+    }
+
+    /// What must hold when everybody has let go.
+    fn settled(&self, limit: usize) {
+        let tally = self.pool.tally();
+        assert!(tally.count <= limit, "{tally:?}");
+        assert_eq!(tally.count, self.count.load(Ordering::SeqCst), "leaked, or unmapped twice");
+        self.pool.list(|listed| assert_eq!(listed.holders, 0));
+        self.pool.sweep(|_| true);
+        assert_eq!(self.count.load(Ordering::SeqCst), 0);
+    }
+}
+
+const ROUNDS: usize = 3_000;
+
+#[test]
+fn what_is_held_stays_and_what_is_let_go_of_goes() {
+    shuttle::check_random(
+        || {
+            let regions = Regions::new(2, false);
+            let threads: Vec<_> = (0..3)
+                .map(|thread| {
+                    let regions = Arc::clone(&regions);
+                    thread::spawn(move || {
+                        for step in 0..3 {
+                            let key = (thread + step) % 4;
+                            let held = regions.hold(key).unwrap();
+                            regions.check(held, key);
+                            thread::yield_now();
+                            regions.check(held, key);
+                            regions.pool.release(held);
+                        }
+                    })
+                })
+                .collect();
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            regions.settled(2);
+        },
+        ROUNDS,
+    );
+}
+
+/// Whoever lets go of what exceeds the limit, at whatever moment somebody else looks for what could go.
+#[test]
+fn what_exceeds_the_limit_goes_with_its_last_holder() {
+    shuttle::check_random(
+        || {
+            let regions = Regions::new(1, false);
+            let threads: Vec<_> = (0..3)
+                .map(|key| {
+                    let regions = Arc::clone(&regions);
+                    thread::spawn(move || {
+                        let held = regions.hold(key).unwrap();
+                        regions.pool.pin_again(held);
+                        regions.pool.release(held);
+                        regions.check(held, key);
+                        regions.pool.release(held);
+                    })
+                })
+                .collect();
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            regions.settled(1);
+        },
+        ROUNDS,
+    );
+}
+
+#[test]
+fn a_strict_limit_is_never_exceeded() {
+    shuttle::check_random(
+        || {
+            let regions = Regions::new(1, true);
+            let threads: Vec<_> = (0..3)
+                .map(|key| {
+                    let regions = Arc::clone(&regions);
+                    thread::spawn(move || {
+                        for _ in 0..2 {
+                            if let Some(held) = regions.hold(key) {
+                                assert_eq!(regions.count.load(Ordering::SeqCst), 1);
+                                regions.check(held, key);
+                                regions.pool.release(held);
+                            }
+                        }
+                    })
+                })
+                .collect();
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            let held = regions.hold(9).expect("what was refused once is there when all is let go of");
+            regions.pool.release(held);
+            regions.settled(1);
+        },
+        ROUNDS,
+    );
+}
+
+/// A file is closed, and what is left collected, while others look at it.
+#[test]
+fn what_is_dismissed_and_swept_goes_with_its_last_holder() {
+    shuttle::check_random(
+        || {
+            let regions = Regions::new(3, false);
+            let users: Vec<_> = (0..2)
+                .map(|key| {
+                    let regions = Arc::clone(&regions);
+                    thread::spawn(move || {
+                        let held = regions.hold(key).unwrap();
+                        regions.check(held, key);
+                        regions.pool.release(held);
+                    })
+                })
+                .collect();
+            let sweeper = {
+                let regions = Arc::clone(&regions);
+                thread::spawn(move || {
+                    regions.pool.sweep(|_| true);
+                })
+            };
+            regions.pool.dismiss(0);
+            users.into_iter().chain([sweeper]).for_each(|thread| thread.join().unwrap());
+            regions.pool.dismiss(0);
+            assert_eq!(regions.count.load(Ordering::SeqCst), 0);
+            regions.settled(0);
+        },
+        ROUNDS,
+    );
+}
+
+/// The slot alone: a value that is put, pinned and taken by everybody at once is never taken from under a pin.
+#[test]
+fn a_slot_is_never_emptied_under_a_pin() {
+    shuttle::check_random(
+        || {
+            let slot = Arc::new(Slot::new());
+            let count = Arc::new(AtomicUsize::new(0));
+            let threads: Vec<_> = (0..3)
+                .map(|key| {
+                    let (slot, count) = (Arc::clone(&slot), Arc::clone(&count));
+                    thread::spawn(move || {
+                        count.fetch_add(1, Ordering::SeqCst);
+                        let region = Region { key, mapped: AtomicBool::new(true), count };
+                        if slot.put(region).is_ok() || slot.pin() {
+                            // SAFETY: pinned, which is what is tested.
+                            assert!(unsafe { slot.get() }.unwrap().mapped.load(Ordering::SeqCst));
+                            slot.unpin();
+                        }
+                        drop(slot.take());
+                    })
+                })
+                .collect();
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            drop(slot.take());
+            assert_eq!(count.load(Ordering::SeqCst), 0);
+        },
+        ROUNDS,
+    );
+}

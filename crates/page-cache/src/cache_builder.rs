@@ -63,13 +63,15 @@ impl CacheBuilder {
     }
 
     /// How many objects this process keeps open although nobody has a handle of them, so that they are opened quickly
-    /// again; with each go four descriptors. Default: 64. Those with a handle count too, and are never closed.
+    /// again; with each go four descriptors. Default: 64. Those with a handle count too, and are never closed. Of several
+    /// caches of a process over one directory the first one's number holds.
     pub fn max_open_entries(self, count: usize) -> Self {
         Self { settings: Settings { max_open_entries: count, ..self.settings }, ..self }
     }
 
     /// How long what another thread or process does is waited for (a page that it fetches, an object that it opens)
-    /// before the origin is asked beside it, without storing. Default: half a minute.
+    /// before the origin is asked beside it, without storing. Default: half a minute. Of several caches of a process over
+    /// one directory the first one's patience holds.
     pub fn patience(self, patience: Duration) -> Self {
         Self { settings: Settings { patience, ..self.settings }, ..self }
     }

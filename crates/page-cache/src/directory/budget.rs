@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::control::Control;
 use crate::sync::{BackOff, Mutex};
-use crate::sys::{BootId, Lock, pid};
+use crate::sys::{BootId, Lock, process};
 
 /// What a page costs beyond its blocks, in bytes: its share of the tree in which a file system keeps extents.
 pub(crate) const PAGE_OVERHEAD: u64 = 64;
@@ -21,7 +21,7 @@ pub(crate) struct Budget {
     control: Control,
     boot_id: BootId,
     sections: Mutex<Sections>,
-    pid: u32,
+    process: u32,
 }
 
 /// The kernel's lock does not count and converts silently, so the threads of a process are counted here.
@@ -35,7 +35,7 @@ struct Sections {
 
 impl Budget {
     pub(crate) fn new(control: Control, boot_id: BootId) -> Self {
-        Self { control, boot_id, sections: Mutex::default(), pid: pid() }
+        Self { control, boot_id, sections: Mutex::default(), process: process() }
     }
 
     pub(crate) fn control(&self) -> &Control {
@@ -153,7 +153,7 @@ impl Section<'_> {
 impl Drop for Section<'_> {
     fn drop(&mut self) {
         // A child has its parent's sections in its memory, and none of its own.
-        if self.budget.pid != pid() {
+        if self.budget.process != process() {
             return;
         }
         let mut sections = self.budget.sections.lock();
@@ -198,7 +198,7 @@ impl Exclusion<'_> {
 
 impl Drop for Exclusion<'_> {
     fn drop(&mut self) {
-        if self.budget.pid != pid() {
+        if self.budget.process != process() {
             return;
         }
         if self.locked {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::budget::Budget;
 use super::name::KeyHash;
 use crate::sync::{BackOff, Condvar, Mutex};
-use crate::sys::pid;
+use crate::sys::process;
 
 /// The keys that threads of this process are busy with. Keys do not wait for each other: their holder may be waiting
 /// for a slow origin.
@@ -14,12 +14,12 @@ use crate::sys::pid;
 pub(crate) struct KeyLocks {
     busy: Mutex<HashSet<u64>>,
     released: Condvar,
-    pid: u32,
+    process: u32,
 }
 
 impl Default for KeyLocks {
     fn default() -> Self {
-        Self { busy: Mutex::default(), released: Condvar::default(), pid: pid() }
+        Self { busy: Mutex::default(), released: Condvar::default(), process: process() }
     }
 }
 
@@ -69,7 +69,7 @@ pub(crate) struct KeyLock<'a> {
 impl Drop for KeyLock<'_> {
     fn drop(&mut self) {
         // A child has its parent's locks in its memory, and none of its own.
-        if self.locks.pid != pid() {
+        if self.locks.process != process() {
             return;
         }
         if self.locked {

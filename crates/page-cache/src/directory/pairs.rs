@@ -51,10 +51,14 @@ impl Pairs {
         match pair::open_pair(files, &head.pair, Some(&Object::of(&head.key, &head.stat))) {
             Ok(pair) => Ok(OpenedPair::Good(self.share(pair))),
             Err(error) if is_damage(&error) => {
-                // It stays charged as it was, until it is counted as what it is now.
-                let section = budget.enter();
-                files.set_aside_pair(&head.pair, &error.to_string());
-                section.inspect(Section::want_recount);
+                // Without an index there is nothing to set aside: somebody is deleting the pair, or was.
+                let [_, index] = files.pair(&head.pair);
+                if files.disk.file_id(&index).is_ok() {
+                    // It stays charged as it was, until it is counted as what it is now.
+                    let section = budget.enter();
+                    files.set_aside_pair(&head.pair, &error.to_string());
+                    section.inspect(Section::want_recount);
+                }
                 Ok(OpenedPair::Damaged)
             }
             Err(error) => Err(error),

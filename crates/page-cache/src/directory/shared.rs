@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::sync::{Condvar, Mutex};
-use crate::sys::{FileId, PerProcess, pid};
+use crate::sys::{FileId, PerProcess, process};
 
 /// How long a thread waits for another one that is opening or closing the same file.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -28,7 +28,7 @@ struct Table<T> {
 pub(super) struct Registration<T: 'static> {
     id: FileId,
     shared: &'static Shared<T>,
-    pid: u32,
+    process: u32,
 }
 
 impl<T> Shared<T> {
@@ -59,7 +59,7 @@ impl<T> Shared<T> {
         }
         entries.insert(id, Weak::new());
         drop(entries);
-        let opened = Arc::new(open(Registration { id, shared: self, pid: pid() })?);
+        let opened = Arc::new(open(Registration { id, shared: self, process: process() })?);
         table.entries.lock().insert(id, Arc::downgrade(&opened));
         table.changed.notify_all();
         Ok(opened)
@@ -72,7 +72,7 @@ impl<T> Shared<T> {
 
 impl<T> Drop for Registration<T> {
     fn drop(&mut self) {
-        if self.pid == pid() {
+        if self.process == process() {
             let table = self.shared.table();
             table.entries.lock().remove(&self.id);
             table.changed.notify_all();

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::{Origin, OriginError, Stat, Validators};
 use crate::sync::Mutex;
-use crate::sys::pid;
+use crate::sys::process;
 
 /// An origin over something that is `Read + Seek`, which only one thread at a time can read.
 ///
@@ -22,7 +22,7 @@ pub struct SeekOrigin<R> {
     key: String,
     stat: Stat,
     reader: Mutex<R>,
-    pid: u32,
+    process: u32,
 }
 
 impl<R: Read + Seek> SeekOrigin<R> {
@@ -35,7 +35,7 @@ impl<R: Read + Seek> SeekOrigin<R> {
         let key = key.into();
         let end = reader.seek(SeekFrom::End(0));
         let length = end.map_err(|source| OriginError::Io { key: key.clone(), source })?;
-        Ok(Self { key, stat: Stat { length, validators }, reader: Mutex::new(reader), pid: pid() })
+        Ok(Self { key, stat: Stat { length, validators }, reader: Mutex::new(reader), process: process() })
     }
 }
 
@@ -50,7 +50,7 @@ impl<R: Read + Seek + Send> Origin for SeekOrigin<R> {
 
     fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError> {
         let fail = |source| OriginError::Io { key: self.key.clone(), source };
-        if self.pid != pid() {
+        if self.process != process() {
             return Err(fail(io::Error::other("its position is shared with the parent process; open it anew")));
         }
         check_version(&self.key, &self.stat, pinned)?;

@@ -10,10 +10,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-/// This process. A system call, so no hit asks for it.
-pub(crate) fn pid() -> u32 {
-    std::process::id()
-}
+use super::process::process;
 
 /// A value of which each process has its own: a child never touches its parent's, not even to drop it.
 #[derive(Debug)]
@@ -23,7 +20,7 @@ pub(crate) struct PerProcess<T> {
 
 #[derive(Debug)]
 struct Node<T> {
-    pid: u32,
+    process: u32,
     value: T,
     older: *mut Node<T>,
 }
@@ -42,7 +39,7 @@ impl<T> PerProcess<T> {
     }
 
     pub(crate) fn new(value: T) -> Self {
-        let node = Box::new(Node { pid: pid(), value, older: ptr::null_mut() });
+        let node = Box::new(Node { process: process(), value, older: ptr::null_mut() });
         Self { newest: AtomicPtr::new(Box::into_raw(node)) }
     }
 
@@ -56,7 +53,7 @@ impl<T> PerProcess<T> {
     /// This process's value, if it has one, to be dropped.
     pub(crate) fn take(&mut self) -> Option<T> {
         let newest = *self.newest.get_mut();
-        own(newest, pid())?;
+        own(newest, process())?;
         // SAFETY: the node was made by `Box::into_raw`, and nobody else borrows `self`.
         #[expect(unsafe_code)]
         let node = unsafe { Box::from_raw(newest) };
@@ -66,13 +63,13 @@ impl<T> PerProcess<T> {
 
     /// This process's value, made now if it has none yet. Of threads that make one at once, one wins.
     pub(crate) fn get(&self, make: impl FnOnce() -> T) -> &T {
-        let pid = pid();
+        let this = process();
         let newest = self.newest.load(Ordering::Acquire);
-        if let Some(value) = own(newest, pid) {
+        if let Some(value) = own(newest, this) {
             return value;
         }
-        close_inherited(pid);
-        let mut node = Box::new(Node { pid, value: make(), older: newest });
+        close_inherited(this);
+        let mut node = Box::new(Node { process: this, value: make(), older: newest });
         loop {
             let (older, raw) = (node.older, Box::into_raw(node));
             match self.newest.compare_exchange(older, raw, Ordering::AcqRel, Ordering::Acquire) {
@@ -85,7 +82,7 @@ impl<T> PerProcess<T> {
                     // SAFETY: it was made by `Box::into_raw` above, and nobody else has seen it.
                     #[expect(unsafe_code)]
                     let unused = unsafe { Box::from_raw(raw) };
-                    if let Some(value) = own(newer, pid) {
+                    if let Some(value) = own(newer, this) {
                         return value;
                     }
                     node = unused;
@@ -97,21 +94,21 @@ impl<T> PerProcess<T> {
 }
 
 /// The value of a node, if this process made it.
-fn own<'a, T>(node: *mut Node<T>, pid: u32) -> Option<&'a T> {
+fn own<'a, T>(node: *mut Node<T>, this: u32) -> Option<&'a T> {
     // SAFETY: callers pass what they loaded from an owner that they borrow, for as long as they use the result.
     #[expect(unsafe_code)]
-    unsafe { node.as_ref() }.filter(|node| node.pid == pid).map(|node| &node.value)
+    unsafe { node.as_ref() }.filter(|node| node.process == this).map(|node| &node.value)
 }
 
 impl<T> Drop for PerProcess<T> {
     fn drop(&mut self) {
-        let (pid, mut next) = (pid(), *self.newest.get_mut());
+        let (this, mut next) = (process(), *self.newest.get_mut());
         while !next.is_null() {
             // SAFETY: every node was made by `Box::into_raw`, and nobody borrows `self` any more.
             #[expect(unsafe_code)]
             let node = unsafe { Box::from_raw(next) };
             next = node.older;
-            if node.pid != pid {
+            if node.process != this {
                 // A parent's value has mutexes and locks that are not ours: its memory is given up.
                 std::mem::forget(node);
             }
@@ -124,7 +121,7 @@ impl<T> Drop for PerProcess<T> {
 pub(crate) struct Descriptor {
     slot: &'static Slot,
     descriptor: RawFd,
-    pid: u32,
+    process: u32,
 }
 
 /// A place in the list of all such descriptors, which is walked without a lock and only ever grows.
@@ -140,30 +137,30 @@ static SLOTS: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
 
 impl Descriptor {
     pub(crate) fn new(file: File) -> Self {
-        let (pid, descriptor) = (pid(), file.into_raw_fd());
-        let holder = holder(pid, descriptor);
+        let (this, descriptor) = (process(), file.into_raw_fd());
+        let holder = holder(this, descriptor);
         let reused = slots()
             .find(|slot| slot.holder.compare_exchange(FREE, holder, Ordering::AcqRel, Ordering::Relaxed).is_ok());
         let slot = reused.unwrap_or_else(|| add_slot(holder));
-        Self { slot, descriptor, pid }
+        Self { slot, descriptor, process: this }
     }
 
     /// The descriptor, for the process that opened it; none for a child of that.
     pub(crate) fn get(&self) -> Option<BorrowedFd<'_>> {
         // SAFETY: in the process that opened it, it is closed by the drop of `self` only.
         #[expect(unsafe_code)]
-        (self.pid == pid()).then(|| unsafe { BorrowedFd::borrow_raw(self.descriptor) })
+        (self.process == process()).then(|| unsafe { BorrowedFd::borrow_raw(self.descriptor) })
     }
 }
 
 impl Drop for Descriptor {
     fn drop(&mut self) {
-        release(self.slot, holder(self.pid, self.descriptor));
+        release(self.slot, holder(self.process, self.descriptor));
     }
 }
 
-fn holder(pid: u32, descriptor: RawFd) -> u64 {
-    u64::from(pid) << 32 | u64::from(descriptor.as_raw_fd().cast_unsigned())
+fn holder(this: u32, descriptor: RawFd) -> u64 {
+    u64::from(this) << 32 | u64::from(descriptor.as_raw_fd().cast_unsigned())
 }
 
 fn slots() -> impl Iterator<Item = &'static Slot> {
@@ -186,11 +183,11 @@ fn add_slot(holder: u64) -> &'static Slot {
     }
 }
 
-/// Closes the descriptors with locks that other processes than `pid` opened: this one's ancestors.
-fn close_inherited(pid: u32) {
+/// Closes the descriptors with locks that other processes than `this` opened: this one's ancestors.
+fn close_inherited(this: u32) {
     for slot in slots() {
         let holder = slot.holder.load(Ordering::Acquire);
-        if holder != FREE && (holder >> 32) as u32 != pid {
+        if holder != FREE && (holder >> 32) as u32 != this {
             release(slot, holder);
         }
     }

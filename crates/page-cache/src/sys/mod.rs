@@ -10,6 +10,7 @@ pub(crate) mod failing;
 mod fork;
 mod lock_file;
 mod mapping;
+mod process;
 mod shared_words;
 
 use std::ffi::OsString;
@@ -19,9 +20,11 @@ use std::ops::Range;
 use std::path::Path;
 
 pub(crate) use self::disk::LocalDisk;
-pub(crate) use self::fork::{PerProcess, pid};
+pub(crate) use self::fork::PerProcess;
+
 pub(crate) use self::lock_file::{Lock, LockFile};
 pub(crate) use self::mapping::Mapping;
+pub(crate) use self::process::process;
 pub(crate) use self::shared_words::SharedWords;
 
 /// What is done to files by name.

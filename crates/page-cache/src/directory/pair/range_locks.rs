@@ -9,7 +9,7 @@ use std::time::Duration;
 use svf_core::RangeSet;
 
 use crate::sync::{Condvar, Mutex};
-use crate::sys::{Lock, LockFile, pid};
+use crate::sys::{Lock, LockFile, process};
 
 /// Where the bytes of page locks begin.
 pub(crate) const PAGES: u64 = 1 << 48;
@@ -28,12 +28,12 @@ pub(crate) struct RangeLocks {
     file: Arc<LockFile>,
     /// The byte on which the lock of number 0 lies.
     base: u64,
-    pid: u32,
+    process: u32,
 }
 
 impl RangeLocks {
     pub(crate) fn new(file: Arc<LockFile>, base: u64) -> Self {
-        Self { granted: Mutex::default(), released: Condvar::new(), file, base, pid: pid() }
+        Self { granted: Mutex::default(), released: Condvar::new(), file, base, process: process() }
     }
 
     /// Grants those parts of `wanted` that nobody has; maybe nothing.
@@ -118,7 +118,7 @@ impl RangeLocks {
 
     fn release(&self, ranges: &[Range<u64>]) {
         // A child has its parent's claims in its memory, and none of its own.
-        if self.pid != pid() {
+        if self.process != process() {
             return;
         }
         ranges.iter().for_each(|range| self.file.unlock(self.bytes(range)));

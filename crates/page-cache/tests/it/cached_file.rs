@@ -419,3 +419,26 @@ proptest! {
         }
     }
 }
+
+/// A file system in memory gives a page to whoever looks at a hole of a mapped file; here nobody does.
+#[test]
+fn on_a_file_system_in_memory_nothing_is_taken_by_looking() {
+    let Ok(directory) = tempfile::tempdir_in("/dev/shm") else { return };
+    let bytes = pattern(3_000_000, 41);
+    let origin = MemoryOrigin::new("a", bytes.clone());
+    let cache = Cache::builder(directory.path()).page_size(PAGE).open().unwrap();
+    let file = cache.file(origin.clone()).unwrap();
+    for start in [0, 1_000_000, 2_990_000] {
+        assert_eq!(file.bytes(start..start + 10_000).unwrap(), bytes[start as usize..start as usize + 10_000]);
+    }
+    assert!(file.verify().unwrap().damaged.is_empty());
+    assert_eq!(file.need(&[0..3_000_000]).len(), 2);
+    let found = cache.recount(Duration::from_secs(10)).unwrap().unwrap();
+    assert_eq!((found.charged, found.pages), (found.charged_before, 10));
+    assert!(found.allocated <= found.charged, "{found:?}");
+    // The index has its fixed part and one or two blocks of words, the data its pages.
+    assert!(found.allocated <= (10 + 6) * PAGE, "{found:?}");
+    assert!(file.bytes(0..3_000_000).unwrap() == bytes);
+    assert!(file.bytes(0..3_000_000).unwrap() == bytes);
+    assert_eq!(file.stats().origin_bytes, 3_000_000);
+}

@@ -85,7 +85,7 @@ impl Pairs {
     pub(crate) fn delete(&self, files: &Files, budget: &Budget, name: &str) {
         self.close_if_idle(name);
         let Some(section) = budget.enter() else { return };
-        match delete(files, budget, name) {
+        match delete(files, budget, name, || true) {
             Ok(Some(Counted { charge, .. })) => section.uncharge(charge),
             Ok(None) => tracing::debug!(pair = name, "a pair is in use, and is deleted later"),
             Err(error) => {
@@ -156,8 +156,14 @@ impl Open {
 const SECTION_PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// Deletes the files of a pair if nobody works on it, and tells what a recount would have counted for it. The caller is
-/// in a section, or keeps everybody out of them.
-pub(super) fn delete(files: &Files, budget: &Budget, name: &str) -> io::Result<Option<Counted>> {
+/// in a section, or keeps everybody out of them. Whether it is `unwanted` is asked once nobody can work on it any more:
+/// who made it has given it its head before letting go.
+pub(super) fn delete(
+    files: &Files,
+    budget: &Budget,
+    name: &str,
+    unwanted: impl FnOnce() -> bool,
+) -> io::Result<Option<Counted>> {
     let [data, index] = files.pair(name);
     let counted = match pair::open_pair(files, name, None) {
         Ok(pair) => pair.count(budget.boot_id())?,
@@ -166,7 +172,7 @@ pub(super) fn delete(files: &Files, budget: &Budget, name: &str) -> io::Result<O
         Err(error) => return Err(error),
     };
     let live = pair::exclude_live(files, &index)?;
-    if live.is_none() && files.disk.file_id(&index).is_ok() {
+    if (live.is_none() && files.disk.file_id(&index).is_ok()) || !unwanted() {
         return Ok(None);
     }
     // The index first: without it nothing vouches for the data.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::budget::{Budget, DIRECTORY_CHARGE};
-use super::files::{Files, is_temporary};
+use super::files::{Files, is_damage, is_temporary};
 use super::heads;
 use super::key_locks::{KeyLock, KeyLocks};
 use super::name::{self, KeyHash};
@@ -43,7 +43,7 @@ pub(crate) fn recount(
     remove_temporaries(files, budget, keys);
     for orphan in Listing::of(files).orphans(files) {
         open.close_if_idle(&orphan);
-        match pairs::delete(files, budget, &orphan) {
+        match pairs::delete(files, budget, &orphan, || !is_named(files, &orphan)) {
             Ok(Some(_)) => tracing::debug!(pair = orphan, "a pair that no head names was deleted"),
             Ok(None) => tracing::debug!(pair = orphan, "a pair that no head names is in use, and is deleted later"),
             Err(error) => tracing::warn!(pair = orphan, %error, "a pair that no head names cannot be deleted"),
@@ -94,6 +94,16 @@ fn is_left<'a>(name: &OsString, budget: &'a Budget, keys: &'a KeyLocks) -> Optio
         Some(key) => keys.lock(budget, key, Duration::ZERO).map(Some),
         // Of what names no key nobody has a lock.
         None => Some(None),
+    }
+}
+
+/// Whether the head of its key names a pair; also if that cannot be found out.
+fn is_named(files: &Files, pair: &str) -> bool {
+    let head = name::head_of_pair(pair).map(|head| heads::read(files, &files.heads().join(head)));
+    match head {
+        Some(Ok(Some(head))) => head.pair == pair,
+        Some(Ok(None)) | None => false,
+        Some(Err(error)) => !is_damage(&error),
     }
 }
 

@@ -11,10 +11,12 @@ use std::hint::black_box;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crc_fast::{CrcAlgorithm, checksum};
-use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
-use page_cache::{Cache, CachedFile, Freshness, LocalFile};
+use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group};
+use page_cache::{Cache, CachedFile, FnOrigin, Freshness, LocalFile, Stat, Validators};
 use svf_benches::{pattern, quick, random_reads};
 use tempfile::TempDir;
 
@@ -120,16 +122,229 @@ fn hits(criterion: &mut Criterion) {
     }
 }
 
+/// 4 KiB anywhere in 1 GiB, where neither the processor's caches nor its table of pages hold all of it.
+fn hits_in_a_gigabyte(criterion: &mut Criterion) {
+    let workload = Workload::new(1 << 30);
+    let directory = workload.fresh_directory();
+    let cache = cache(directory.path());
+    let file = workload.open(&cache);
+    let mut out = vec![0; 8 << 20];
+    for offset in (0..workload.len()).step_by(out.len()) {
+        file.read_exact_at(&mut out, offset).unwrap();
+    }
+    let size = 4 << 10;
+    let reads = random_reads(1 << 16, size, 1, workload.len(), SEED);
+    let out = &mut out[..size as usize];
+    for read in &reads {
+        file.read_exact_at(out, read.start).unwrap();
+        assert_eq!(out, workload.content(read));
+    }
+    let mut group = criterion.benchmark_group("page-cache/hit-in-1GiB");
+    group.throughput(Throughput::Bytes(size));
+    group.bench_function(BenchmarkId::new("ours", size), |bencher| {
+        let mut reads = reads.iter().cycle();
+        bencher.iter(|| file.read_at(black_box(out), reads.next().unwrap().start).unwrap());
+    });
+    group.bench_function(BenchmarkId::new("bare", size), |bencher| {
+        let mut reads = reads.iter().cycle();
+        bencher.iter(|| workload.plain.read_at(black_box(out), reads.next().unwrap().start).unwrap());
+    });
+}
+
+/// Two threads that hit: in one file, and each in a file of a directory of its own, which share nothing.
+fn two_threads(criterion: &mut Criterion) {
+    let workload = Workload::new(32 << 20);
+    let directories = [workload.fresh_directory(), workload.fresh_directory()];
+    let caches = directories.each_ref().map(|directory| cache(directory.path()));
+    let files = caches.each_ref().map(|cache| workload.open(cache));
+    for file in &files {
+        assert_eq!(file.bytes(0..workload.len()).unwrap(), workload.content);
+    }
+    for size in [64, 4 << 10] {
+        let reads = random_reads(READS, size, 1, workload.len(), SEED);
+        let mut group = criterion.benchmark_group("page-cache/hit-two-threads");
+        for (name, second) in [("ours", 0), ("share-nothing", 1)] {
+            group.bench_function(BenchmarkId::new(name, size), |bencher| {
+                bencher.iter_custom(|times| {
+                    let elapsed = |file: &CachedFile| hit_times(file, &reads, size, times);
+                    std::thread::scope(|scope| {
+                        let other = scope.spawn(|| elapsed(&files[second]));
+                        elapsed(&files[0]).max(other.join().unwrap())
+                    })
+                });
+            });
+        }
+    }
+}
+
+fn hit_times(file: &CachedFile, reads: &[Range<u64>], size: u64, times: u64) -> Duration {
+    let mut out = vec![0; size as usize];
+    let (mut reads, start) = (reads.iter().cycle(), Instant::now());
+    for _ in 0..times {
+        file.read_at(black_box(&mut out), reads.next().unwrap().start).unwrap();
+    }
+    start.elapsed()
+}
+
+/// Two processes that hit in one file, beside one that does so alone.
+fn two_processes(criterion: &mut Criterion) {
+    let workload = Workload::new(32 << 20);
+    let directory = workload.fresh_directory();
+    workload.open(&cache(directory.path())).bytes(0..workload.len()).map(drop).unwrap();
+    for size in [64_u64, 4 << 10] {
+        let mut group = criterion.benchmark_group("page-cache/hit-two-processes");
+        for (name, processes) in [("ours", 2), ("one", 1)] {
+            group.bench_function(BenchmarkId::new(name, size), |bencher| {
+                bencher.iter_custom(|times| {
+                    let start = || {
+                        let mut child = Command::new(std::env::current_exe().unwrap());
+                        child.env(CHILD, directory.path()).env("ORIGIN", &workload.path).env("SIZE", size.to_string());
+                        child.env("TIMES", times.to_string()).stdout(Stdio::piped()).spawn().unwrap()
+                    };
+                    let children: Vec<_> = (0..processes).map(|_| start()).collect();
+                    let elapsed = |child: Child| {
+                        let output = child.wait_with_output().unwrap();
+                        assert!(output.status.success());
+                        Duration::from_nanos(String::from_utf8(output.stdout).unwrap().trim().parse().unwrap())
+                    };
+                    children.into_iter().map(elapsed).max().unwrap()
+                });
+            });
+        }
+    }
+}
+
+/// Set in a process of this program that only hits, and prints how long that took, in nanoseconds.
+const CHILD: &str = "PAGE_CACHE_BENCH_CHILD";
+
+fn child(directory: &Path) {
+    let number = |name| std::env::var(name).unwrap().parse::<u64>().unwrap();
+    let cache = cache(directory);
+    let file = cache.file(LocalFile::new(std::env::var_os("ORIGIN").unwrap()).unwrap()).unwrap();
+    // All of it is checked before.
+    file.bytes(0..file.len()).unwrap();
+    assert_eq!(file.stats().origin_bytes, 0);
+    let reads = random_reads(READS, number("SIZE"), 1, file.len(), SEED);
+    // And all of it is in the process's page tables.
+    hit_times(&file, &reads, number("SIZE"), 4 * READS as u64);
+    println!("{}", hit_times(&file, &reads, number("SIZE"), number("TIMES")).as_nanos());
+}
+
+/// One page: fetched, checked, charged, locked, written, published; beside the same `pread` and `pwrite`.
+fn fill_a_page(criterion: &mut Criterion) {
+    let workload = Workload::new(32 << 20);
+    let mut out = vec![0; PAGE as usize];
+    let origin = |length| {
+        let validators = Validators { version: Some("1".into()), ..Validators::default() };
+        let bytes = bytes::Bytes::from(workload.content[..PAGE as usize].to_vec());
+        FnOrigin::new("pages", Stat { length, validators }, move |range| {
+            Ok(bytes.slice(..(range.end - range.start) as usize))
+        })
+    };
+    let mut group = criterion.benchmark_group("page-cache/fill-a-page");
+    group.throughput(Throughput::Bytes(PAGE));
+    let pages = 1 << 10;
+    let directory = workload.fresh_directory();
+    let cache = cache(directory.path());
+    let (mut files, mut page) = (0, pages);
+    let mut file = None;
+    group.bench_function(BenchmarkId::new("ours", PAGE), |bencher| {
+        bencher.iter_custom(|times| {
+            let mut elapsed = Duration::ZERO;
+            for _ in 0..times {
+                if page == pages {
+                    let fresh = workload.fresh_directory();
+                    let fresh_cache = Cache::builder(fresh.path()).freshness(Freshness::Immutable).open().unwrap();
+                    (page, files) = (0, files + 1);
+                    file = Some((fresh_cache.file(origin(pages * PAGE)).unwrap(), fresh_cache, fresh));
+                }
+                let (file, ..) = file.as_ref().unwrap();
+                let start = Instant::now();
+                file.read_exact_at(black_box(&mut out), page * PAGE).unwrap();
+                elapsed += start.elapsed();
+                page += 1;
+            }
+            elapsed
+        });
+    });
+    drop((file, cache, directory));
+    let directory = workload.fresh_directory();
+    let (mut copy, mut page) = (None, pages);
+    group.bench_function(BenchmarkId::new("bare-pwrite", PAGE), |bencher| {
+        bencher.iter_custom(|times| {
+            let mut elapsed = Duration::ZERO;
+            for number in 0..times {
+                if page == pages {
+                    let path = directory.path().join(format!("copy-{number}"));
+                    _ = std::fs::remove_file(&path);
+                    (page, copy) = (0, Some(File::create(path).unwrap()));
+                }
+                let start = Instant::now();
+                copy.as_ref().unwrap().write_all_at(black_box(&out), page * PAGE).unwrap();
+                elapsed += start.elapsed();
+                page += 1;
+            }
+            elapsed
+        });
+    });
+}
+
+/// Opening: an object of 1 TiB that is known, and a directory of 100,000 objects.
+fn opening(criterion: &mut Criterion) {
+    let directory = tempfile::tempdir().unwrap();
+    let origin = |key: String, length| {
+        let validators = Validators { version: Some("1".into()), ..Validators::default() };
+        let bytes = |range: Range<u64>| Ok(vec![7; (range.end - range.start) as usize].into());
+        FnOrigin::new(key, Stat { length, validators }, bytes)
+    };
+    let options = |name: &str| {
+        let builder = Cache::builder(directory.path().join(name)).freshness(Freshness::Immutable);
+        builder.max_open_entries(0).max_bytes(1 << 40)
+    };
+    let cache = options("long").open().unwrap();
+    let open = || cache.file(origin("long".into(), 1 << 40)).unwrap();
+    assert_eq!(open().bytes(1 << 39..(1 << 39) + 3).unwrap(), [7; 3][..]);
+    let mut group = criterion.benchmark_group("page-cache/open");
+    group.bench_function(BenchmarkId::new("entry", "1TiB"), |bencher| bencher.iter(open));
+    let mut out = [0; 64];
+    group.bench_function(BenchmarkId::new("entry-and-first-touch", "1TiB"), |bencher| {
+        bencher.iter(|| open().read_exact_at(black_box(&mut out), 1 << 39).unwrap());
+    });
+
+    let objects = 100_000;
+    let many = options("many").open().unwrap();
+    for number in 0..objects {
+        many.file(origin(format!("object:{number}"), 1_000_000)).unwrap();
+    }
+    drop(many);
+    group.sample_size(10).bench_function(BenchmarkId::new("directory", objects), |bencher| {
+        bencher.iter(|| options("many").open().unwrap());
+    });
+    let many = options("many").open().unwrap();
+    group.bench_function(BenchmarkId::new("entry-among", objects), |bencher| {
+        let mut number = 0;
+        bencher.iter(|| {
+            number = (number + 7_919) % objects;
+            many.file(origin(format!("object:{number}"), 1_000_000)).unwrap()
+        });
+    });
+    group.bench_function(BenchmarkId::new("recount", objects), |bencher| {
+        bencher.iter(|| many.recount(Duration::from_secs(1)).unwrap().unwrap());
+    });
+}
+
 /// 4 KiB of a page that is held, and that this process has not read before: it has to be read and checked as a whole.
 fn first_touch(criterion: &mut Criterion) {
     let workload = Workload::new(32 << 20);
     let directory = workload.fresh_directory();
-    let cache = cache(directory.path());
+    // What was checked is forgotten with the last handle.
+    let cache = Cache::builder(directory.path()).freshness(Freshness::Immutable).max_open_entries(0).open().unwrap();
     workload.open(&cache).bytes(0..workload.len()).map(drop).unwrap();
+    let other_directory = workload.fresh_directory();
+    let other_cache = self::cache(other_directory.path());
     let pages = random_reads(READS, PAGE, PAGE, workload.len(), SEED);
     let mut out = vec![0; 4 << 10];
-    // What was checked is forgotten with the last handle, and the origin is gone while a handle is read: it is the
-    // cache that answers.
+    // The origin is gone while a handle is read: it is the cache that answers.
     let away = workload.path.with_extension("away");
     for page in pages.iter().take(64) {
         let file = workload.open(&cache);
@@ -141,33 +356,45 @@ fn first_touch(criterion: &mut Criterion) {
 
     let mut group = criterion.benchmark_group("page-cache/first-touch");
     group.throughput(Throughput::Elements(1));
+    // Every page in turn, in a random order; behind the last one the file is opened anew, and all is forgotten.
+    let mut order: Vec<u64> = (0..workload.len() / PAGE).map(|page| page * PAGE).collect();
+    order.sort_by_key(|offset| offset.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let (mut file, mut next) = (workload.open(&cache), 0);
     group.bench_function(BenchmarkId::new("ours", PAGE), |bencher| {
-        let mut pages = pages.iter().cycle();
-        bencher.iter_batched(
-            || (workload.open(&cache), pages.next().unwrap().start),
-            |(file, offset)| {
-                file.read_exact_at(black_box(&mut out), offset).unwrap();
-                file
-            },
-            BatchSize::PerIteration,
-        );
+        bencher.iter_custom(|times| {
+            let mut elapsed = Duration::ZERO;
+            for _ in 0..times {
+                if next == order.len() {
+                    drop(std::mem::replace(&mut file, workload.open(&other_cache)));
+                    (file, next) = (workload.open(&cache), 0);
+                }
+                let start = Instant::now();
+                file.read_exact_at(black_box(&mut out), order[next]).unwrap();
+                elapsed += start.elapsed();
+                next += 1;
+            }
+            elapsed
+        });
     });
-    // Timed one by one too, and after the same preparations, so that clock and caches cost the same.
     let mut page_out = vec![0; PAGE as usize];
     for (name, check) in [("bare", false), ("bare-with-crc", true)] {
         group.bench_function(BenchmarkId::new(name, PAGE), |bencher| {
-            let mut pages = pages.iter().cycle();
-            bencher.iter_batched(
-                || (workload.open(&cache), pages.next().unwrap().start),
-                |(file, offset)| {
-                    workload.plain.read_exact_at(black_box(&mut page_out), offset).unwrap();
-                    let sum = check.then(|| checksum(CrcAlgorithm::Crc32Iscsi, &page_out));
-                    (sum, file)
-                },
-                BatchSize::PerIteration,
-            );
+            bencher.iter_custom(|times| {
+                let mut elapsed = Duration::ZERO;
+                for number in 0..times {
+                    let start = Instant::now();
+                    workload
+                        .plain
+                        .read_exact_at(black_box(&mut page_out), order[number as usize % order.len()])
+                        .unwrap();
+                    black_box(check.then(|| checksum(CrcAlgorithm::Crc32Iscsi, &page_out)));
+                    elapsed += start.elapsed();
+                }
+                elapsed
+            });
         });
     }
+    assert_eq!(file.stats().origin_bytes, 0);
 }
 
 /// A whole file by requests of 1 MiB, of which nothing is held, beside copying it in pieces of 1 MiB.
@@ -226,6 +453,13 @@ fn fill(criterion: &mut Criterion) {
 criterion_group! {
     name = page_cache;
     config = quick();
-    targets = hits, first_touch, fill
+    targets = hits, hits_in_a_gigabyte, two_threads, two_processes, first_touch, fill_a_page, fill, opening
 }
-criterion_main!(page_cache);
+
+fn main() {
+    if let Some(directory) = std::env::var_os(CHILD) {
+        return child(Path::new(&directory));
+    }
+    page_cache();
+    Criterion::default().configure_from_args().final_summary();
+}

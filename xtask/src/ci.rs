@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use clap::Args;
 
-use crate::process::{Result, cargo, run};
-use crate::{demo, trees};
+use crate::process::{Result, cargo, run, tool};
+use crate::{demo, model, trees};
 
 /// Check everything that must hold before a change lands
 #[derive(Debug, Args)]
@@ -16,7 +16,7 @@ pub(crate) struct Ci {
 
 type Step = (&'static str, fn() -> Result);
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 14] = [
     ("format", || run(&mut cargo(["fmt", "--all", "--check"]))),
     ("clippy", || {
         run(&mut cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))
@@ -28,9 +28,12 @@ const STEPS: [Step; 12] = [
         run(&mut cargo(["clippy", "-p", "svf-facade", "--no-default-features", "--", "-D", "warnings"]))
     }),
     ("docs", || run(cargo(["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))),
+    // The tests of page-cache count the system calls of a hit.
+    ("strace", || tool("strace", "strace")),
     ("test", || run(&mut cargo(["test", "--workspace", "--features", "svf-core/serde"]))),
     ("shuttle", shuttle),
     ("trees", trees::check),
+    ("models", model::check_all),
     ("demo", demo::check_sample),
     ("demo of a wheel", demo::check_wheel),
     ("benches build", || run(&mut cargo(["bench", "--package", "svf-benches", "--no-run"]))),

@@ -1,10 +1,12 @@
-//! The project's own commands: `cargo xtask ci`, `cargo xtask bench`.
+//! The project's own commands: `cargo xtask ci`, `cargo xtask bench`, `cargo xtask crash`, `cargo xtask model`.
 
 #![forbid(unsafe_code)]
 
 mod bench;
 mod ci;
+mod crash;
 mod demo;
+mod model;
 mod process;
 mod trees;
 
@@ -24,12 +26,16 @@ struct Arguments {
 enum Command {
     Ci(ci::Ci),
     Bench(bench::Bench),
+    Crash(crash::Crash),
+    Model(model::Model),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Ci(ci) => ci.run(),
         Command::Bench(bench) => bench.run(),
+        Command::Crash(crash) => crash.run(),
+        Command::Model(model) => model.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -48,3 +48,13 @@ fn shown(command: &Command) -> String {
     let arguments = command.get_args().map(|argument| argument.to_string_lossy());
     std::iter::once(name).chain(arguments).collect::<Vec<_>>().join(" ")
 }
+
+/// Makes sure that a program is there, and installs the Debian package that it comes in where it is not.
+pub(crate) fn tool(name: &str, package: &str) -> Result {
+    let there = || Command::new("which").arg(name).stdout(Stdio::null()).status().is_ok_and(|status| status.success());
+    if there() {
+        return Ok(());
+    }
+    run(program("apt-get", ["install", "--yes", package]).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    if there() { Ok(()) } else { Err(format!("{name} is missing; install {package}").into()) }
+}

@@ -3,21 +3,22 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use svf_core::RangeSet;
 
 use crate::cached_file::CachedFile;
-use crate::directory::{Directory, Head, OpenedPair, Pair};
-use crate::error::OpenError;
+use crate::directory::{Directory, Head, KeyLock, OpenedPair, Pair, Recount, Settings, Verification};
 use crate::freshness::Freshness;
 use crate::origin::{Origin, OriginError, Stat};
-use crate::pages::{MAX_PAGE_SIZE, MIN_PAGE_SIZE};
+use crate::stats::{Stats, Totals};
+use crate::sys::PerProcess;
 
 /// Pieces of remote files in a directory of the local disk.
 ///
-/// One process at a time uses a directory. In it, any number of caches may be open over the same one, with options of
-/// their own: they share what is stored and what is being fetched. Clones share everything.
+/// Any number of threads and processes use a directory at once. Caches that are open over the same one, with options of
+/// their own, share what is stored and what is being fetched. Clones share everything. A process that is forked may go
+/// on with the caches of its parent.
 ///
 /// # Examples
 ///
@@ -35,36 +36,86 @@ use crate::pages::{MAX_PAGE_SIZE, MIN_PAGE_SIZE};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Cache {
-    directory: Arc<Directory>,
+    inner: Arc<CacheInner>,
+}
+
+/// What the clones and the files of a cache share.
+#[derive(Debug)]
+pub(crate) struct CacheInner {
+    dir: PathBuf,
+    settings: Settings,
     page_size: u64,
     freshness: Freshness,
+    pub(crate) offline: bool,
+    /// What is open, in this process; `None` in a child that could not open it anew.
+    state: PerProcess<Option<State>>,
+}
+
+/// What is open of a cache in one process.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) totals: Arc<Totals>,
+}
+
+impl CacheInner {
+    pub(crate) fn new(
+        dir: PathBuf,
+        settings: Settings,
+        page_size: u64,
+        freshness: Freshness,
+        offline: bool,
+        directory: Arc<Directory>,
+    ) -> Self {
+        let state = PerProcess::new(Some(State { directory, totals: Arc::default() }));
+        Self { dir, settings, page_size, freshness, offline, state }
+    }
+
+    /// What is open in this process. A child of the process that opened it opens the directory anew.
+    pub(crate) fn state(&self) -> Option<&State> {
+        let open = || match Directory::open(&self.dir, &Settings { max_bytes: None, ..self.settings.clone() }) {
+            Ok(directory) => Some(State { directory, totals: Arc::default() }),
+            Err(error) => {
+                tracing::warn!(%error, "the cache cannot be opened in a child process; it reads from the origin");
+                None
+            }
+        };
+        self.state.get(open).as_ref()
+    }
+
+    /// See [`Directory::doubt`].
+    pub(crate) fn doubt(&self, key: &str, stat: &Stat) {
+        if let Some(state) = self.state() {
+            state.directory.doubt(key, stat);
+        }
+    }
 }
 
 impl Cache {
-    /// Options for a cache in the directory `dir`, which is created if it is missing.
-    pub fn builder(dir: impl Into<PathBuf>) -> CacheBuilder {
-        CacheBuilder { dir: dir.into(), page_size: CacheBuilder::DEFAULT_PAGE_SIZE, freshness: Freshness::default() }
+    pub(crate) fn from_inner(inner: CacheInner) -> Self {
+        Self { inner: Arc::new(inner) }
     }
 
     /// The directory.
     pub fn dir(&self) -> &Path {
-        self.directory.path()
+        &self.inner.dir
     }
 
     /// Opens the object of `origin` in the version that it has now.
     ///
     /// "Now" is what the [`Freshness`] policy makes of it: the origin is asked, by one request without data, only if
     /// the last answer is too old. Of a version that was opened before, everything that is held counts; pieces of
-    /// another version are removed. Blocks for that request; of threads that open the same key at once, one asks, and
-    /// the others find its answer, if the policy lets them.
+    /// another version are deleted as soon as nobody reads them. Blocks for that request; of threads and processes that
+    /// open the same key at once, one asks, and the others find its answer, if the policy lets them.
     ///
     /// An object whose origin gives nothing to tell one version from another ([`Validators::identity`]) is read
     /// without storing anything.
     ///
     /// # Errors
     ///
-    /// [`OriginError`] if the origin has to be asked and does not answer with the object. That the cache's own files
-    /// cannot be opened is no error: the object is then read from its origin, with a warning in the log.
+    /// [`OriginError`] if the origin has to be asked and does not answer with the object; offline, if nothing is known
+    /// of it. That the cache's own files cannot be opened is no error: the object is then read from its origin, with a
+    /// warning in the log.
     ///
     /// [`Validators::identity`]: crate::Validators::identity
     pub fn file(&self, origin: impl Origin + 'static) -> Result<CachedFile, OriginError> {
@@ -73,62 +124,144 @@ impl Cache {
 
     /// What is held of the object behind `key`, without asking its origin; `None` if nothing is known of it.
     ///
-    /// O(pages that are stored). Waits for a thread that is just opening the same object.
+    /// O(pages that are stored). Waits for nobody.
     pub fn entry(&self, key: &str) -> Option<Entry> {
-        let _lock = self.directory.lock_key(key);
-        self.try_entry(key).unwrap_or_else(|error| {
-            tracing::warn!(key, %error, "the files of an object cannot be opened");
-            None
+        let state = self.inner.state()?;
+        self.entry_of(state, state.directory.peek_head(key)?)
+    }
+
+    /// What is held of all objects, in no order.
+    ///
+    /// O(objects and pages that are stored).
+    pub fn entries(&self) -> Vec<Entry> {
+        let Some(state) = self.inner.state() else { return Vec::new() };
+        state.directory.heads().filter_map(|head| self.entry_of(state, head)).collect()
+    }
+
+    fn entry_of(&self, state: &State, head: Head) -> Option<Entry> {
+        let opened = state.directory.open_pair(&head).and_then(|opened| match opened {
+            OpenedPair::Good(pair) => Ok((pair.pages().page_size, pair.held(&(0..head.stat.length))?)),
+            OpenedPair::Damaged => Ok((self.inner.page_size, RangeSet::new())),
+        });
+        let warn = |error: &io::Error| {
+            tracing::warn!(key = head.key, %error, "the files of an object cannot be opened");
+        };
+        let (page_size, held) = opened.inspect_err(warn).ok()?;
+        Some(Entry { key: head.key.clone(), checked: head.checked(), stat: head.stat, page_size, held })
+    }
+
+    /// Reads and checks all that is held of all objects. What is damaged is held no more afterwards.
+    ///
+    /// An object whose files cannot be opened is left out, with a warning in the log.
+    pub fn verify(&self) -> Vec<(String, Verification)> {
+        let Some(state) = self.inner.state() else { return Vec::new() };
+        let verify = |head: &Head| match state.directory.open_pair(head)? {
+            OpenedPair::Good(pair) => pair.verify(state.directory.budget()),
+            OpenedPair::Damaged => Ok(Verification::default()),
+        };
+        let verified = |head: Head| {
+            let warn = |error: &io::Error| tracing::warn!(key = head.key, %error, "an object cannot be verified");
+            let verification = verify(&head).inspect_err(warn).ok()?;
+            Some((head.key, verification))
+        };
+        state.directory.heads().filter_map(verified).collect()
+    }
+
+    /// How much of the disk is used, as it is accounted for: at any moment at least what is taken.
+    pub fn usage(&self) -> Usage {
+        let budget = self.inner.state().map(|state| state.directory.budget());
+        budget.map_or(Usage { charged: 0, max_bytes: 0 }, |budget| Usage {
+            charged: budget.used(),
+            max_bytes: budget.max_bytes(),
         })
     }
 
-    fn try_entry(&self, key: &str) -> io::Result<Option<Entry>> {
-        let Some(head) = self.directory.load_head(key)? else { return Ok(None) };
-        let (page_size, held) = match self.directory.open_pair(&head)? {
-            OpenedPair::Good(pair) => (pair.pages().page_size, pair.held(&(0..head.stat.length))?),
-            OpenedPair::Damaged => (self.page_size, RangeSet::new()),
-        };
-        Ok(Some(Entry { key: head.key.clone(), checked: head.checked(), stat: head.stat, page_size, held }))
+    /// Counts anew what is stored, gives back what dead processes left, and removes what nobody needs. None if other
+    /// threads or processes are storing for longer than `patience`.
+    ///
+    /// It is done by itself where that is needed: at the first opening after a start of the system, and when somebody
+    /// has found traces of a death. While it goes on nothing is stored, and reads go on.
+    ///
+    /// # Errors
+    ///
+    /// That the directory cannot be locked.
+    pub fn recount(&self, patience: Duration) -> io::Result<Option<Recount>> {
+        match self.inner.state() {
+            Some(state) => state.directory.recount(patience),
+            None => Ok(None),
+        }
     }
 
-    #[cfg(test)]
-    pub(crate) fn over(directory: Arc<Directory>, page_size: u64, freshness: Freshness) -> Self {
-        Self { directory, page_size, freshness }
+    /// What happened in all files that were opened by this cache and its clones, in this process.
+    pub fn stats(&self) -> Stats {
+        self.inner.state().map_or_else(Stats::default, |state| state.totals.snapshot())
     }
 
     fn open_file(&self, origin: Arc<dyn Origin>) -> Result<CachedFile, OriginError> {
         let key = origin.key();
-        let _lock = self.directory.lock_key(key);
-        let known = self.directory.load_head(key);
+        let Some(state) = self.inner.state() else {
+            let now = self.ask(&*origin)?;
+            return Ok(CachedFile::new(origin, now, None, Arc::clone(&self.inner), None));
+        };
+        let directory = &state.directory;
+        // What is known and good needs no lock, and waits for nobody who is asking a slow origin.
+        if let Some(head) = directory.peek_head(key).filter(|head| self.accepts(head))
+            && let Ok(OpenedPair::Good(pair)) = directory.open_pair(&head)
+        {
+            return Ok(CachedFile::new(origin, head.stat, Some(pair), Arc::clone(&self.inner), Some(state)));
+        }
+        let lock = directory.lock_key(key);
+        let known = match &lock {
+            Some(_) => directory.load_head(key),
+            // Somebody else is busy with it for too long: what it says may still be used, and stays as it is.
+            None => Ok(directory.peek_head(key)),
+        };
         let fresh = known.as_ref().ok().and_then(|head| head.as_ref()).filter(|head| self.accepts(head));
         let confirmed = fresh.is_none();
         let now = match fresh {
             Some(head) => head.stat.clone(),
-            None => check_length(key, origin.stat()?)?,
+            None => self.ask(&*origin)?,
         };
         let pair = match known {
-            Ok(known) => self.open_or_create_pair(key, &now, known, confirmed),
+            Ok(known) => self.open_or_create_pair(directory, key, &now, known, confirmed, lock.as_ref()),
             Err(error) => {
                 tracing::warn!(key, %error, "the head cannot be read; the object is read from its origin");
                 None
             }
         };
-        Ok(CachedFile::new(origin, now, pair, Arc::clone(&self.directory)))
+        drop(lock);
+        Ok(CachedFile::new(origin, now, pair, Arc::clone(&self.inner), Some(state)))
+    }
+
+    /// The object's length and version, from its origin.
+    fn ask(&self, origin: &dyn Origin) -> Result<Stat, OriginError> {
+        if self.inner.offline {
+            let what = "its length and version".to_owned();
+            return Err(OriginError::Offline { key: origin.key().to_owned(), what });
+        }
+        check_length(origin.key(), origin.stat()?)
     }
 
     fn accepts(&self, head: &Head) -> bool {
-        !head.is_doubted() && self.freshness.accepts(head.age())
+        self.inner.offline || (!head.is_doubted() && self.inner.freshness.accepts(head.age()))
     }
 
     /// The pair for the version that the object has now: the one that the known head names, if it means this
     /// version and is sound, else a new one in its place.
-    fn open_or_create_pair(&self, key: &str, now: &Stat, known: Option<Head>, confirmed: bool) -> Option<Arc<Pair>> {
-        let directory = &self.directory;
+    fn open_or_create_pair(
+        &self,
+        directory: &Directory,
+        key: &str,
+        now: &Stat,
+        known: Option<Head>,
+        confirmed: bool,
+        lock: Option<&KeyLock<'_>>,
+    ) -> Option<Arc<Pair>> {
         if now.validators.identity().is_none() {
             tracing::warn!(key, "the origin gives no validators that vouch for the bytes; nothing of it is stored");
             return None;
         }
-        let warn = |error: &std::io::Error| {
+        let warn = |error: &io::Error| {
             tracing::warn!(key, %error, "the cache's files cannot be opened; the object is read from its origin");
         };
         let (current, superseded) = match known {
@@ -139,8 +272,8 @@ impl Cache {
         if let Some(head) = current {
             match directory.open_pair(&head) {
                 Ok(OpenedPair::Good(pair)) => {
-                    if confirmed {
-                        self.save_head(key, now, &pair);
+                    if let Some(lock) = lock.filter(|_| confirmed) {
+                        save_head(directory, key, now, &pair, lock);
                     }
                     return Some(pair);
                 }
@@ -151,24 +284,29 @@ impl Cache {
                 }
             }
         }
-        let pair = directory.create_pair(key, now, self.page_size).inspect_err(|error| warn(error)).ok()?;
-        let saved = self.save_head(key, now, &pair);
+        let lock = lock.or_else(|| {
+            tracing::warn!(key, "others are busy with the object for too long; it is read from its origin");
+            None
+        })?;
+        let page_size = self.inner.page_size;
+        let pair = directory.create_pair(key, now, page_size).inspect_err(|error| warn(error)).ok()?;
+        let saved = save_head(directory, key, now, &pair, lock);
         if let Some(superseded) = superseded.filter(|_| saved) {
-            tracing::info!(key, "the object has changed; the pieces of its old version are removed");
-            directory.remove_pair(&superseded);
+            tracing::info!(key, "the object has changed; the pieces of its old version are deleted once nobody reads");
+            directory.delete_pair(&superseded);
         }
         Some(pair)
     }
+}
 
-    /// Whether it could be written.
-    fn save_head(&self, key: &str, stat: &Stat, pair: &Pair) -> bool {
-        let head = Head::new(key.to_owned(), stat.clone(), pair.name().to_owned());
-        let saved = self.directory.save_head(&head);
-        if let Err(error) = &saved {
-            tracing::warn!(key, %error, "a head cannot be written; the next opening will ask the origin again");
-        }
-        saved.is_ok()
+/// Whether it could be written.
+fn save_head(directory: &Directory, key: &str, stat: &Stat, pair: &Pair, lock: &KeyLock<'_>) -> bool {
+    let head = Head::new(key.to_owned(), stat.clone(), pair.name().to_owned());
+    let saved = directory.save_head(&head, lock);
+    if let Err(error) = &saved {
+        tracing::warn!(key, %error, "a head cannot be written; the next opening will ask the origin again");
     }
+    saved.is_ok()
 }
 
 /// No object is longer, in bytes: 1 PiB. What says so is a server in error, and its pages could not even be counted.
@@ -198,49 +336,12 @@ pub struct Entry {
     pub held: RangeSet,
 }
 
-/// Options of a [`Cache`].
-#[derive(Debug, Clone)]
-#[must_use = "a builder does nothing until open() is called"]
-pub struct CacheBuilder {
-    dir: PathBuf,
-    page_size: u64,
-    freshness: Freshness,
-}
-
-impl CacheBuilder {
-    /// 64 KiB: one request's worth of latency at common bandwidths, and a small part of any large file.
-    pub const DEFAULT_PAGE_SIZE: u64 = 64 << 10;
-
-    /// The size in bytes of the pages in which new objects are stored: a power of two from 4 KiB to 64 MiB, and not
-    /// less than the file system's allocation unit. Objects that are stored already keep theirs.
-    ///
-    /// A page is what is fetched at least, and what is checked and stored as one: small pages fetch less around small
-    /// scattered reads, large ones take fewer requests.
-    pub fn page_size(self, bytes: u64) -> Self {
-        Self { page_size: bytes, ..self }
-    }
-
-    /// When an object that is known already is looked at again. Default: if the last look was over a minute ago.
-    pub fn freshness(self, freshness: Freshness) -> Self {
-        Self { freshness, ..self }
-    }
-
-    /// Opens the cache.
-    ///
-    /// # Errors
-    ///
-    /// [`OpenError`]: the directory cannot be used, or the page size cannot.
-    pub fn open(self) -> Result<Cache, OpenError> {
-        let Self { dir, page_size, freshness } = self;
-        let refuse = |reason: String| OpenError::PageSize { page_size, reason };
-        if !page_size.is_power_of_two() || !(MIN_PAGE_SIZE..=MAX_PAGE_SIZE).contains(&page_size) {
-            return Err(refuse(format!("it must be a power of two from {MIN_PAGE_SIZE} to {MAX_PAGE_SIZE}")));
-        }
-        let directory = Directory::open(&dir)?;
-        let unit = directory.allocation_unit().map_err(|source| OpenError::Unusable { path: dir, source })?;
-        if page_size < unit {
-            return Err(refuse(format!("the file system allocates {unit} bytes at once, so it must be at least that")));
-        }
-        Ok(Cache { directory, page_size, freshness })
-    }
+/// How much of the disk a cache uses, all processes together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// The bytes that are charged: whole blocks of pages and indexes, and fixed parts.
+    pub charged: u64,
+    /// The limit in bytes.
+    pub max_bytes: u64,
 }

@@ -7,24 +7,31 @@ use std::sync::Arc;
 use bytes::Bytes;
 use svf_core::RangeSet;
 
-use crate::directory::{Directory, Pair};
+use crate::cache::{CacheInner, State};
+use crate::directory::{Directory, Head, OpenedPair, Pair, Verification};
 use crate::error::ReadError;
-use crate::fetch::{Destination, Source};
+use crate::fetch::{Destination, Source, Store};
 use crate::origin::{Origin, OriginError, Stat};
+use crate::stats::{Counters, Stats};
+use crate::sys::PerProcess;
 
 /// A remote file of which the pieces that were read once are on local disk.
 ///
 /// It is pinned to the version that the object had when it was opened; a change of the object is an error of the next
 /// read that needs the origin ([`OriginError::Changed`]), and never a mixture. Open it again to read the new version.
 ///
-/// Reads block until the bytes are there; they come from any number of threads at once, and what one thread is
-/// fetching no other fetches. A page that is held is read without waiting for anybody. That a page cannot be stored,
-/// because the disk is full or sick, costs a warning in the log and never a read.
+/// Reads block until the bytes are there; they come from any number of threads at once, and what one thread, in any
+/// process, is fetching no other fetches. A page that is held is read without waiting for anybody. That a page cannot be
+/// stored, because the disk is full or sick, costs a warning in the log and never a read.
+///
+/// A process that is forked may go on with the handles of its parent: it makes tables and opens files of its own when
+/// it first needs them.
 ///
 /// Ranges are half-open, in bytes. One that ends behind the end of the file is clipped; one that starts there, or is
 /// reversed, is an error.
 ///
-/// Clones share everything and cost one counter.
+/// Clones share everything and cost one counter. The origin is dropped with the last of them, and so closed if it is to
+/// be closed; give an `Arc` of an origin that is to live longer.
 #[derive(Clone)]
 pub struct CachedFile {
     inner: Arc<Inner>,
@@ -33,9 +40,23 @@ pub struct CachedFile {
 struct Inner {
     origin: Arc<dyn Origin>,
     pinned: Stat,
-    /// `None` where nothing vouches for the bytes of another day, or the files could not be opened.
-    pair: Option<Arc<Pair>>,
-    directory: Arc<Directory>,
+    /// The name of the pair that holds it. `None` where nothing vouches for the bytes of another day, or the files
+    /// could not be opened.
+    pair: Option<String>,
+    /// What is open for it, in this process.
+    opened: PerProcess<Opened>,
+    cache: Arc<CacheInner>,
+    counters: Arc<Counters>,
+}
+
+/// The pair of a file and the directory that it is in, both there or neither.
+#[derive(Debug)]
+pub(crate) struct Opened(Option<(Arc<Directory>, Arc<Pair>)>);
+
+impl Opened {
+    pub(crate) fn pair(&self) -> Option<&(Arc<Directory>, Arc<Pair>)> {
+        self.0.as_ref()
+    }
 }
 
 impl CachedFile {
@@ -43,9 +64,14 @@ impl CachedFile {
         origin: Arc<dyn Origin>,
         pinned: Stat,
         pair: Option<Arc<Pair>>,
-        directory: Arc<Directory>,
+        cache: Arc<CacheInner>,
+        state: Option<&State>,
     ) -> Self {
-        Self { inner: Arc::new(Inner { origin, pinned, pair, directory }) }
+        let counters = state.map_or_else(|| Counters::new(&Arc::default()), |state| Counters::new(&state.totals));
+        let name = pair.as_ref().map(|pair| pair.name().to_owned());
+        let opened = state.zip(pair).map(|(state, pair)| (Arc::clone(&state.directory), pair));
+        let opened = PerProcess::new(Opened(opened));
+        Self { inner: Arc::new(Inner { origin, pinned, pair: name, opened, cache, counters }) }
     }
 
     /// What names the object: its URL without secrets, or whatever its origin says.
@@ -71,7 +97,8 @@ impl CachedFile {
     /// The size in bytes of the pages in which this file is stored; `None` if it is not, because its origin gives no
     /// validators or the cache's files could not be opened (the log says which).
     pub fn page_size(&self) -> Option<u64> {
-        self.inner.pair.as_ref().map(|pair| pair.pages().page_size)
+        let opened = self.inner.opened.peek()?.0.as_ref();
+        opened.map(|(_, pair)| pair.pages().page_size)
     }
 
     /// Reads bytes at `offset` into `buf` and returns how many; fewer than fit only at the end of the file.
@@ -154,26 +181,86 @@ impl CachedFile {
         let clipped: RangeSet = ranges.iter().map(|range| range.start..range.end.min(self.len())).collect();
         let absent: RangeSet =
             clipped.iter().flat_map(|range| self.held_in(&range).gaps(range).collect::<Vec<_>>()).collect();
-        self.source().plan(&absent)
+        self.source(self.opened()).plan(&absent)
+    }
+
+    /// What happened in this file and its clones, in this process.
+    pub fn stats(&self) -> Stats {
+        self.inner.counters.snapshot()
+    }
+
+    /// Reads and checks all that is held, as a first read of each page would. What is damaged is held no more
+    /// afterwards, and the next read fetches it.
+    ///
+    /// # Errors
+    ///
+    /// That the index cannot be read at all.
+    pub fn verify(&self) -> std::io::Result<Verification> {
+        match &self.opened().0 {
+            Some((directory, pair)) => {
+                let verification = pair.verify(directory.budget())?;
+                for _ in 0..verification.damaged.num_bytes().div_ceil(pair.pages().page_size) {
+                    self.inner.counters.found_corrupt();
+                }
+                Ok(verification)
+            }
+            None => Ok(Verification::default()),
+        }
     }
 
     fn held_in(&self, range: &Range<u64>) -> RangeSet {
-        let Some(pair) = &self.inner.pair else { return RangeSet::new() };
+        let Some((_, pair)) = &self.opened().0 else { return RangeSet::new() };
         pair.held(range).unwrap_or_else(|error| {
             pair.warn("the index cannot be read", &error);
             RangeSet::new()
         })
     }
 
-    fn source(&self) -> Source<'_> {
-        let Inner { origin, pinned, pair, .. } = &*self.inner;
-        Source { origin: &**origin, pinned, pair: pair.as_deref() }
+    /// What this process has open for the file. A child of the process that opened it opens the files anew: its
+    /// parent's locks are not its own, and its parent's mutexes may be locked for ever.
+    pub(crate) fn opened(&self) -> &Opened {
+        let inner = &*self.inner;
+        inner.opened.get(|| Opened(inner.reopen()))
     }
 
+    pub(crate) fn source<'a>(&'a self, Opened(opened): &'a Opened) -> Source<'a> {
+        let Inner { origin, pinned, cache, counters, .. } = &*self.inner;
+        let store = opened.as_ref().map(|(directory, pair)| Store {
+            pair,
+            budget: directory.budget(),
+            patience: directory.patience(),
+        });
+        Source { origin: &**origin, pinned, store, offline: cache.offline, counters }
+    }
+
+    /// Fills all destinations, which are not empty.
+    #[inline]
     fn read_into(&self, destinations: &mut [Destination<'_>]) -> Result<(), ReadError> {
-        let read = self.source().read(destinations);
-        if let Err(ReadError::Origin(OriginError::Changed { .. })) = read {
-            self.inner.directory.doubt(self.key(), &self.inner.pinned);
+        let mut absent = RangeSet::new();
+        // The parent's pair serves a child as well for this: it takes no lock and makes no system call.
+        match self.inner.opened.peek() {
+            Some(Opened(Some((_, pair)))) => {
+                for destination in &mut *destinations {
+                    pair.copy_verified(&destination.range, destination.out, &mut absent);
+                }
+            }
+            _ => absent.extend(destinations.iter().map(|destination| destination.range.clone())),
+        }
+        if absent.is_empty() {
+            self.inner.counters.hit();
+            return Ok(());
+        }
+        self.read_absent(destinations, &absent)
+    }
+
+    #[cold]
+    fn read_absent(&self, destinations: &mut [Destination<'_>], absent: &RangeSet) -> Result<(), ReadError> {
+        let opened = self.opened();
+        let read = self.source(opened).read(destinations, absent);
+        if let (Err(ReadError::Origin(OriginError::Changed { .. })), Some((directory, _))) = (&read, &opened.0) {
+            directory.doubt(self.key(), &self.inner.pinned);
+        } else if matches!(read, Err(ReadError::Origin(OriginError::Changed { .. }))) {
+            self.inner.cache.doubt(self.key(), &self.inner.pinned);
         }
         read
     }
@@ -202,12 +289,37 @@ impl CachedFile {
     }
 }
 
+impl Inner {
+    fn reopen(&self) -> Option<(Arc<Directory>, Arc<Pair>)> {
+        let (name, directory) = (self.pair.as_ref()?, &self.cache.state()?.directory);
+        let head = Head::new(self.origin.key().to_owned(), self.pinned.clone(), name.clone());
+        match directory.open_pair(&head) {
+            Ok(OpenedPair::Good(pair)) => Some((Arc::clone(directory), pair)),
+            Ok(OpenedPair::Damaged) => None,
+            Err(error) => {
+                tracing::warn!(key = self.origin.key(), %error, "the cache's files cannot be opened in a child process");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // What this process opened; a parent's is left as it is.
+        if let Some(Opened(Some((directory, pair)))) = self.opened.take() {
+            drop(pair);
+            directory.close_idle();
+        }
+    }
+}
+
 impl fmt::Debug for CachedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CachedFile")
             .field("key", &self.key())
             .field("stat", self.stat())
-            .field("pair", &self.inner.pair.as_ref().map(|pair| pair.name()))
+            .field("pair", &self.inner.pair)
             .finish_non_exhaustive()
     }
 }

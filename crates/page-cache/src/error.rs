@@ -49,14 +49,42 @@ pub enum OpenError {
         /// The directory.
         path: PathBuf,
     },
-    /// Another process has it open.
+    /// Its control file is damaged and in use, or it is just being opened and closed by other threads.
     #[error(
-        "the cache directory {} is in use by another process; wait until that ends, or choose another directory",
+        "the cache directory {} cannot be opened now, since others are at work in it; wait until they end, or choose \
+         another directory",
         path.display()
     )]
     InUse {
         /// The directory.
         path: PathBuf,
+    },
+    /// It was made by another version of this crate, which may be using it.
+    #[error(
+        "the cache directory {} has format {found}, and this program writes format {ours}; choose another directory, \
+         or remove it",
+        path.display()
+    )]
+    OtherFormat {
+        /// The directory.
+        path: PathBuf,
+        /// The number of its format.
+        found: u32,
+        /// The number of the format that this version writes.
+        ours: u32,
+    },
+    /// It is on a file system whose locks and mappings cannot be relied on between processes.
+    #[error(
+        "the cache directory {} is on a file system of kind {kind}, on which locks and mapped files do not hold what \
+         they promise; choose one on a local disk, or allow it with allow_remote_file_system(true) if only this \
+         machine uses it",
+        path.display()
+    )]
+    RemoteFileSystem {
+        /// The directory.
+        path: PathBuf,
+        /// What is known of the file system.
+        kind: &'static str,
     },
     /// The page size is not one that the cache can work with.
     #[error("a page size of {page_size} bytes cannot be used: {reason}")]
@@ -138,6 +166,36 @@ impl From<ReadError> for io::Error {
     }
 }
 
+/// A file could not be exported or imported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransferError {
+    /// The system refused to read or write it.
+    #[error("{}: {source}; choose a path of which there is no file yet to export, and one that exists to import", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The list beside the file is not one that an export wrote, or it is damaged.
+    #[error("{} is not the list of an exported file: {reason}; export it again", path.display())]
+    NotExported {
+        /// The list.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The file was exported of another object, or another version of it.
+    #[error("{} holds pieces of another object or version than {key}; import it where it came from", path.display())]
+    OtherObject {
+        /// The file.
+        path: PathBuf,
+        /// The object that it was to be imported into.
+        key: String,
+    },
+}
+
 /// Any error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -151,6 +209,9 @@ pub enum Error {
     /// See [`OriginError`].
     #[error(transparent)]
     Origin(#[from] OriginError),
+    /// See [`TransferError`].
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
 }
 
 impl From<Error> for io::Error {
@@ -162,6 +223,10 @@ impl From<Error> for io::Error {
             Error::Open(error) => Self::other(error),
             Error::Read(error) => error.into(),
             Error::Origin(error) => ReadError::Origin(error).into(),
+            Error::Transfer(TransferError::Io { path, source }) => {
+                Self::new(source.kind(), TransferError::Io { path, source })
+            }
+            Error::Transfer(error) => Self::new(io::ErrorKind::InvalidData, error),
         }
     }
 }

@@ -50,7 +50,7 @@
 //! # example().unwrap();
 //! ```
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("page-cache relies on Linux: its sparse files, its locks and its /proc; use svf-core elsewhere");
@@ -59,6 +59,7 @@ compile_error!("page-cache relies on Linux: its sparse files, its locks and its 
 extern crate self as page_cache;
 
 mod cache;
+mod cache_builder;
 mod cached_file;
 mod checksum;
 mod directory;
@@ -68,15 +69,21 @@ mod freshness;
 mod origin;
 mod pages;
 mod reader;
+mod stats;
+mod sync;
 mod sys;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
-pub use cache::{Cache, CacheBuilder, Entry};
+pub use cache::{Cache, Entry, Usage};
+pub use cache_builder::CacheBuilder;
 pub use cached_file::CachedFile;
-pub use error::{Error, OpenError, ReadError};
+pub use directory::{Recount, Verification};
+pub use error::{Error, OpenError, ReadError, TransferError};
 pub use freshness::Freshness;
 #[cfg(feature = "http")]
 pub use origin::HttpOrigin;
-pub use origin::{LocalFile, Origin, OriginError, Stat, Validators};
+pub use origin::{FnOrigin, LocalFile, Origin, OriginError, SeekOrigin, Stat, Validators};
 pub use reader::Reader;
+pub use stats::Stats;

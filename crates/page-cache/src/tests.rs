@@ -10,21 +10,21 @@ use std::sync::Arc;
 
 use self::memory_origin::{MemoryOrigin, pattern};
 use crate::cache::Cache;
-use crate::directory::Directory;
 use crate::error::OpenError;
 use crate::freshness::Freshness;
 use crate::origin::Origin;
+use crate::sys::FileSystemKind;
 use crate::sys::failing::{FailingDisk, Operation};
 
 fn open(dir: &Path, disk: &FailingDisk) -> Result<Cache, OpenError> {
-    Ok(Cache::over(Directory::open_on(dir, Arc::new(disk.clone()))?, 4096, Freshness::default()))
+    Cache::builder(dir).page_size(4096).disk(disk.clone()).open()
 }
 
 fn full() -> io::Error {
     io::Error::from(io::ErrorKind::StorageFull)
 }
 
-const ALL: [Operation; 9] = [
+const ALL: [Operation; 14] = [
     Operation::CreateDir,
     Operation::ReadDir,
     Operation::Open,
@@ -34,6 +34,11 @@ const ALL: [Operation; 9] = [
     Operation::Read,
     Operation::Write,
     Operation::SetLen,
+    Operation::Allocate,
+    Operation::Punch,
+    Operation::Map,
+    Operation::OpenLock,
+    Operation::Link,
 ];
 
 #[test]
@@ -171,7 +176,7 @@ fn a_page_is_written_before_the_word_that_vouches_for_it() {
     let disk = FailingDisk::healthy();
     let cache = open(directory.path(), &disk).unwrap();
     let file = cache.file(MemoryOrigin::new("a", pattern(10_000, 7))).unwrap();
-    let writes = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let writes = Arc::new(crate::sync::Mutex::<Vec<&str>>::default());
     let seen = Arc::clone(&writes);
     disk.fail(move |operation, path| {
         if operation == Operation::Write {
@@ -180,7 +185,7 @@ fn a_page_is_written_before_the_word_that_vouches_for_it() {
         None
     });
     file.bytes(0..10_000).unwrap();
-    assert_eq!(*writes.lock(), ["data", "index", "index"]);
+    assert_eq!(*writes.lock(), ["data"], "words are stored, not written");
 }
 
 #[test]
@@ -196,10 +201,93 @@ fn a_head_is_replaced_as_a_whole() {
         let head = path.parent().is_some_and(|dir| dir.ends_with("heads"));
         (head && operation == Operation::Write).then(full)
     });
-    let always =
-        Cache::over(Directory::open_on(directory.path(), Arc::new(disk.clone())).unwrap(), 4096, Freshness::Always);
+    let always = Cache::builder(directory.path()).page_size(4096).freshness(Freshness::Always).disk(disk.clone());
+    let always = always.open().unwrap();
     always.file(origin.clone()).unwrap();
     disk.fail(|_, _| None);
     assert_eq!(cache.file(origin.clone()).unwrap().held().num_bytes(), 10_000);
     assert_eq!(directory.path().join("heads").read_dir().unwrap().count(), 1, "the half was removed");
+}
+
+#[test]
+fn a_directory_on_a_remote_file_system_is_refused_unless_allowed() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FailingDisk::healthy();
+    disk.pretend(FileSystemKind::Remote("NFS"));
+    let error = open(directory.path(), &disk).unwrap_err();
+    assert!(matches!(error, OpenError::RemoteFileSystem { kind: "NFS", .. }), "{error}");
+    let message = error.to_string();
+    assert!(message.contains("local disk") && message.contains("allow_remote_file_system"), "{message}");
+    let allowed = Cache::builder(directory.path()).page_size(4096).disk(disk.clone()).allow_remote_file_system(true);
+    let bytes = pattern(50_000, 9);
+    let file = allowed.open().unwrap().file(MemoryOrigin::new("a", bytes.clone())).unwrap();
+    for _ in 0..2 {
+        assert!(file.bytes(0..50_000).unwrap() == bytes);
+    }
+    assert_eq!(file.stats().origin_bytes, 50_000);
+}
+
+/// Where even a look at a hole of a mapped file takes a block, everything is read by system calls.
+#[test]
+fn in_memory_file_systems_are_read_without_mappings() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FailingDisk::healthy();
+    disk.pretend(FileSystemKind::Memory);
+    let bytes = pattern(50_000, 10);
+    let origin = MemoryOrigin::new("a", bytes.clone());
+    let file = open(directory.path(), &disk).unwrap().file(origin.clone()).unwrap();
+    for _ in 0..3 {
+        assert!(file.bytes(0..50_000).unwrap() == bytes);
+    }
+    assert_eq!((origin.take_reads(), file.stats().hits), (vec![0..50_000], 2));
+}
+
+/// After a start of the system a pair is made to agree with itself before anything is stored in it.
+#[test]
+fn after_a_restart_words_data_and_budget_agree_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FailingDisk::healthy();
+    let bytes = pattern(1_000_000, 11);
+    let origin = MemoryOrigin::new("a", bytes.clone());
+    let cache = open(directory.path(), &disk).unwrap();
+    cache.file(origin.clone()).unwrap().bytes(0..900_000).unwrap();
+    drop(cache);
+    let paths: Vec<_> = directory.path().join("pairs").read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    let find = |ending| paths.iter().find(|path| path.to_string_lossy().ends_with(ending)).unwrap();
+    let edit =
+        |path: &Path, edit: &dyn Fn(&std::fs::File)| edit(&std::fs::File::options().write(true).open(path).unwrap());
+    use std::os::unix::fs::FileExt;
+    let punch = |file: &std::fs::File, range: std::ops::Range<u64>| crate::sys::DiskFile::punch(file, range).unwrap();
+    // Data that was lost under words, and words that were lost over data; a word that says CHARGED; an old counter.
+    edit(find(".data"), &|file| punch(file, 40_960..81_920));
+    edit(find(".index"), &|file| {
+        let table = 16_384;
+        file.write_all_at(&[0; 80], table + 50 * 8).unwrap();
+        file.write_all_at(&[0, 0, 0, 0x40, 0, 0, 0, 0], table + 100 * 8).unwrap();
+        file.write_all_at(&1u64.to_le_bytes(), 4096).unwrap();
+    });
+    origin.take_reads();
+    disk.reboot([1, 2]);
+    let cache = open(directory.path(), &disk).unwrap();
+    let file = cache.file(origin.clone()).unwrap();
+    let held = file.held();
+    assert!(!held.contains(40_960..40_961) && !held.contains(204_800..204_801) && !held.contains(409_600..409_601));
+    assert_eq!(held.num_bytes(), 901_120 - 40_960 - 10 * 4096 - 4096);
+    let found = cache.recount(std::time::Duration::from_secs(10)).unwrap().unwrap();
+    assert_eq!(found.charged, found.charged_before, "reconciling left the budget right");
+    assert_eq!(found.pages, held.num_bytes() / 4096);
+    // 4096 of the index's header, of its counters, of its map, and of the one block of words.
+    assert_eq!(found.allocated, held.num_bytes() + 4 * 4096, "no block that nobody vouches for");
+    assert!(file.bytes(0..1_000_000).unwrap() == bytes);
+    let fetched: u64 = origin.take_reads().iter().map(|read| read.end - read.start).sum();
+    assert_eq!(fetched, 1_000_000 - held.num_bytes());
+    // The counter was raised above every word: none was given out twice.
+    let index = std::fs::read(find(".index")).unwrap();
+    let words: Vec<u64> = index[16_384..]
+        .chunks(8)
+        .map(|word| u64::from_le_bytes(word.try_into().unwrap()))
+        .filter(|&word| word != 0)
+        .collect();
+    let generations: std::collections::HashSet<u64> = words.iter().map(|word| word & 0x3FFF_FFFF).collect();
+    assert_eq!((words.len(), generations.len()), (245, 245));
 }

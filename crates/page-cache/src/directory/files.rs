@@ -6,16 +6,30 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::name::{self, KeyHash};
-use crate::sys::Disk;
+use super::pair::Loads;
+use crate::sys::{Disk, FileSystem, FileSystemKind};
 
 /// Where the files of a directory are, and the disk they are on.
 #[derive(Debug)]
 pub(crate) struct Files {
     pub(crate) root: PathBuf,
     pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) file_system: FileSystem,
 }
 
 impl Files {
+    /// How the words of indexes, and pages, are looked at.
+    pub(crate) fn loads(&self) -> Loads {
+        match self.file_system.kind {
+            FileSystemKind::Memory => Loads::ByPread,
+            FileSystemKind::Local | FileSystemKind::Remote(_) => Loads::Mapped,
+        }
+    }
+
+    pub(crate) fn control(&self) -> PathBuf {
+        self.root.join("control")
+    }
+
     pub(crate) fn heads(&self) -> PathBuf {
         self.root.join("heads")
     }
@@ -52,12 +66,25 @@ impl Files {
         replaced
     }
 
-    /// Moves a file that cannot be trusted out of the way; the next opening removes it.
+    /// Moves a file that cannot be trusted out of the way; a recount removes it.
     pub(crate) fn set_aside(&self, path: &Path, reason: &str) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let aside = self.aside().join(format!("{name}-{:016x}", name::nonce()));
+        self.move_aside(path, &self.aside().join(format!("{name}-{:016x}", name::nonce())), reason);
+    }
+
+    /// Moves both files of a pair out of the way, the index first: without it nothing vouches for the data. They keep
+    /// one name, since who works on the pair has its lock on the index.
+    pub(crate) fn set_aside_pair(&self, name: &str, reason: &str) {
+        let nonce = name::nonce();
+        let [data, index] = self.pair(name);
+        for (path, ending) in [(index, "index"), (data, "data")] {
+            self.move_aside(&path, &self.aside().join(format!("{name}-{nonce:016x}.{ending}")), reason);
+        }
+    }
+
+    fn move_aside(&self, path: &Path, aside: &Path, reason: &str) {
         let path_shown = path.display();
-        match self.disk.rename(path, &aside) {
+        match self.disk.rename(path, aside) {
             Ok(()) => {
                 tracing::warn!(path = %path_shown, reason, "a damaged file was set aside; its object is fetched anew");
             }
@@ -68,25 +95,33 @@ impl Files {
         }
     }
 
-    /// Removes a file; what is not there need not be removed.
-    pub(crate) fn remove(&self, path: &Path) {
-        self.report(path, self.disk.remove_file(path));
+    /// Removes a file; what is not there need not be removed. Whether it is gone.
+    pub(crate) fn remove(&self, path: &Path) -> bool {
+        self.report(path, self.disk.remove_file(path))
     }
 
-    /// Empties the place for what was set aside. Nothing but what this crate moved there is ever in it, but that may be
-    /// a directory which stood where a file of ours should be.
-    pub(crate) fn clear_aside(&self, names: impl IntoIterator<Item = OsString>) {
-        for name in names {
-            let path = self.aside().join(name);
-            self.report(&path, self.disk.remove_all(&path));
-        }
+    /// Removes what was set aside. Nothing but what this crate moved there is ever in that place, but that may be a
+    /// directory which stood where a file of ours should be.
+    pub(crate) fn remove_aside(&self, path: &Path) -> bool {
+        self.report(path, self.disk.remove_all(path))
     }
 
-    fn report(&self, path: &Path, removed: io::Result<()>) {
-        if let Err(error) = removed
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(path = %path.display(), %error, "a file that is not needed cannot be removed");
+    /// The names in one of the directories; none, with a warning, if it cannot be listed.
+    pub(crate) fn list(&self, path: &Path) -> Vec<OsString> {
+        self.disk.read_dir(path).unwrap_or_else(|error| {
+            tracing::warn!(path = %path.display(), %error, "a directory cannot be listed and is not tidied up");
+            Vec::new()
+        })
+    }
+
+    fn report(&self, path: &Path, removed: io::Result<()>) -> bool {
+        match removed {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "a file that is not needed cannot be removed");
+                false
+            }
         }
     }
 }

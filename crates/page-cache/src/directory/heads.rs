@@ -8,7 +8,12 @@ use super::head::{self, Head};
 use super::name::KeyHash;
 use crate::sys::Access;
 
-/// The head of `key`, if there is one that can be trusted. One that cannot is set aside.
+/// The head of `key`, if there is one that can be read and trusted.
+pub(crate) fn peek(files: &Files, key: &str) -> Option<Head> {
+    read(files, &files.head(&KeyHash::of(key))).ok().flatten().filter(|head| head.key == key)
+}
+
+/// The head of `key`, if there is one that can be trusted. One that cannot is set aside, so this is done under its lock.
 ///
 /// # Errors
 ///

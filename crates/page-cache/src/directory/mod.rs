@@ -2,56 +2,94 @@
 //!
 //! ```text
 //! DIR/CACHEDIR.TAG                           what this directory is, for people and backup programs
+//! DIR/control                                the budget, and the bytes on which locks lie
 //! DIR/heads/KEY                              one head for each key
 //! DIR/pairs/KEY-VERSION-NONCE.data, .index   one pair for each version
-//! DIR/aside/...                              what did not check out, until the next opening
+//! DIR/aside/...                              what did not check out, until it is deleted
 //! ```
 //!
-//! One process at a time uses a directory: it holds an exclusive lock on it. Within the process all caches over the
-//! same directory share one [`Directory`], and with it the open pairs.
+//! Any number of processes use a directory at once. Within a process all caches over the same directory share one
+//! [`Directory`], and with it the open pairs.
 
-mod claims;
-mod entry_word;
+mod budget;
+mod control;
 mod files;
 mod head;
 mod heads;
-mod index;
 mod key_locks;
 mod name;
 mod pair;
 mod pairs;
+mod recount;
 mod shared;
-mod sweep;
 
 use std::collections::HashSet;
-use std::fs::{File, Metadata, TryLockError};
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use parking_lot::Mutex;
-
+pub(crate) use self::budget::Budget;
 pub(crate) use self::head::Head;
-pub(crate) use self::pair::Pair;
+pub(crate) use self::key_locks::KeyLock;
+pub(crate) use self::name::nonce;
+pub use self::pair::Verification;
+pub(crate) use self::pair::{Found, Object, Pair, Stored};
 pub(crate) use self::pairs::OpenedPair;
+pub use self::recount::Recount;
 
-use self::files::{Files, is_damage, is_temporary, temporary};
-use self::key_locks::{KeyLock, KeyLocks};
+use self::control::{Control, Opened};
+use self::files::{Files, is_damage, is_temporary};
+use self::key_locks::KeyLocks;
 use self::name::KeyHash;
 use self::pairs::Pairs;
 use self::shared::{Registration, Shared};
 use crate::error::OpenError;
 use crate::origin::Stat;
-use crate::sys::{Access, Disk, DiskFile, LocalDisk};
+use crate::sync::Mutex;
+use crate::sys::{Access, Disk, DiskFile, FileSystemKind, LocalDisk};
 
 const TAG_FILE: &str = "CACHEDIR.TAG";
 /// The first line is the convention's, the second tells our directories from others'.
 const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
                    # This directory is a cache of svf page-cache. Nothing in it is lost if it is removed.\n";
+/// The limit of a directory for which nobody has set one, in bytes.
+const DEFAULT_MAX_BYTES: u64 = 10 << 30;
+/// How long an opener waits to count a directory that has not been counted since the system was started.
+const COUNT_PATIENCE: Duration = Duration::from_secs(10);
+/// How long an opener waits to tidy up, which the next one can do as well.
+const TIDY_PATIENCE: Duration = Duration::from_millis(20);
 
 /// The directories that this process has open.
 static OPEN: Shared<Directory> = Shared::new();
+
+/// How a directory is used.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// The limit in bytes, if this opener sets one.
+    pub(crate) max_bytes: Option<u64>,
+    /// How many pairs this process keeps open, if nobody has a handle of them.
+    pub(crate) max_open_entries: usize,
+    /// How long anybody waits for a lock that another process has.
+    pub(crate) patience: Duration,
+    /// Whether it may be on a file system of other machines.
+    pub(crate) allow_remote: bool,
+    pub(crate) disk: Arc<dyn Disk>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_bytes: None,
+            max_open_entries: 64,
+            patience: Duration::from_secs(30),
+            allow_remote: false,
+            disk: Arc::new(LocalDisk),
+        }
+    }
+}
 
 /// An open cache directory, shared by all caches of this process that are open over it.
 #[derive(Debug)]
@@ -59,58 +97,107 @@ pub(crate) struct Directory {
     files: Files,
     pairs: Pairs,
     keys: KeyLocks,
+    budget: Budget,
+    patience: Duration,
     /// Keys whose object was found changed, and not looked at since.
     doubted: Mutex<HashSet<KeyHash>>,
-    /// The directory itself, locked for this process until it is closed. Fields drop in order: the registration goes
-    /// only when the lock is free for the next one.
-    lock: File,
+    /// Fields drop in order: the next one finds the place free when all else is closed.
     _registration: Registration<Self>,
 }
 
 impl Directory {
     /// Opens the directory at `path` and creates it if it is missing.
-    pub(crate) fn open(path: &Path) -> Result<Arc<Self>, OpenError> {
-        Self::open_on(path, Arc::new(LocalDisk))
-    }
-
-    pub(crate) fn open_on(path: &Path, disk: Arc<dyn Disk>) -> Result<Arc<Self>, OpenError> {
+    pub(crate) fn open(path: &Path, settings: &Settings) -> Result<Arc<Self>, OpenError> {
+        let disk = &settings.disk;
         let unusable = |source| OpenError::Unusable { path: path.to_owned(), source };
         let in_use = || OpenError::InUse { path: path.to_owned() };
         disk.create_dir(path).map_err(unusable)?;
-        let lock = File::open(path).map_err(unusable)?;
-        let metadata = lock.metadata().map_err(unusable)?;
+        let metadata = path.metadata().map_err(unusable)?;
         check_permissions(path, &metadata)?;
-        OPEN.get_or_open((metadata.dev(), metadata.ino()), in_use, |registration| {
-            lock.try_lock().map_err(|error| match error {
-                TryLockError::WouldBlock => in_use(),
-                TryLockError::Error(source) => unusable(source),
-            })?;
-            let files = Files { root: path.to_owned(), disk };
+        let file_system = disk.file_system(path).map_err(unusable)?;
+        if let (FileSystemKind::Remote(kind), false) = (file_system.kind, settings.allow_remote) {
+            return Err(OpenError::RemoteFileSystem { path: path.to_owned(), kind });
+        }
+        let directory = OPEN.get_or_open((metadata.dev(), metadata.ino()), in_use, |registration| {
+            let files = Files { root: path.to_owned(), disk: Arc::clone(disk), file_system };
             prepare(&files)?;
-            sweep::sweep(&files);
-            Ok(Self {
+            let control = match Control::open(&files) {
+                Ok(Opened::Good(control)) => control,
+                Ok(Opened::OtherFormat(found)) => {
+                    return Err(OpenError::OtherFormat { path: path.to_owned(), found, ours: control::FORMAT });
+                }
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => return Err(in_use()),
+                Err(source) => return Err(unusable(source)),
+            };
+            let budget = Budget::new(control, disk.boot_id().map_err(unusable)?);
+            let directory = Self {
                 files,
-                pairs: Pairs::default(),
+                pairs: Pairs::new(settings.max_open_entries),
                 keys: KeyLocks::default(),
+                budget,
+                patience: settings.patience,
                 doubted: Mutex::default(),
-                lock,
                 _registration: registration,
-            })
-        })
+            };
+            directory.tidy_up();
+            Ok(directory)
+        })?;
+        directory.set_limit(settings.max_bytes);
+        Ok(directory)
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.files.root
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// How long anybody waits for what another thread or process does.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// The smallest unit in which the file system allocates, in bytes.
-    pub(crate) fn allocation_unit(&self) -> io::Result<u64> {
-        Ok(rustix::fs::fstatvfs(&self.lock)?.f_bsize)
+    pub(crate) fn allocation_unit(&self) -> u64 {
+        self.files.file_system.unit
     }
 
-    /// Makes the caller the only thread that looks at the head of `key`, until the lock drops.
-    pub(crate) fn lock_key(&self, key: &str) -> KeyLock<'_> {
-        self.keys.lock(KeyHash::of(key))
+    /// Counts everything and removes what nobody needs; none if others are at work for longer than `patience`.
+    pub(crate) fn recount(&self, patience: Duration) -> io::Result<Option<Recount>> {
+        recount::recount(&self.files, &self.budget, &self.keys, &self.pairs, patience)
+    }
+
+    /// Does what the first who comes has to do.
+    fn tidy_up(&self) {
+        let counted = self.budget.is_counted();
+        if counted
+            && !self.budget.control().recount_wanted()
+            && !recount::is_untidy(&self.files, &self.budget, &self.keys)
+        {
+            return;
+        }
+        let done = self.recount(if counted { TIDY_PATIENCE } else { COUNT_PATIENCE });
+        let path = self.files.root.display();
+        match done {
+            Ok(Some(_)) => {}
+            Ok(None) if counted => tracing::debug!(%path, "others are at work, and tidying up is left to the next"),
+            Ok(None) => tracing::warn!(%path, "others are at work, and nothing is stored until it has been counted"),
+            Err(error) => tracing::warn!(%path, %error, "what the directory takes cannot be counted"),
+        }
+    }
+
+    /// The last opener's limit holds.
+    fn set_limit(&self, max_bytes: Option<u64>) {
+        let control = self.budget.control();
+        let unset = control.max_bytes().is_none().then_some(DEFAULT_MAX_BYTES);
+        if let Some(max_bytes) = max_bytes.or(unset) {
+            // 0 would mean that nobody has set one.
+            control.set_max_bytes(max_bytes.max(1));
+        }
+    }
+
+    /// Makes the caller the only one, in any process, who looks at the head of `key` again, makes it or replaces it,
+    /// until the lock drops. None if somebody else is busy with it for too long.
+    pub(crate) fn lock_key(&self, key: &str) -> Option<KeyLock<'_>> {
+        self.keys.lock(&self.budget, KeyHash::of(key), self.patience)
     }
 
     /// The head of `key`, if there is one that can be trusted; doubted, if a reader has found the object changed.
@@ -124,8 +211,21 @@ impl Directory {
         Ok(head.map(|head| if doubted { head.doubted() } else { head }))
     }
 
-    /// Writes the head of a key that was confirmed just now, in the place of the one there was.
-    pub(crate) fn save_head(&self, head: &Head) -> io::Result<()> {
+    /// What the head of `key` says, looked at without its lock; none if it cannot be read or trusted.
+    pub(crate) fn peek_head(&self, key: &str) -> Option<Head> {
+        let head = heads::peek(&self.files, key)?;
+        let doubted = self.doubted.lock().contains(&KeyHash::of(key));
+        Some(if doubted { head.doubted() } else { head })
+    }
+
+    /// All heads that can be trusted, in no order.
+    pub(crate) fn heads(&self) -> impl Iterator<Item = Head> + '_ {
+        let names = self.files.list(&self.files.heads()).into_iter().filter(|name| !is_temporary(name));
+        names.filter_map(|name| heads::read(&self.files, &self.files.heads().join(name)).ok().flatten())
+    }
+
+    /// Writes the head of a key that was confirmed just now, in the place of the one there was. Only under its lock.
+    pub(crate) fn save_head(&self, head: &Head, _lock: &KeyLock<'_>) -> io::Result<()> {
         heads::save(&self.files, head)?;
         self.doubted.lock().remove(&KeyHash::of(&head.key));
         Ok(())
@@ -134,8 +234,8 @@ impl Directory {
     /// Lets whoever opens `key` next ask its origin, under any policy: also in this process if the disk cannot be
     /// written, and in the next one if it can.
     pub(crate) fn doubt(&self, key: &str, stat: &Stat) {
-        let _lock = self.lock_key(key);
         self.doubted.lock().insert(KeyHash::of(key));
+        let Some(_lock) = self.lock_key(key) else { return };
         let written = heads::load(&self.files, key).and_then(|head| match head {
             Some(head) if head.stat.same_version(stat) => heads::save(&self.files, &head.doubted()),
             // Somebody has opened the new version already: there is nothing to doubt any more.
@@ -149,19 +249,28 @@ impl Directory {
         }
     }
 
-    /// See [`Pairs::open`].
+    /// See [`Pairs::open`]. The pair can be filled afterwards, unless others keep it from being made ready for that.
     pub(crate) fn open_pair(&self, head: &Head) -> io::Result<OpenedPair> {
-        self.pairs.open(&self.files, head)
+        let opened = self.pairs.open(&self.files, &self.budget, head)?;
+        if let OpenedPair::Good(pair) = &opened {
+            pair.reconcile(&self.budget);
+        }
+        Ok(opened)
     }
 
     /// Makes an empty pair for a version of an object.
     pub(crate) fn create_pair(&self, key: &str, stat: &Stat, page_size: u64) -> io::Result<Arc<Pair>> {
-        self.pairs.create(&self.files, key, stat, page_size)
+        self.pairs.create(&self.files, &self.budget, key, stat, page_size)
     }
 
-    /// Removes the files of a pair. Who has it open reads on.
-    pub(crate) fn remove_pair(&self, name: &str) {
-        self.pairs.remove(&self.files, name);
+    /// Closes pairs that nobody has a handle of, if too many are open.
+    pub(crate) fn close_idle(&self) {
+        self.pairs.close_idle();
+    }
+
+    /// Deletes the files of a pair, unless somebody works on it.
+    pub(crate) fn delete_pair(&self, name: &str) {
+        self.pairs.delete(&self.files, &self.budget, name);
     }
 }
 
@@ -180,7 +289,7 @@ fn check_permissions(path: &Path, metadata: &Metadata) -> Result<(), OpenError> 
 
 /// Checks that the directory is a cache's or empty, and makes what is missing in it.
 fn prepare(files: &Files) -> Result<(), OpenError> {
-    let Files { root, disk } = files;
+    let Files { root, disk, .. } = files;
     let unusable = |source| OpenError::Unusable { path: root.clone(), source };
     let tag_path = root.join(TAG_FILE);
     match disk.open(&tag_path, Access::Read) {
@@ -197,18 +306,22 @@ fn prepare(files: &Files) -> Result<(), OpenError> {
         Err(_) => {
             // A file system's root has one name from the start, and a creation that was cut short leaves ours.
             let names = disk.read_dir(root).map_err(unusable)?;
-            if names.iter().any(|name| name != "lost+found" && !is_temporary(name)) {
+            let others = names.iter().any(|name| name != "lost+found" && !is_temporary(name));
+            // Another process may have made it a cache between the two looks.
+            let ours = || disk.open(&tag_path, Access::Read).is_ok_and(|tag| is_our_tag(&*tag));
+            if others && !ours() {
                 return Err(OpenError::NotACache { path: root.clone() });
             }
-            files.replace(&tag_path, TAG.as_bytes()).map_err(unusable)?;
+            let replaced = files.replace(&tag_path, TAG.as_bytes());
+            // Who tidies up may have taken the half of it for a dead process's.
+            replaced.or_else(|error| if ours() { Ok(()) } else { Err(unusable(error)) })?;
         }
     }
     for directory in [files.heads(), files.pairs(), files.aside()] {
         disk.create_dir(&directory).map_err(unusable)?;
     }
-    // That something can be written is found out now, and not by the first read.
-    let probe = temporary(&files.heads().join("probe"));
-    disk.create(&probe).and_then(|_| disk.remove_file(&probe)).map_err(unusable)
+    // That nothing can be written is found out now, and not by the first read.
+    [files.heads(), files.pairs()].iter().try_for_each(|directory| disk.check_writable(directory)).map_err(unusable)
 }
 
 fn is_our_tag(tag: &dyn DiskFile) -> bool {

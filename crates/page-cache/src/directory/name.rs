@@ -18,6 +18,20 @@ impl KeyHash {
         Self(Sha256::digest(key).into())
     }
 
+    /// The beginning of the hash, as far as the file name of a head has it: enough to take the key's lock.
+    pub(crate) fn from_file_name(name: &str) -> Option<Self> {
+        let mut hash = [0; 32];
+        for (byte, digits) in hash.iter_mut().zip(0..name.len().min(64) / 2) {
+            *byte = u8::from_str_radix(name.get(2 * digits..2 * digits + 2)?, 16).ok()?;
+        }
+        (name.len() == 32).then_some(Self(hash))
+    }
+
+    /// The number of the key's lock. Two keys that share one wait for each other, and come to no other harm.
+    pub(crate) fn lock_number(&self) -> u64 {
+        self.0[..5].iter().fold(0, |number, &byte| number << 8 | u64::from(byte))
+    }
+
     /// The file name of the key's head.
     pub(crate) fn file_name(&self) -> String {
         hex(&self.0[..16])

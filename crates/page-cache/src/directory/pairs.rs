@@ -1,24 +1,30 @@
-//! The open pairs of a directory: opening, making and removing them.
+//! The pairs of a directory: opening them once, making, deleting and setting them aside.
 
+use std::collections::HashMap;
 use std::io;
-use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use dashmap::DashMap;
-
-use super::files::{Files, is_damage, temporary};
+use super::budget::{Budget, Section};
+use super::files::{Files, is_damage};
 use super::head::Head;
-use super::index::{Identity, Index};
-use super::name::{self, KeyHash};
-use super::pair::Pair;
+use super::pair::{self, Counted, Object, Pair};
 use crate::origin::Stat;
-use crate::pages::Pages;
-use crate::sys::Access;
+use crate::sync::Mutex;
 
 /// The pairs that this process has open, by name, so that all who read one share what it knows and fetches.
-#[derive(Debug, Default)]
+///
+/// One that nobody has a handle of any more stays open until more than [`max_open`](Self::new) are.
+#[derive(Debug)]
 pub(crate) struct Pairs {
-    open: DashMap<String, Weak<Pair>>,
+    open: Mutex<Open>,
+    max_open: usize,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    pairs: HashMap<String, (Arc<Pair>, u64)>,
+    /// Counts openings, so that it is known which was longest ago.
+    clock: u64,
 }
 
 /// What came of opening the pair that a head names.
@@ -29,20 +35,29 @@ pub(crate) enum OpenedPair {
 }
 
 impl Pairs {
+    pub(crate) fn new(max_open: usize) -> Self {
+        Self { open: Mutex::default(), max_open }
+    }
+
     /// The pair that `head` names, shared with whoever else in this process has it open.
     ///
     /// # Errors
     ///
     /// Only that the system could not give what it takes: descriptors, or reading at all.
-    pub(crate) fn open(&self, files: &Files, head: &Head) -> io::Result<OpenedPair> {
-        if let Some(pair) = self.open.get(&head.pair).and_then(|pair| pair.upgrade()) {
+    pub(crate) fn open(&self, files: &Files, budget: &Budget, head: &Head) -> io::Result<OpenedPair> {
+        if let Some(pair) = self.find(&head.pair) {
             return Ok(OpenedPair::Good(pair));
         }
-        match open(files, head) {
+        match pair::open_pair(files, &head.pair, Some(&Object::of(&head.key, &head.stat))) {
             Ok(pair) => Ok(OpenedPair::Good(self.share(pair))),
             Err(error) if is_damage(&error) => {
-                for path in files.pair(&head.pair) {
-                    files.set_aside(&path, &error.to_string());
+                // Without an index there is nothing to set aside: somebody is deleting the pair, or was.
+                let [_, index] = files.pair(&head.pair);
+                if files.disk.file_id(&index).is_ok() {
+                    // It stays charged as it was, until it is counted as what it is now.
+                    let section = budget.enter();
+                    files.set_aside_pair(&head.pair, &error.to_string());
+                    section.inspect(Section::want_recount);
                 }
                 Ok(OpenedPair::Damaged)
             }
@@ -51,82 +66,115 @@ impl Pairs {
     }
 
     /// Makes an empty pair for a version of an object.
-    pub(crate) fn create(&self, files: &Files, key: &str, stat: &Stat, page_size: u64) -> io::Result<Arc<Pair>> {
-        let (key_hash, version_hash, nonce) = (KeyHash::of(key), name::version_hash(stat), name::nonce());
-        let name = name::pair_name(&key_hash, &version_hash, nonce);
-        let paths = files.pair(&name);
-        // Under temporary names until they are whole.
-        let temporaries = paths.each_ref().map(|path| temporary(path));
-        let identity = Identity {
-            pages: Pages { page_size, length: stat.length },
-            nonce,
-            data_inode: 0,
-            key_hash: key_hash.0,
-            version_hash,
-        };
-        let created = create(files, &name, identity, &temporaries, &paths);
-        if created.is_err() {
-            for path in temporaries.iter().chain(&paths) {
-                files.remove(path);
+    pub(crate) fn create(
+        &self,
+        files: &Files,
+        budget: &Budget,
+        key: &str,
+        stat: &Stat,
+        page_size: u64,
+    ) -> io::Result<Arc<Pair>> {
+        let busy = || io::Error::new(io::ErrorKind::ResourceBusy, "the cache is being counted");
+        let section = budget.enter_within(SECTION_PATIENCE).ok_or_else(busy)?;
+        let pair = pair::create(files, &section, &Object::of(key, stat), page_size, budget.boot_id())?;
+        Ok(self.share(pair))
+    }
+
+    /// Deletes the files of a pair that nobody works on, in whatever process; what somebody does work on is left to a
+    /// later recount.
+    pub(crate) fn delete(&self, files: &Files, budget: &Budget, name: &str) {
+        self.close_if_idle(name);
+        let Some(section) = budget.enter() else { return };
+        match delete(files, budget, name, || true) {
+            Ok(Some(Counted { charge, .. })) => section.uncharge(charge),
+            Ok(None) => tracing::debug!(pair = name, "a pair is in use, and is deleted later"),
+            Err(error) => {
+                section.want_recount();
+                tracing::warn!(pair = name, %error, "a pair that is not needed cannot be deleted");
             }
         }
-        Ok(self.share(created?))
     }
 
-    /// Removes the files of a pair. Who has it open reads on.
-    pub(crate) fn remove(&self, files: &Files, name: &str) {
-        self.open.remove(name);
-        for path in files.pair(name) {
-            files.remove(&path);
-        }
+    fn find(&self, name: &str) -> Option<Arc<Pair>> {
+        let mut open = self.open.lock();
+        let now = open.tick();
+        let (pair, opened) = open.pairs.get_mut(name)?;
+        *opened = now;
+        Some(Arc::clone(pair))
     }
 
+    /// Makes a pair findable, and closes idle ones if too many are open.
     fn share(&self, pair: Pair) -> Arc<Pair> {
+        let mut open = self.open.lock();
+        let now = open.tick();
+        // Another thread may have been as fast.
+        if let Some((first, _)) = open.pairs.get(pair.name()) {
+            let first = Arc::clone(first);
+            drop(open);
+            return first;
+        }
         let pair = Arc::new(pair);
-        self.open.retain(|_, pair| pair.strong_count() > 0);
-        self.open.insert(pair.name().to_owned(), Arc::downgrade(&pair));
+        open.pairs.insert(pair.name().to_owned(), (Arc::clone(&pair), now));
+        drop(open);
+        self.close_idle();
         pair
     }
+
+    /// Closes pairs that nobody in this process has a handle of, those that were opened the longest ago first, until
+    /// no more are open than may be.
+    pub(crate) fn close_idle(&self) {
+        let mut closed = Vec::new();
+        let mut open = self.open.lock();
+        while open.pairs.len() > self.max_open {
+            let idle = open.pairs.iter().filter(|(_, (pair, _))| Arc::strong_count(pair) == 1);
+            let Some(name) = idle.min_by_key(|(_, (_, opened))| *opened).map(|(name, _)| name.clone()) else { break };
+            closed.extend(open.pairs.remove(&name));
+        }
+        drop(open);
+        // What is unmapped and closed is so without keeping others from opening.
+        drop(closed);
+    }
+
+    /// Closes a pair that nobody in this process has a handle of, so that this process does not keep it live.
+    pub(crate) fn close_if_idle(&self, name: &str) {
+        let mut open = self.open.lock();
+        let idle = open.pairs.get(name).is_some_and(|(pair, _)| Arc::strong_count(pair) == 1);
+        let closed = if idle { open.pairs.remove(name) } else { None };
+        drop(open);
+        drop(closed);
+    }
 }
 
-/// Makes the two files, the index, which vouches for the data, last.
-fn create(
+impl Open {
+    fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
+    }
+}
+
+/// How long who makes a pair waits for a recount.
+const SECTION_PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// Deletes the files of a pair if nobody works on it, and tells what a recount would have counted for it. The caller is
+/// in a section, or keeps everybody out of them. Whether it is `unwanted` is asked once nobody can work on it any more:
+/// who made it has given it its head before letting go.
+pub(super) fn delete(
     files: &Files,
+    budget: &Budget,
     name: &str,
-    identity: Identity,
-    [data_temporary, index_temporary]: &[impl AsRef<Path>; 2],
-    [data_path, index_path]: &[impl AsRef<Path>; 2],
-) -> io::Result<Pair> {
-    let data = files.disk.create(data_temporary.as_ref())?;
-    data.set_len(identity.pages.length)?;
-    let identity = Identity { data_inode: data.inode()?, ..identity };
-    let index = Index::create(files.disk.create(index_temporary.as_ref())?, identity)?;
-    files.disk.rename(data_temporary.as_ref(), data_path.as_ref())?;
-    files.disk.rename(index_temporary.as_ref(), index_path.as_ref())?;
-    Ok(Pair::new(name.to_owned(), data, index))
-}
-
-/// Opens the two files, and checks each against the other and against the head.
-fn open(files: &Files, head: &Head) -> io::Result<Pair> {
-    let damaged = |what| io::Error::new(io::ErrorKind::InvalidData, what);
-    let [data_path, index_path] = files.pair(&head.pair);
-    let index = Index::open(&*files.disk, &index_path)?;
-    let data = files.disk.open(&data_path, Access::ReadWrite)?;
-    let found = *index.identity();
-    let expected = Identity {
-        pages: Pages { length: head.stat.length, ..found.pages },
-        nonce: found.nonce,
-        data_inode: data.inode()?,
-        key_hash: KeyHash::of(&head.key).0,
-        version_hash: name::version_hash(&head.stat),
+    unwanted: impl FnOnce() -> bool,
+) -> io::Result<Option<Counted>> {
+    let [data, index] = files.pair(name);
+    let counted = match pair::open_pair(files, name, None) {
+        Ok(pair) => pair.count(budget.boot_id())?,
+        // What does not check out is counted by its blocks, and only by a recount.
+        Err(error) if is_damage(&error) => Counted::default(),
+        Err(error) => return Err(error),
     };
-    let its_name = name::pair_name(&KeyHash(found.key_hash), &found.version_hash, found.nonce);
-    if found != expected || its_name != head.pair {
-        return Err(damaged("it belongs to another object, version or data file".to_owned()));
+    let live = pair::exclude_live(files, &index)?;
+    if (live.is_none() && files.disk.file_id(&index).is_ok()) || !unwanted() {
+        return Ok(None);
     }
-    let len = data.len()?;
-    if len != head.stat.length {
-        return Err(damaged(format!("its data file is {len} bytes long, not {}", head.stat.length)));
-    }
-    Ok(Pair::new(head.pair.clone(), data, index))
+    // The index first: without it nothing vouches for the data.
+    if files.remove(&index) && files.remove(&data) { Ok(Some(counted)) } else { Err(io::Error::other("it stays")) }
 }

@@ -2,19 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
-
-/// A file or directory by its device and inode.
-pub(super) type FileId = (u64, u64);
+use crate::sync::{Condvar, Mutex};
+use crate::sys::{FileId, PerProcess, process};
 
 /// How long a thread waits for another one that is opening or closing the same file.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A table of what the process has open, each once.
+/// A table of what the process has open, each once. A child of the process has a table of its own.
 #[derive(Debug)]
 pub(super) struct Shared<T: 'static> {
+    table: PerProcess<Table<T>>,
+}
+
+#[derive(Debug)]
+struct Table<T> {
     /// An entry stands here from before its `T` is opened until after it is closed; it leads nowhere at the edges.
     entries: Mutex<BTreeMap<FileId, Weak<T>>>,
     changed: Condvar,
@@ -25,11 +28,12 @@ pub(super) struct Shared<T: 'static> {
 pub(super) struct Registration<T: 'static> {
     id: FileId,
     shared: &'static Shared<T>,
+    process: u32,
 }
 
 impl<T> Shared<T> {
     pub(super) const fn new() -> Self {
-        Self { entries: Mutex::new(BTreeMap::new()), changed: Condvar::new() }
+        Self { table: PerProcess::empty() }
     }
 
     /// The `T` of this identity that is open already, or the one that `open` makes. Nothing is held while it does.
@@ -43,27 +47,35 @@ impl<T> Shared<T> {
         busy: impl FnOnce() -> E,
         open: impl FnOnce(Registration<T>) -> Result<T, E>,
     ) -> Result<Arc<T>, E> {
-        let mut entries = self.entries.lock();
+        let table = self.table();
+        let start = Instant::now();
+        let mut entries = table.entries.lock();
         while let Some(entry) = entries.get(&id) {
             if let Some(open) = entry.upgrade() {
                 return Ok(open);
             }
-            if self.changed.wait_for(&mut entries, PATIENCE).timed_out() {
-                return Err(busy());
-            }
+            let Some(rest) = PATIENCE.checked_sub(start.elapsed()) else { return Err(busy()) };
+            entries = table.changed.wait_for(entries, rest);
         }
         entries.insert(id, Weak::new());
         drop(entries);
-        let opened = Arc::new(open(Registration { id, shared: self })?);
-        self.entries.lock().insert(id, Arc::downgrade(&opened));
-        self.changed.notify_all();
+        let opened = Arc::new(open(Registration { id, shared: self, process: process() })?);
+        table.entries.lock().insert(id, Arc::downgrade(&opened));
+        table.changed.notify_all();
         Ok(opened)
+    }
+
+    fn table(&self) -> &Table<T> {
+        self.table.get(|| Table { entries: Mutex::default(), changed: Condvar::new() })
     }
 }
 
 impl<T> Drop for Registration<T> {
     fn drop(&mut self) {
-        self.shared.entries.lock().remove(&self.id);
-        self.shared.changed.notify_all();
+        if self.process == process() {
+            let table = self.shared.table();
+            table.entries.lock().remove(&self.id);
+            table.changed.notify_all();
+        }
     }
 }

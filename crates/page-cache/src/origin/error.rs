@@ -73,6 +73,14 @@ pub enum OriginError {
         /// What shows it.
         reason: String,
     },
+    /// The cache was told never to contact an origin, and does not hold what was asked for.
+    #[error("{key}: {what} are not held, and the cache is offline; open it without offline(true) to fetch them")]
+    Offline {
+        /// The object.
+        key: String,
+        /// What is missing: the object's length and version, or a range.
+        what: String,
+    },
     /// A local file could not be read.
     #[error("{key} cannot be read: {source}; check the path and its permissions")]
     Io {
@@ -100,6 +108,7 @@ impl OriginError {
             Self::NotFound { .. } => io::ErrorKind::NotFound,
             Self::Denied { .. } => io::ErrorKind::PermissionDenied,
             Self::Unreachable { .. } => io::ErrorKind::HostUnreachable,
+            Self::Offline { .. } => io::ErrorKind::NetworkUnreachable,
             Self::RangesIgnored { .. } => io::ErrorKind::Unsupported,
             Self::InvalidResponse { .. } => io::ErrorKind::InvalidData,
             Self::Io { source, .. } => source.kind(),

@@ -6,6 +6,7 @@ mod error;
 #[cfg(feature = "http")]
 mod http;
 mod local_file;
+mod sequential;
 mod validators;
 
 use std::fmt::Debug;
@@ -18,6 +19,7 @@ pub use error::OriginError;
 #[cfg(feature = "http")]
 pub use http::HttpOrigin;
 pub use local_file::LocalFile;
+pub use sequential::{FnOrigin, SeekOrigin};
 pub use validators::{Stat, Validators};
 
 /// One remote object, of which pieces can be read.

@@ -144,9 +144,14 @@ fn a_changed_object_is_an_error_and_then_a_new_version() {
     assert_eq!(again.len(), 60_000);
     assert!(again.held().is_empty());
     assert_eq!(again.bytes(0..60_000).unwrap(), new);
-    // The old handle goes on with what it has: its files are open, though they have no name any more.
+    // The old handle goes on with what it has, which is deleted when nobody reads it any more.
     assert_eq!(file.bytes(0..4_096).unwrap(), old[..4_096]);
-    assert_eq!(std::fs::read_dir(cache.dir().join("pairs")).unwrap().count(), 2, "one pair of two files is left");
+    let files = || std::fs::read_dir(cache.dir().join("pairs")).unwrap().count();
+    let recount = || cache.recount(Duration::from_secs(10)).unwrap().unwrap();
+    assert_eq!((recount().pairs, files()), (2, 4));
+    drop(file);
+    assert_eq!((recount().pairs, files()), (1, 2));
+    assert_eq!(again.bytes(0..60_000).unwrap(), new);
 }
 
 #[test]
@@ -413,4 +418,27 @@ proptest! {
             prop_assert_eq!(file.held(), fetched.clone());
         }
     }
+}
+
+/// A file system in memory gives a page to whoever looks at a hole of a mapped file; here nobody does.
+#[test]
+fn on_a_file_system_in_memory_nothing_is_taken_by_looking() {
+    let Ok(directory) = tempfile::tempdir_in("/dev/shm") else { return };
+    let bytes = pattern(3_000_000, 41);
+    let origin = MemoryOrigin::new("a", bytes.clone());
+    let cache = Cache::builder(directory.path()).page_size(PAGE).open().unwrap();
+    let file = cache.file(origin.clone()).unwrap();
+    for start in [0, 1_000_000, 2_990_000] {
+        assert_eq!(file.bytes(start..start + 10_000).unwrap(), bytes[start as usize..start as usize + 10_000]);
+    }
+    assert!(file.verify().unwrap().damaged.is_empty());
+    assert_eq!(file.need(&[0..3_000_000]).len(), 2);
+    let found = cache.recount(Duration::from_secs(10)).unwrap().unwrap();
+    assert_eq!((found.charged, found.pages), (found.charged_before, 10));
+    assert!(found.allocated <= found.charged, "{found:?}");
+    // The index has its fixed part and one or two blocks of words, the data its pages.
+    assert!(found.allocated <= (10 + 6) * PAGE, "{found:?}");
+    assert!(file.bytes(0..3_000_000).unwrap() == bytes);
+    assert!(file.bytes(0..3_000_000).unwrap() == bytes);
+    assert_eq!(file.stats().origin_bytes, 3_000_000);
 }

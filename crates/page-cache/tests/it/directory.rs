@@ -84,7 +84,7 @@ fn a_word_that_was_changed_costs_its_page() {
     let filled = filled();
     let mut index = fs::read(&filled.index).unwrap();
     for page in [3, 7] {
-        index[8192 + page * 8 + 5] ^= 0x10;
+        index[16_384 + page * 8 + 5] ^= 0x10;
     }
     fs::write(&filled.index, index).unwrap();
     assert_eq!(filled.read_all(), 2 * PAGE);
@@ -195,25 +195,6 @@ fn what_a_process_left_behind_is_removed_by_the_next() {
         assert!(!filled.directory.path().join(leftover).exists(), "{leftover}");
     }
     assert_eq!(files(&filled.directory.path().join("pairs"), "").len(), 4);
-}
-
-#[test]
-fn a_directory_is_for_one_process_and_for_all_caches_in_it() {
-    let directory = tempfile::tempdir().unwrap();
-    let first = open(directory.path()).unwrap();
-    let second = open(directory.path()).unwrap();
-    drop(first);
-    // A lock taken on another descriptor is what another process has.
-    let elsewhere = File::open(directory.path()).unwrap();
-    assert!(elsewhere.try_lock().is_err());
-    drop(second);
-    elsewhere.try_lock().unwrap();
-    let error = open(directory.path()).unwrap_err();
-    assert!(matches!(error, OpenError::InUse { .. }));
-    let message = error.to_string();
-    assert!(message.contains(directory.path().to_str().unwrap()) && message.contains("another process"), "{message}");
-    elsewhere.unlock().unwrap();
-    open(directory.path()).unwrap();
 }
 
 #[test]

@@ -2,9 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
+mod bad_luck;
 mod cached_file;
+mod child;
+mod coming_from_pfio;
 mod directory;
+mod fixture;
 #[cfg(feature = "http")]
 mod http;
 mod memory_origin;
+mod model;
+mod processes;
 mod reader;

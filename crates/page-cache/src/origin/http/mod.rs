@@ -8,7 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::ops::Range;
-use std::sync::{Arc, LazyLock, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
@@ -23,6 +23,7 @@ use self::observe::{Observation, ObservingConnector, Outcome, innermost};
 use self::response::Rejected;
 use self::url_key::UrlParts;
 use super::{Origin, OriginError, Stat, Validators};
+use crate::sys::PerProcess;
 
 /// An object behind an `http://` or `https://` URL.
 ///
@@ -35,7 +36,10 @@ use super::{Origin, OriginError, Stat, Validators};
 pub struct HttpOrigin {
     /// The URL without credentials and signatures.
     key: String,
-    store: Arc<HttpStore>,
+    request: String,
+    connector: ObservingConnector,
+    /// A child of the process that made it has connections of its own.
+    store: PerProcess<object_store::Result<Arc<HttpStore>>>,
 }
 
 impl HttpOrigin {
@@ -50,22 +54,18 @@ impl HttpOrigin {
     /// [`OriginError::InvalidUrl`] if it is no such URL.
     pub fn new(url: &str) -> Result<Self, OriginError> {
         let UrlParts { key, request, authorization, loopback } = UrlParts::parse(url)?;
-        let retry = RetryConfig {
-            backoff: BackoffConfig {
-                init_backoff: Duration::from_millis(100),
-                max_backoff: Duration::from_secs(2),
-                base: 2.0,
-            },
-            max_retries: 3,
-            retry_timeout: Duration::from_secs(30),
-        };
-        let store = HttpBuilder::new()
-            .with_url(request)
-            .with_retry(retry)
-            .with_http_connector(ObservingConnector { authorization, loopback })
-            .build()
+        let connector = ObservingConnector { authorization, loopback };
+        let store = build(&request, &connector)
             .map_err(|error| OriginError::InvalidUrl { url: key.clone(), reason: error.to_string() })?;
-        Ok(Self { key, store: Arc::new(store) })
+        Ok(Self { key, request, connector, store: PerProcess::new(Ok(store)) })
+    }
+
+    /// The store for this process's requests.
+    fn store(&self) -> object_store::Result<Arc<HttpStore>> {
+        match self.store.get(|| build(&self.request, &self.connector)) {
+            Ok(store) => Ok(Arc::clone(store)),
+            Err(error) => Err(object_store::Error::Generic { store: "HTTP", source: error.to_string().into() }),
+        }
     }
 
     /// Sends one request (with its retries) and waits for `read` to take what it wants of the response.
@@ -81,7 +81,10 @@ impl HttpOrigin {
     {
         let observation = Arc::new(Observation::new(pinned.cloned()));
         options.extensions.insert(Arc::clone(&observation));
-        let store = Arc::clone(&self.store);
+        let store = match self.store() {
+            Ok(store) => store,
+            Err(error) => return Err((error, observation)),
+        };
         // The store's path stays empty: its base is the object's URL, so that not a character of it is recoded.
         let request = async move { read(store.get_opts(&Path::default(), options).await?).await };
         block_on(request).map_err(|error| (error, observation))
@@ -135,6 +138,14 @@ impl HttpOrigin {
             _ => OriginError::Status { key, status, request },
         }
     }
+}
+
+fn build(request: &str, connector: &ObservingConnector) -> object_store::Result<Arc<HttpStore>> {
+    let backoff =
+        BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(2), base: 2.0 };
+    let retry = RetryConfig { backoff, max_retries: 3, retry_timeout: Duration::from_secs(30) };
+    let builder = HttpBuilder::new().with_url(request).with_retry(retry).with_http_connector(connector.clone());
+    Ok(Arc::new(builder.build()?))
 }
 
 fn is_network_failure(error: &object_store::Error) -> bool {
@@ -246,10 +257,14 @@ fn stat_of(meta: &ObjectMeta) -> Stat {
 fn block_on<T: Send + 'static>(
     future: impl Future<Output = object_store::Result<T>> + Send + 'static,
 ) -> object_store::Result<T> {
-    static RUNTIME: LazyLock<io::Result<Runtime>> =
-        LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).thread_name("svf-http").enable_all().build());
+    // A child has none of its parent's threads.
+    static RUNTIME: PerProcess<io::Result<Runtime>> = PerProcess::empty();
+    let start = || Builder::new_multi_thread().worker_threads(1).thread_name("svf-http").enable_all().build();
     let died = |reason: String| object_store::Error::Generic { store: "HTTP", source: reason.into() };
-    let runtime = RUNTIME.as_ref().map_err(|error| died(format!("the runtime for requests did not start: {error}")))?;
+    let runtime = RUNTIME
+        .get(start)
+        .as_ref()
+        .map_err(|error| died(format!("the runtime for requests did not start: {error}")))?;
     // A channel of std, since waiting on one of tokio's panics inside a runtime.
     let (sender, receiver) = mpsc::sync_channel(1);
     runtime.spawn(async move {

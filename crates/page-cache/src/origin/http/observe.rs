@@ -1,7 +1,7 @@
 //! What a request met on the wire, seen beside `object_store`, whose errors do not tell it in a form to act on.
 
 use std::error::Error;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,11 +11,12 @@ use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
 };
-use parking_lot::Mutex;
 use reqwest::{Client, ClientBuilder};
 
 use super::response::{self, Rejected};
 use crate::origin::Stat;
+use crate::sync::Mutex;
+use crate::sys::PerProcess;
 
 /// One request, seen from the wire: what its responses must be, and the outcome of its last attempt.
 ///
@@ -50,7 +51,7 @@ impl Observation {
 }
 
 /// Connects an origin to a client that all origins of this process share, with an observer in between.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct ObservingConnector {
     /// The value of an `Authorization` header for each request of the origin.
     pub(super) authorization: Option<HeaderValue>,
@@ -69,11 +70,11 @@ impl HttpConnector for ObservingConnector {
 /// A client for all origins of this process: making one reads all the system's certificates, and it keeps the
 /// connections that the next origin on the same server can use.
 fn shared_client(loopback: bool) -> object_store::Result<Client> {
-    static DIRECT: LazyLock<reqwest::Result<Client>> = LazyLock::new(|| builder().no_proxy().build());
+    static DIRECT: PerProcess<reqwest::Result<Client>> = PerProcess::empty();
     // The proxies are those that the environment names, as other programs use them.
-    static PROXIED: LazyLock<reqwest::Result<Client>> = LazyLock::new(|| builder().build());
-    let client = if loopback { DIRECT.as_ref() } else { PROXIED.as_ref() };
-    client.cloned().map_err(|error| object_store::Error::Generic {
+    static PROXIED: PerProcess<reqwest::Result<Client>> = PerProcess::empty();
+    let client = if loopback { DIRECT.get(|| builder().no_proxy().build()) } else { PROXIED.get(|| builder().build()) };
+    client.as_ref().cloned().map_err(|error| object_store::Error::Generic {
         store: "HTTP",
         source: format!("the HTTP client could not be made: {}", innermost(error)).into(),
     })

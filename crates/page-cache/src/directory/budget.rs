@@ -1,0 +1,212 @@
+//! Budget sections: who changes what is charged does so inside of one, and a recount waits until nobody is.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::control::Control;
+use crate::sync::{BackOff, Mutex};
+use crate::sys::{BootId, Lock, process};
+
+/// What a page costs beyond its blocks, in bytes: its share of the tree in which a file system keeps extents.
+pub(crate) const PAGE_OVERHEAD: u64 = 64;
+/// What a directory costs before there is anything in it, in bytes: control, tag, the directories.
+pub(crate) const DIRECTORY_CHARGE: u64 = 64 << 10;
+/// What a pair costs beyond the head of its index, in bytes: the head of its key, and the first block of extents of
+/// each file.
+pub(crate) const PAIR_OVERHEAD: u64 = 16 << 10;
+
+/// The budget of a directory, as this process sees it.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    control: Control,
+    boot_id: BootId,
+    sections: Mutex<Sections>,
+    process: u32,
+}
+
+/// The kernel's lock does not count and converts silently, so the threads of a process are counted here.
+#[derive(Debug, Default)]
+struct Sections {
+    /// How many threads are in a section. The first takes the kernel's lock, the last gives it back.
+    open: usize,
+    /// Whether a thread of this process is recounting, or about to.
+    closed: bool,
+}
+
+impl Budget {
+    pub(crate) fn new(control: Control, boot_id: BootId) -> Self {
+        Self { control, boot_id, sections: Mutex::default(), process: process() }
+    }
+
+    pub(crate) fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// The boot of the system that this process runs in.
+    pub(crate) fn boot_id(&self) -> BootId {
+        self.boot_id
+    }
+
+    /// Enters a section, if that is possible without waiting; else somebody recounts, or the locks do not work.
+    pub(crate) fn enter(&self) -> Option<Section<'_>> {
+        let mut sections = self.sections.lock();
+        // Whoever recounts is let through also by a process whose threads are never all outside.
+        if sections.closed || self.control.gate_is_closed() {
+            return None;
+        }
+        if sections.open == 0 {
+            match self.control.try_lock_sections(Lock::Shared) {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => {
+                    tracing::warn!(%error, "the budget cannot be locked");
+                    return None;
+                }
+            }
+        }
+        sections.open += 1;
+        Some(Section { budget: self })
+    }
+
+    /// Enters a section, and waits while somebody recounts, in bounded steps and for no longer than `patience`.
+    pub(crate) fn enter_within(&self, patience: Duration) -> Option<Section<'_>> {
+        within(patience, || self.enter())
+    }
+
+    /// Waits until nobody in any process is in a section, and keeps everybody out until the result drops. None if
+    /// somebody stays in, or recounts, for longer than `patience`.
+    pub(crate) fn exclude(&self, patience: Duration) -> io::Result<Option<Exclusion<'_>>> {
+        {
+            let mut sections = self.sections.lock();
+            if sections.closed {
+                return Ok(None);
+            }
+            sections.closed = true;
+        }
+        // From here on the drop of this opens what is closed, whatever happens.
+        let mut exclusion = Exclusion { budget: self, gate: false, locked: false };
+        let tried = within(patience, || exclusion.try_step().transpose()).transpose()?;
+        Ok(tried.map(|()| exclusion))
+    }
+
+    /// Whether what is charged has been counted since the system was started; before that nothing more is charged.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.control.boot_id() == self.boot_id
+    }
+
+    /// What is charged, in bytes.
+    pub(crate) fn used(&self) -> u64 {
+        self.control.used()
+    }
+
+    /// The limit in bytes.
+    pub(crate) fn max_bytes(&self) -> u64 {
+        self.control.max_bytes().unwrap_or(u64::MAX)
+    }
+}
+
+/// Repeats an attempt with growing pauses until it gives something, for no longer than `patience`.
+pub(crate) fn within<T>(patience: Duration, mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
+    let (start, mut pauses) = (Instant::now(), BackOff::new());
+    loop {
+        if let Some(result) = attempt() {
+            return Some(result);
+        }
+        if start.elapsed() >= patience {
+            return None;
+        }
+        std::thread::sleep(pauses.next());
+    }
+}
+
+/// Lets its thread change what is charged, until it drops.
+#[derive(Debug)]
+#[must_use = "the section ends as soon as this drops"]
+pub(crate) struct Section<'a> {
+    budget: &'a Budget,
+}
+
+impl Section<'_> {
+    /// Charges bytes, only if all that is charged stays within the limit; whether it did.
+    pub(crate) fn reserve(&self, bytes: u64) -> bool {
+        let control = &self.budget.control;
+        let limit = self.budget.max_bytes();
+        self.budget.is_counted() && control.update_used(|used| used.checked_add(bytes).filter(|&sum| sum <= limit))
+    }
+
+    /// Charges bytes that are on the disk already, whatever the limit.
+    pub(crate) fn charge(&self, bytes: u64) {
+        self.budget.control.update_used(|used| Some(used.saturating_add(bytes)));
+    }
+
+    /// Gives a charge back, once there is nothing left that it stands for.
+    pub(crate) fn uncharge(&self, bytes: u64) {
+        self.budget.control.update_used(|used| Some(used.saturating_sub(bytes)));
+    }
+
+    /// Asks for a recount, since what is charged may be too much.
+    pub(crate) fn want_recount(&self) {
+        self.budget.control.want_recount(true);
+    }
+}
+
+impl Drop for Section<'_> {
+    fn drop(&mut self) {
+        // A child has its parent's sections in its memory, and none of its own.
+        if self.budget.process != process() {
+            return;
+        }
+        let mut sections = self.budget.sections.lock();
+        sections.open -= 1;
+        if sections.open == 0 {
+            self.budget.control.unlock_sections();
+        }
+    }
+}
+
+/// Keeps everybody out of sections, until it drops.
+#[derive(Debug)]
+#[must_use = "everybody is let in again as soon as this drops"]
+pub(crate) struct Exclusion<'a> {
+    budget: &'a Budget,
+    gate: bool,
+    locked: bool,
+}
+
+impl Exclusion<'_> {
+    /// Takes what can be taken now; something once all of it is.
+    fn try_step(&mut self) -> io::Result<Option<()>> {
+        let control = &self.budget.control;
+        if !self.gate {
+            self.gate = control.try_close_gate()?;
+        }
+        // The lock of this process's own sections would silently become the exclusive one.
+        if self.gate && self.budget.sections.lock().open == 0 {
+            self.locked = control.try_lock_sections(Lock::Exclusive)?;
+        }
+        Ok(self.locked.then_some(()))
+    }
+
+    /// Says what is charged, counted now.
+    pub(crate) fn set_used(&self, bytes: u64) {
+        let control = &self.budget.control;
+        control.set_used(bytes);
+        control.want_recount(false);
+        control.set_boot_id(self.budget.boot_id);
+    }
+}
+
+impl Drop for Exclusion<'_> {
+    fn drop(&mut self) {
+        if self.budget.process != process() {
+            return;
+        }
+        if self.locked {
+            self.budget.control.unlock_sections();
+        }
+        if self.gate {
+            self.budget.control.open_gate();
+        }
+        self.budget.sections.lock().closed = false;
+    }
+}

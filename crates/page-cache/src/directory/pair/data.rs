@@ -1,0 +1,88 @@
+//! The data file of a pair, and its mapping.
+
+use std::io;
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use super::index::Loads;
+use crate::sys::{DiskFile, Mapping};
+
+/// A file is mapped in windows of at least this many bytes, so that few of a process's mappings are taken, and where
+/// address space is short the rest of a file can still be mapped.
+const MIN_WINDOW: u64 = 1 << 30;
+const MAX_WINDOWS: u64 = 4096;
+
+type Window = OnceLock<Option<Box<dyn Mapping>>>;
+
+/// An open data file.
+#[derive(Debug)]
+pub(crate) struct Data {
+    file: Box<dyn DiskFile>,
+    length: u64,
+    window: u64,
+    /// What is mapped of it, made when a page of a window is first checked; `None` in one that cannot be mapped.
+    windows: Box<[Window]>,
+}
+
+impl Data {
+    pub(crate) fn new(file: Box<dyn DiskFile>, length: u64, loads: Loads) -> Self {
+        let window = MIN_WINDOW.max(length.div_ceil(MAX_WINDOWS).next_power_of_two());
+        let count = if loads == Loads::Mapped { length.div_ceil(window) } else { 0 };
+        Self { file, length, window, windows: (0..count).map(|_| OnceLock::new()).collect() }
+    }
+
+    pub(crate) fn file(&self) -> &dyn DiskFile {
+        &*self.file
+    }
+
+    /// Maps the windows of a range, if that has not been tried yet.
+    pub(crate) fn map(&self, range: &Range<u64>) {
+        let windows = range.start / self.window..range.end.div_ceil(self.window);
+        for number in windows {
+            let Some(window) = self.windows.get(number as usize) else { continue };
+            window.get_or_init(|| {
+                let start = number * self.window;
+                let mapped = self.file.map(start..start.saturating_add(self.window).min(self.length));
+                mapped.inspect_err(|error| tracing::warn!(%error, "a data file cannot be mapped, and is read")).ok()
+            });
+        }
+    }
+
+    /// Copies bytes, from the mapping where there is one, else by a read. False if the file does not give them.
+    #[inline]
+    pub(crate) fn copy_to(&self, offset: u64, out: &mut [u8]) -> bool {
+        let (number, within) = (offset / self.window, offset % self.window);
+        match self.windows.get(number as usize).and_then(OnceLock::get) {
+            Some(Some(mapping)) if within + out.len() as u64 <= self.window => mapping.copy_to(within, out).is_ok(),
+            _ => self.copy_pieces(offset, out),
+        }
+    }
+
+    /// The same where it is not one copy out of one window.
+    fn copy_pieces(&self, offset: u64, out: &mut [u8]) -> bool {
+        let (mut offset, mut rest) = (offset, out);
+        while !rest.is_empty() {
+            let (number, within) = (offset / self.window, offset % self.window);
+            let count = rest.len().min((self.window - within) as usize);
+            let (piece, others) = rest.split_at_mut(count);
+            let copied = match self.windows.get(number as usize).and_then(OnceLock::get) {
+                Some(Some(mapping)) => mapping.copy_to(within, piece).is_ok(),
+                _ => self.read(offset, piece).is_ok(),
+            };
+            if !copied {
+                return false;
+            }
+            (offset, rest) = (offset + count as u64, others);
+        }
+        true
+    }
+
+    /// Reads bytes by a system call.
+    pub(crate) fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read_exact_at(out, offset)
+    }
+
+    pub(crate) fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, offset)
+    }
+}

@@ -1,0 +1,156 @@
+//! What a filler does: charge, mark as charged, write, publish; in this order, so that whoever dies in between leaves
+//! too much charged, and never too little.
+
+use std::io;
+use std::ops::Range;
+use std::time::Duration;
+
+use super::entry_word::{EntryWord, PageState};
+use super::words::{publish, withdraw};
+use super::{Pair, Words, block_charge};
+use crate::directory::budget::{Budget, Section, within};
+
+/// How long a filler waits for another one that is just taking the same block of the index.
+const BLOCK_PATIENCE: Duration = Duration::from_millis(50);
+
+/// What became of pages that were to be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stored {
+    All,
+    /// For some there was no room, or it could not be done now.
+    NotAll,
+}
+
+impl Pair {
+    /// Stores whole pages, whose locks the caller has. That it fails is no reason for a read to fail.
+    pub(crate) fn store(&self, budget: &Budget, start: u64, bytes: &[u8]) -> Stored {
+        let pages = self.pages();
+        let run = pages.touching(&(start..start + bytes.len() as u64));
+        debug_assert_eq!(pages.bytes_of_run(run.clone()), start..start + bytes.len() as u64, "whole pages");
+        // Before the section, so that nobody who recounts waits for it.
+        let sums: Vec<u32> = run
+            .clone()
+            .zip(bytes.chunks(pages.page_size as usize))
+            .map(|(page, bytes)| self.checksum(page, bytes))
+            .collect();
+        let Some(section) = budget.enter() else { return Stored::NotAll };
+        if !self.is_reconciled(budget) {
+            return Stored::NotAll;
+        }
+        let mut stored = Stored::All;
+        let mut rest = run.clone();
+        while !rest.is_empty() {
+            let ready = match self.make_room(&section, &rest) {
+                Ok(ready) => ready,
+                Err(error) => {
+                    self.warn("a page cannot be stored", &error);
+                    return Stored::NotAll;
+                }
+            };
+            if ready.is_empty() {
+                stored = Stored::NotAll;
+                rest.start = ready.end + 1;
+                continue;
+            }
+            let first = ready.start - run.start;
+            let part = pages.bytes_of_run(ready.clone());
+            let part = &bytes[(part.start - start) as usize..(part.end - start) as usize];
+            let sums = &sums[first as usize..(ready.end - run.start) as usize];
+            if let Err(error) = self.write_and_publish(&ready, part, sums) {
+                self.warn("a page cannot be stored", &error);
+                return Stored::NotAll;
+            }
+            rest.start = ready.end;
+        }
+        stored
+    }
+
+    /// Charges the first pages of `run`, as many as there is room for; those have a word that says so, now.
+    /// What is returned starts at `run`'s start, or is empty behind one page that is to be passed over.
+    fn make_room(&self, section: &Section<'_>, run: &Range<u64>) -> io::Result<Range<u64>> {
+        let mut ready = run.start..run.start;
+        for page in run.clone() {
+            if !self.is_ready(section, page)? {
+                break;
+            }
+            ready.end = page + 1;
+        }
+        Ok(ready)
+    }
+
+    /// Whether the page may be written: it is charged, and nobody reads it.
+    fn is_ready(&self, section: &Section<'_>, page: u64) -> io::Result<bool> {
+        if !self.ensure_block(section, self.index.layout().block_of(page))? {
+            return Ok(false);
+        }
+        match self.index.load(page)?.state() {
+            // What a dead process left, or a write that failed, or what was just withdrawn: it is charged already.
+            PageState::Charged => return Ok(true),
+            // Stored meanwhile, or damaged and not withdrawn: it stays as it is.
+            PageState::Present => return Ok(false),
+            // What cannot be is not believed to be charged either.
+            PageState::Empty | PageState::Invalid => {}
+        }
+        if !section.reserve(self.page_charge(page)) {
+            return Ok(false);
+        }
+        withdraw(&self.index, [page])?;
+        Ok(true)
+    }
+
+    /// Writes pages that are charged, and lets readers have them. If it fails they stay charged.
+    fn write_and_publish(&self, run: &Range<u64>, bytes: &[u8], sums: &[u32]) -> io::Result<()> {
+        let generations = self.index.reserve_generations(sums.len() as u32)?;
+        let range = self.pages().bytes_of_run(run.clone());
+        self.data.write(range.start, bytes)?;
+        for ((page, &sum), generation) in run.clone().zip(sums).zip(generations..) {
+            let word = EntryWord::present(sum, generation);
+            publish(&self.index, page, word)?;
+            self.verified.insert(page, word);
+        }
+        // What was just written is what is read next.
+        self.data.map(&range);
+        Ok(())
+    }
+
+    /// Takes damaged pages, whose locks the caller has, away from readers. What cannot be taken away now stays; nobody
+    /// can read it, since it does not agree with its word.
+    pub(crate) fn withdraw_damaged(&self, budget: &Budget, damaged: &[(u64, EntryWord)]) {
+        if damaged.is_empty() {
+            return;
+        }
+        let Some(_section) = budget.enter() else { return };
+        let unchanged = damaged
+            .iter()
+            .filter(|(page, word)| self.index.load(*page).is_ok_and(|now| now == *word))
+            .map(|(page, _)| *page);
+        if let Err(error) = withdraw(&self.index, unchanged) {
+            self.warn("the index cannot be written", &error);
+        }
+    }
+
+    /// Makes sure that a block of the index may be stored to; false if there is no room for it, or another process is
+    /// just doing it.
+    ///
+    /// Charged, allocated, marked: in this order, so that a mark is never ahead of its block.
+    fn ensure_block(&self, section: &Section<'_>, block: u64) -> io::Result<bool> {
+        if self.index.is_marked(block)? {
+            return Ok(true);
+        }
+        let lock = || self.blocks.try_claim_all(block..block + 1).transpose();
+        // Who has it needs as long as it takes to allocate a block.
+        let claim = within(BLOCK_PATIENCE, lock).transpose()?;
+        let Some(_claim) = claim else { return Ok(false) };
+        if self.index.is_marked(block)? {
+            return Ok(true);
+        }
+        let charge = block_charge(self.unit);
+        if !section.reserve(charge) {
+            return Ok(false);
+        }
+        // Should this fail with the block taken, it stays charged until it is recounted; else nothing stands for it.
+        self.index.file().allocate(self.index.layout().block(block)).inspect_err(|_| section.want_recount())?;
+        self.index.mark(block, true)?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,70 @@
+//! The one place from which this crate takes what synchronises threads.
+//!
+//! The mutexes are the standard library's, since those are words of their own: what parks threads in a table of the
+//! process, as faster ones do, would be inherited by a forked child in whatever state it was. The atomics can be those
+//! of a model checker: `cargo xtask model` runs the publishing, withdrawing and reading of pages under it.
+
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
+
+#[cfg(all(test, page_cache_loom))]
+pub(crate) use loom::sync::atomic::AtomicU64;
+#[cfg(page_cache_loom)]
+pub(crate) use loom::sync::atomic::{Ordering, fence};
+#[cfg(all(test, not(page_cache_loom)))]
+pub(crate) use std::sync::atomic::AtomicU64;
+#[cfg(not(page_cache_loom))]
+pub(crate) use std::sync::atomic::{Ordering, fence};
+
+/// A mutex that a panic of its holder does not spoil: what this crate keeps under one is right at every moment.
+#[derive(Debug, Default)]
+pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(std::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where threads wait for a change of what is under a [`Mutex`].
+#[derive(Debug, Default)]
+pub(crate) struct Condvar(std::sync::Condvar);
+
+impl Condvar {
+    pub(crate) const fn new() -> Self {
+        Self(std::sync::Condvar::new())
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+
+    /// Waits for a notification, for no longer than `timeout`.
+    pub(crate) fn wait_for<'a, T>(&self, guard: MutexGuard<'a, T>, timeout: Duration) -> MutexGuard<'a, T> {
+        self.0.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// How long a waiter sleeps before it looks again: little at first, since most waits are short, and never long, since
+/// nobody tells it when another process is done.
+#[derive(Debug)]
+pub(crate) struct BackOff(Duration);
+
+impl BackOff {
+    const MAX: Duration = Duration::from_millis(20);
+
+    pub(crate) fn new() -> Self {
+        Self(Duration::from_micros(50))
+    }
+
+    /// How long to wait this time.
+    pub(crate) fn next(&mut self) -> Duration {
+        let now = self.0;
+        self.0 = (now * 2).min(Self::MAX);
+        now
+    }
+}

@@ -1,0 +1,111 @@
+//! What a hit costs the system: no system call and no allocation, which are counted.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use page_cache::{Cache, CachedFile, FnOrigin, Stat, Validators};
+
+/// The system's allocator, which counts for each thread.
+struct Counting;
+
+thread_local!(static ALLOCATIONS: Cell<u64> = const { Cell::new(0) });
+
+// SAFETY: it is the system's allocator in all but a counter, which allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: what the caller promises is what is asked for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+const LEN: u64 = 8 << 20;
+
+/// A file of which all is held and has been checked by this process.
+fn checked(dir: &Path) -> CachedFile {
+    let validators = Validators { version: Some("1".into()), ..Validators::default() };
+    let byte = |offset: u64| (offset / 3) as u8;
+    let origin = FnOrigin::new("bytes", Stat { length: LEN, validators }, move |range| {
+        Ok(range.map(byte).collect::<Vec<_>>().into())
+    });
+    let file = Cache::builder(dir).open().unwrap().file(origin).unwrap();
+    let bytes = file.bytes(0..LEN).unwrap();
+    assert!(bytes.iter().zip(0..).all(|(&here, offset)| here == byte(offset)));
+    file
+}
+
+fn hit(file: &CachedFile, out: &mut [u8]) {
+    let (hits, end) = (file.stats().hits, LEN - out.len() as u64);
+    for step in 0..1_000 {
+        assert_eq!(file.read_at(out, step * 1_234_567 % end).unwrap(), out.len());
+    }
+    assert_eq!(file.stats().hits - hits, 1_000);
+}
+
+#[test]
+fn a_hit_allocates_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = checked(directory.path());
+    for size in [1, 64, 4096, 65_536, 1 << 20] {
+        let mut out = vec![0; size];
+        hit(&file, &mut out[..1]);
+        let before = ALLOCATIONS.get();
+        hit(&file, &mut out);
+        assert_eq!(ALLOCATIONS.get() - before, 0, "hits of {size} bytes");
+    }
+    let before = ALLOCATIONS.get();
+    drop(file.bytes(100..5_000).unwrap());
+    assert!(ALLOCATIONS.get() - before <= 2, "the result, and nothing else");
+}
+
+#[test]
+fn a_hit_makes_no_system_call() {
+    if Command::new("strace").arg("--version").stdout(Stdio::null()).status().is_err() {
+        eprintln!("strace is not installed, so system calls are not counted here; cargo xtask ci installs it");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let traced = Command::new("strace")
+        .args(["-f", "-o", log.to_str().unwrap(), "--"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "traced", "--test-threads=1"])
+        .env("CACHE", directory.path().join("cache"))
+        .output()
+        .unwrap();
+    assert!(traced.status.success(), "{traced:?}");
+    let log = std::fs::read_to_string(log).unwrap();
+    let between: Vec<_> =
+        log.lines().skip_while(|line| !line.contains(BEGIN)).skip(1).take_while(|line| !line.contains(END)).collect();
+    assert!(log.contains(BEGIN) && log.contains(END), "the marks are not there");
+    assert_eq!(between, Vec::<&str>::new(), "system calls of 2,000 hits");
+}
+
+const BEGIN: &str = "/no such file: hits begin";
+const END: &str = "/no such file: hits end";
+
+#[test]
+#[ignore = "a process that another test traces"]
+fn traced() {
+    let Some(dir) = std::env::var_os("CACHE") else { return };
+    let file = checked(Path::new(&dir));
+    let (mut small, mut large) = ([0; 64], vec![0; 100_000]);
+    hit(&file, &mut small);
+    // Looking for a file that is not there is a system call that shows in the log.
+    _ = Path::new(BEGIN).exists();
+    hit(&file, &mut small);
+    hit(&file, &mut large);
+    _ = Path::new(END).exists();
+}

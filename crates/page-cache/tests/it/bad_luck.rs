@@ -1,0 +1,195 @@
+//! A control file that is not one, files that shrink while they are read, and a system that has nothing more to give.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use crate::child;
+use crate::memory_origin::{MemoryOrigin, pattern};
+use page_cache::{Cache, OpenError, Origin};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+const PAGE: u64 = 4096;
+const LEN: usize = 100_000;
+
+fn open(dir: &Path) -> Result<Cache, OpenError> {
+    Cache::builder(dir).page_size(PAGE).open()
+}
+
+fn origin(key: &str) -> MemoryOrigin {
+    MemoryOrigin::new(key, pattern(LEN, 1))
+}
+
+fn pair(dir: &Path, ending: &str) -> PathBuf {
+    let mut paths = dir.join("pairs").read_dir().unwrap().map(|entry| entry.unwrap().path());
+    paths.find(|path| path.extension().unwrap() == ending).unwrap()
+}
+
+#[test]
+fn a_control_file_of_anything_is_made_anew_and_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    open(dir).unwrap().file(origin("a")).unwrap().bytes(0..50_000).unwrap();
+    let control = dir.join("control");
+    let good = fs::read(&control).unwrap();
+    assert_eq!((good.len(), &good[..12]), (4096, &b"SVF CTRL\x02\0\0\0"[..]));
+    let charged = open(dir).unwrap().usage().charged;
+    let flipped = (0..128).map(|bit| {
+        let mut bytes = good.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        bytes
+    });
+    let random = [0, 1, 15, 100, 4095, 4097, 100_000].map(|len| pattern(len, 2));
+    let zeros = [vec![0; 4096], [&good[..], &[0]].concat(), good[..4095].to_vec()];
+    for bytes in flipped.chain(random).chain(zeros) {
+        fs::write(&control, &bytes).unwrap();
+        let cache = open(dir).unwrap();
+        assert_eq!(cache.usage().charged, charged, "it was counted");
+        assert_eq!(fs::read(&control).unwrap()[..16], good[..16]);
+        let origin = origin("a");
+        assert!(cache.file(origin.clone()).unwrap().bytes(0..50_000).unwrap() == pattern(LEN, 1)[..50_000]);
+        assert_eq!(origin.take_reads(), [], "nothing that is held was lost");
+    }
+    // What is behind the header is numbers that change, so a flipped bit there is not seen; it costs room, or a recount.
+    for bit in 64 * 8..112 * 8 {
+        let mut bytes = good.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&control, &bytes).unwrap();
+        let file = open(dir).unwrap().file(origin("a")).unwrap();
+        assert!(file.bytes(0..LEN as u64).unwrap() == pattern(LEN, 1));
+    }
+}
+
+#[test]
+fn a_directory_of_another_format_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()).unwrap());
+    let control = directory.path().join("control");
+    let mut bytes = fs::read(&control).unwrap();
+    bytes[8] = 77;
+    let checksum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &bytes[..12]) as u32;
+    bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
+    fs::write(&control, &bytes).unwrap();
+    let error = open(directory.path()).unwrap_err();
+    assert!(matches!(error, OpenError::OtherFormat { found: 77, .. }), "{error}");
+    assert!(error.to_string().contains("another directory"), "{error}");
+    assert_eq!(fs::read(&control).unwrap(), bytes, "it is as it was");
+}
+
+#[test]
+fn a_control_that_is_something_else_is_refused() {
+    for make in [
+        |path: &Path| fs::create_dir(path).unwrap(),
+        |path: &Path| {
+            std::os::unix::fs::symlink("/dev/null", path).unwrap();
+        },
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        drop(open(directory.path()).unwrap());
+        let control = directory.path().join("control");
+        fs::remove_file(&control).unwrap();
+        make(&control);
+        let error = open(directory.path()).unwrap_err();
+        assert!(matches!(error, OpenError::Unusable { .. }), "{error}");
+    }
+}
+
+#[test]
+fn an_index_of_another_format_is_set_aside() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    open(dir).unwrap().file(origin("a")).unwrap().bytes(0..LEN as u64).unwrap();
+    let index = pair(dir, "index");
+    let mut bytes = fs::read(&index).unwrap();
+    bytes[8] = 3;
+    let checksum = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &bytes[..112]) as u32;
+    bytes[112..116].copy_from_slice(&checksum.to_le_bytes());
+    fs::write(&index, &bytes).unwrap();
+    let origin = origin("a");
+    assert!(open(dir).unwrap().file(origin.clone()).unwrap().bytes(0..LEN as u64).unwrap() == pattern(LEN, 1));
+    assert_eq!(origin.take_reads(), [0..LEN as u64]);
+}
+
+/// A bit of the map or of the words, the counter or the boot id: right bytes all the same.
+#[test]
+fn a_flipped_bit_anywhere_in_an_index() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let bytes = pattern(LEN, 1);
+    open(dir).unwrap().file(origin("a")).unwrap().bytes(0..LEN as u64).unwrap();
+    let good = fs::read(pair(dir, "index")).unwrap();
+    let places = [0..116, 4096..4120, 8192..8200, 16_384..16_384 + 25 * 8];
+    for place in places.into_iter().flatten().step_by(3) {
+        let index = pair(dir, "index");
+        let mut flipped = fs::read(&index).unwrap();
+        flipped[place] ^= 1 << (place % 8);
+        assert_eq!(flipped.len(), good.len());
+        fs::write(&index, &flipped).unwrap();
+        let file = open(dir).unwrap().file(origin("a")).unwrap();
+        assert!(file.bytes(0..LEN as u64).unwrap() == bytes, "byte {place}");
+        assert!(file.held().contains(0..LEN as u64), "byte {place}: it is stored again");
+        drop(file);
+        open(dir).unwrap().recount(std::time::Duration::from_secs(10)).unwrap().unwrap();
+    }
+}
+
+/// An error of the copy, and no signal; and then the pages are fetched again.
+#[test]
+fn data_that_is_truncated_while_it_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let origin = origin("a");
+    let file = open(directory.path()).unwrap().file(origin.clone()).unwrap();
+    let bytes = pattern(LEN, 1);
+    assert!(file.bytes(0..LEN as u64).unwrap() == bytes);
+    for len in [40_960, 0] {
+        assert!(file.bytes(0..LEN as u64).unwrap() == bytes);
+        File::options().write(true).open(pair(directory.path(), "data")).unwrap().set_len(len).unwrap();
+        origin.take_reads();
+        assert!(file.bytes(0..LEN as u64).unwrap() == bytes);
+        assert_eq!(origin.take_reads(), [len..LEN as u64]);
+    }
+}
+
+#[test]
+fn no_descriptors_no_mappings_no_address_space() {
+    for lack in ["descriptors", "address space"] {
+        let directory = tempfile::tempdir().unwrap();
+        let output = child::command("exhausted_child").env("DIR", directory.path()).env("LACK", lack).output().unwrap();
+        assert!(output.status.success(), "{lack}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+#[ignore = "a process that another test starts"]
+fn exhausted_child() {
+    let (Some(dir), Ok(lack)) = (std::env::var_os("DIR"), std::env::var("LACK")) else { return };
+    let bytes = pattern(LEN, 1);
+    let cache = Cache::builder(Path::new(&dir)).page_size(PAGE).max_open_entries(0).open().unwrap();
+    let held = cache.file(origin("held")).unwrap();
+    held.bytes(0..50_000).unwrap();
+    cache.file(origin("closed")).unwrap().bytes(0..50_000).unwrap();
+    // Objects so long that little else is left for mapping them.
+    let long = |key: &str| {
+        let stat =
+            page_cache::Stat { length: 1 << 40, validators: MemoryOrigin::new(key, vec![]).stat().unwrap().validators };
+        page_cache::FnOrigin::new(key.to_owned(), stat, |range| Ok(vec![9; (range.end - range.start) as usize].into()))
+    };
+    let (resource, limit) = match lack.as_str() {
+        "descriptors" => (Resource::Nofile, fs::read_dir("/proc/self/fd").unwrap().count() as u64 - 1),
+        _ => {
+            let pages = fs::read_to_string("/proc/self/statm").unwrap();
+            (Resource::As, pages.split(' ').next().unwrap().parse::<u64>().unwrap() * 4096 + (48 << 20))
+        }
+    };
+    let before = getrlimit(resource);
+    setrlimit(resource, Rlimit { current: Some(limit), maximum: before.maximum }).unwrap();
+    for _ in 0..2 {
+        assert!(held.bytes(0..LEN as u64).unwrap() == bytes);
+        for key in ["closed", "new"] {
+            assert!(cache.file(origin(key)).unwrap().bytes(0..LEN as u64).unwrap() == bytes, "{key}");
+        }
+        let file = cache.file(long("long")).unwrap();
+        assert_eq!(file.bytes(1 << 39..(1 << 39) + 10).unwrap(), [9; 10][..]);
+    }
+    setrlimit(resource, before).unwrap();
+    assert!(cache.file(origin("closed")).unwrap().bytes(0..LEN as u64).unwrap() == bytes);
+}

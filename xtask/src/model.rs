@@ -1,0 +1,154 @@
+//! `cargo xtask model`: the protocols of page-cache before a model checker, and each of their rules broken on purpose.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::thread;
+
+use clap::Args;
+use tempfile::TempDir;
+
+use crate::process::{Result, cargo, output, program, root, run, tool};
+
+/// Check the models of docs/model: no error in a protocol, and an error for each rule that is broken on purpose
+#[derive(Debug, Args)]
+pub(crate) struct Model {
+    /// Only the models whose name contains this; the program's own code under a model checker is called loom
+    filter: Option<String>,
+}
+
+/// A protocol in the language of spin, and the switches that break a rule of it each.
+struct Protocol {
+    file: &'static str,
+    /// The size at which it is searched completely.
+    size: &'static [&'static str],
+    breaks: &'static [&'static [&'static str]],
+}
+
+const PROTOCOLS: [Protocol; 5] = [
+    Protocol {
+        file: "page_entry.pml",
+        size: &["-DNP=2", "-DOPS=3"],
+        breaks: &[
+            &["-DNO_RECHECK"],
+            &["-DPUNCH_FIRST"],
+            &["-DREUSE_GENERATION", "-DOPS=4", "-DCRASHES=0"],
+            &["-DEVICT_WITHOUT_LOCK"],
+            &["-DUNCHARGE_FIRST"],
+            &["-DRECOUNT_LIVE"],
+            &["-DNO_CHARGED_STATE"],
+        ],
+    },
+    Protocol {
+        file: "sections.pml",
+        size: &["-DOPS=2"],
+        breaks: &[&["-DNO_COUNT"], &["-DCONVERTS"], &["-DENTER_WHILE_RECOUNTING"], &["-DGATE_IN_MEMORY"]],
+    },
+    Protocol {
+        file: "index_blocks.pml",
+        size: &["-DOPS=2"],
+        breaks: &[
+            &["-DMARK_FIRST"],
+            &["-DALLOCATE_FIRST"],
+            &["-DLOOK_OUTSIDE"],
+            &["-DTRUST_MARKS"],
+            &["-DGIVE_BACK_IN_SECTION"],
+        ],
+    },
+    Protocol {
+        file: "reconcile.pml",
+        size: &["-DOPS=2"],
+        breaks: &[
+            &["-DBOOT_ID_FIRST"],
+            &["-DCOUNTER_NOT_RAISED", "-DOPS=3"],
+            &["-DWITHOUT_LOCKS"],
+            &["-DUNCHARGE_FIRST"],
+        ],
+    },
+    Protocol {
+        file: "deletion.pml",
+        size: &["-DOPS=3"],
+        breaks: &[&["-DNO_NAME_CHECK"], &["-DUNCHARGE_FIRST"], &["-DOWN_DESCRIPTOR"], &["-DWITHOUT_LIVE"]],
+    },
+];
+
+impl Model {
+    pub(crate) fn run(&self) -> Result {
+        tool("spin", "spin")?;
+        let wanted = |file: &str| self.filter.as_ref().is_none_or(|filter| file.contains(filter.as_str()));
+        let mut checked = 0;
+        for protocol in PROTOCOLS.iter().filter(|protocol| wanted(protocol.file)) {
+            checked += check_protocol(protocol)?;
+        }
+        if wanted("loom") {
+            check_code()?;
+            checked += 1;
+        }
+        println!("{checked} searches, each with the result that it must have");
+        if checked == 0 { Err("no model has such a name".into()) } else { Ok(()) }
+    }
+}
+
+pub(crate) fn check_all() -> Result {
+    Model { filter: None }.run()
+}
+
+/// Has loom try every order of the steps by which the program itself publishes, withdraws and reads pages, on memory as
+/// weak as the language allows; with breaks of its own.
+fn check_code() -> Result {
+    let mut tests = cargo(["test", "--package", "page-cache", "--lib", "--target-dir", "target/loom", "loom_"]);
+    run(tests.env("RUSTFLAGS", "--cfg page_cache_loom"))
+}
+
+/// Searches a protocol and all its breaks; how many searches that were.
+fn check_protocol(protocol: &Protocol) -> Result<usize> {
+    let file = root().join("docs/model").join(protocol.file);
+    require(&file, protocol.size, &[], 0)?;
+    // Each break is a program of its own to translate and to run, and ends at its first error.
+    thread::scope(|scope| {
+        let searches: Vec<_> = protocol
+            .breaks
+            .iter()
+            .map(|defines| scope.spawn(|| require(&file, protocol.size, defines, 1).map_err(|error| error.to_string())))
+            .collect();
+        searches.into_iter().try_for_each(|search| search.join().map_err(|_| "a search died")?)
+    })?;
+    Ok(1 + protocol.breaks.len())
+}
+
+fn require(file: &Path, size: &[&str], defines: &[&str], errors: u64) -> Result {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let Verdict { found, complete, states } = search(file, size, defines)?;
+    println!("{name} {}: {found} errors in {states} states", defines.join(" "));
+    if found != errors {
+        return Err(format!("{name} {}: {found} errors, where there must be {errors}", defines.join(" ")).into());
+    }
+    if errors == 0 && !complete {
+        return Err(format!("{name}: the search was cut off before its end").into());
+    }
+    Ok(())
+}
+
+/// What a search came to.
+struct Verdict {
+    found: u64,
+    complete: bool,
+    states: String,
+}
+
+/// Has spin write the search, translates it and runs it. A later definition of a name wins over an earlier one.
+fn search(file: &Path, size: &[&str], defines: &[&str]) -> Result<Verdict> {
+    let directory = TempDir::new()?;
+    let name = |define: &str| define.split('=').next().unwrap_or_default().to_owned();
+    let sizes = size.iter().filter(|size| defines.iter().all(|define| name(define) != name(size)));
+    let arguments = ["-a"].iter().chain(sizes).chain(defines).map(OsString::from).chain([file.into()]);
+    output(program("spin", arguments).current_dir(directory.path()))?;
+    let compile = ["-O2", "-w", "-DSAFETY", "-DCOLLAPSE", "-o", "pan", "pan.c"];
+    output(program("cc", compile).current_dir(directory.path()))?;
+    let text = output(program(directory.path().join("pan"), ["-m200000", "-w25"]).current_dir(directory.path()))?;
+    let found = text.split("errors:").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let states = text.lines().find(|line| line.contains("states, stored")).unwrap_or_default();
+    let states = states.split_whitespace().next().unwrap_or("?").to_owned();
+    let complete = !text.contains("max search depth too small") && !text.contains("Search not completed");
+    let found = found.ok_or_else(|| format!("the search said nothing of errors:\n{text}"))?.parse()?;
+    Ok(Verdict { found, complete, states })
+}

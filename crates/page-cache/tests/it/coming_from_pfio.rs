@@ -10,7 +10,7 @@ use bytes::Bytes;
 use page_cache::{
     Cache, FnOrigin, LocalFile, Origin, OriginError, ReadError, SeekOrigin, Stat, TransferError, Validators,
 };
-use svf_core::BlockMap;
+use svf_core::{NeedOptions, SparseVirtualFile};
 
 const PAGE: u64 = 4096;
 
@@ -45,12 +45,10 @@ fn dynamic_cached_wrapper_exact_ranges_in_memory_and_pages_on_disk() {
     let origin = MemoryOrigin::new("a", bytes.clone());
     let stat = origin.stat().unwrap();
 
-    let mut exact = BlockMap::new();
+    let exact = SparseVirtualFile::new(origin.key());
     for range in [5_000..5_010, 5_005..5_020] {
-        for missing in exact.need(range.clone()).collect::<Vec<_>>() {
-            exact.write_bytes(missing.start, origin.read(missing, &stat).unwrap()).unwrap();
-        }
-        assert_eq!(exact.read(range.clone()).unwrap(), bytes[range.start as usize..range.end as usize]);
+        let read = exact.read_through(range.clone(), &NeedOptions::new(), |missing| origin.read(missing, &stat));
+        assert_eq!(read.unwrap(), bytes[range.start as usize..range.end as usize]);
     }
     assert_eq!(origin.take_reads(), [5_000..5_010, 5_010..5_020], "to the byte");
 

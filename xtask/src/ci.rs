@@ -16,7 +16,7 @@ pub(crate) struct Ci {
 
 type Step = (&'static str, fn() -> Result);
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 13] = [
     ("format", || run(&mut cargo(["fmt", "--all", "--check"]))),
     ("clippy", || {
         run(&mut cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))
@@ -31,19 +31,12 @@ const STEPS: [Step; 14] = [
     // The tests of page-cache count the system calls of a hit.
     ("strace", || tool("strace", "strace")),
     ("test", || run(&mut cargo(["test", "--workspace", "--features", "svf-core/serde"]))),
-    ("shuttle", shuttle),
     ("trees", trees::check),
     ("models", model::check_all),
     ("demo", demo::check_sample),
     ("demo of a wheel", demo::check_wheel),
     ("benches build", || run(&mut cargo(["bench", "--package", "svf-benches", "--no-run"]))),
 ];
-
-/// The threads of a read under many schedules. The flag changes every crate, so it has a target directory of its own.
-fn shuttle() -> Result {
-    let mut test = cargo(["test", "-p", "svf-core", "--test", "shuttle", "--target-dir", "target/shuttle"]);
-    run(test.env("RUSTFLAGS", "--cfg shuttle"))
-}
 
 impl Ci {
     pub(crate) fn run(&self) -> Result {

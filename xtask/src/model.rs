@@ -1,4 +1,5 @@
-//! `cargo xtask model`: the protocols of page-cache before a model checker, and each of their rules broken on purpose.
+//! `cargo xtask model`: the protocols of page-cache before a model checker, each of their rules broken on purpose, and
+//! the code of page-cache and svf-core in which threads meet.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -12,7 +13,7 @@ use crate::process::{Result, cargo, output, program, root, run, tool};
 /// Check the models of docs/model: no error in a protocol, and an error for each rule that is broken on purpose
 #[derive(Debug, Args)]
 pub(crate) struct Model {
-    /// Only the models whose name contains this; the program's own code under a model checker is called loom
+    /// Only the models whose name contains this; the programs' own code under model checkers is called loom and shuttle
     filter: Option<String>,
 }
 
@@ -79,9 +80,11 @@ impl Model {
         for protocol in PROTOCOLS.iter().filter(|protocol| wanted(protocol.file)) {
             checked += check_protocol(protocol)?;
         }
-        if wanted("loom") {
-            check_code()?;
-            checked += 1;
+        for (name, check) in [("loom", check_words as fn() -> Result), ("shuttle", check_flights)] {
+            if wanted(name) {
+                check()?;
+                checked += 1;
+            }
         }
         println!("{checked} searches, each with the result that it must have");
         if checked == 0 { Err("no model has such a name".into()) } else { Ok(()) }
@@ -94,9 +97,15 @@ pub(crate) fn check_all() -> Result {
 
 /// Has loom try every order of the steps by which the program itself publishes, withdraws and reads pages, on memory as
 /// weak as the language allows; with breaks of its own.
-fn check_code() -> Result {
+fn check_words() -> Result {
     let mut tests = cargo(["test", "--package", "page-cache", "--lib", "--target-dir", "target/loom", "loom_"]);
     run(tests.env("RUSTFLAGS", "--cfg page_cache_loom"))
+}
+
+/// Has shuttle run the reads through files of svf-core under many schedules of their threads.
+fn check_flights() -> Result {
+    let mut tests = cargo(["test", "--package", "svf-core", "--test", "shuttle", "--target-dir", "target/shuttle"]);
+    run(tests.env("RUSTFLAGS", "--cfg shuttle"))
 }
 
 /// Searches a protocol and all its breaks; how many searches that were.

@@ -1,5 +1,4 @@
-//! Reading through under many schedules of its threads: `RUSTFLAGS="--cfg shuttle" cargo test -p svf-core --test
-//! shuttle`, which `cargo xtask ci shuttle` runs.
+//! Reading through under many schedules of its threads: `cargo xtask model shuttle`.
 
 #![cfg(shuttle)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]

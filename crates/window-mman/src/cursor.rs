@@ -70,7 +70,8 @@ impl Cursor {
     pub fn use_region(&mut self, range: impl RangeBounds<u64>) -> Result<&[u8], ViewError> {
         let (start, end) = ends(&range);
         if let Some(window) = self.window.as_ref().filter(|window| window.has(start)) {
-            let range = start..end.unwrap_or(window.span().end);
+            // What ends past the end of the file is clipped there: in the last window that is a hit as any other.
+            let range = start..end.map_or(window.span().end, |end| end.min(self.file.len()));
             if let Some(address) = window.address_of(&range) {
                 let len = (range.end - range.start) as usize;
                 self.range = range;

@@ -341,6 +341,25 @@ fn errors_are_of_a_kind_and_of_one() {
     }
 }
 
+/// A request that ends past the end of the file is a hit in the last window: nothing is asked of the manager for it.
+#[test]
+fn a_clipped_range_is_a_hit_too() {
+    let scene = Scene::new(6 * PAGE + 100);
+    let mut cursor = scene.stable().cursor();
+    let uses = || scene.manager.regions()[0].uses;
+    for (range, expected) in [
+        (6 * PAGE..u64::MAX, 6 * PAGE..6 * PAGE + 100),
+        (5 * PAGE + 7..6 * PAGE + 101, 5 * PAGE + 7..6 * PAGE + 100),
+        (6 * PAGE + 99..7 * PAGE, 6 * PAGE + 99..6 * PAGE + 100),
+    ] {
+        let bytes = &scene.content[expected.start as usize..expected.end as usize];
+        assert_eq!(cursor.use_region(range).unwrap(), bytes);
+        assert_eq!((cursor.range(), uses()), (expected, 1));
+    }
+    let reversed = Range { start: 5 * PAGE, end: 4 * PAGE };
+    assert!(matches!(cursor.use_region(reversed), Err(ViewError::Reversed { .. })));
+}
+
 /// Hints change nothing but when the disk is asked.
 #[test]
 fn advice_is_given_and_pages_are_read_ahead() {

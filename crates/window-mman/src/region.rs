@@ -165,9 +165,9 @@ impl Window {
         Self::new(self.pin.change_to(key)?)
     }
 
-    /// Lets go of it, and has it unmapped as soon as nobody else holds it.
+    /// Lets go of it, and has it unmapped at once if it was mapped for this one, and nobody else has ever asked for it.
     pub(crate) fn discard(self) {
-        self.pin.core.regions.dismiss_pinned(self.pin.number);
+        self.pin.core.regions.dismiss_own(self.pin.number);
     }
 
     /// Whether the byte at this offset is there.

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::error::CopyError;
 use crate::region::Window;
-use crate::sys::{Mapping, Os, Sys, fault, granularity, read_fully};
+use crate::sys::{Mapping, Os, Sys, fault, granularity, identify, read_fully};
 
 /// A range of a file as mapped memory, of which copies can be made, also while others write to or truncate the file.
 ///
@@ -147,7 +147,8 @@ impl CopyMapping {
     ///
     /// # Errors
     ///
-    /// A range that is reversed, empty, longer than memory, or does not start at a page; and what the system reports.
+    /// A range that is reversed, empty, longer than memory, or does not start at a page; what is not a regular file; and
+    /// what the system reports.
     pub fn new(file: &File, range: Range<u64>) -> io::Result<Self> {
         let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("cannot map {range:?}: {why}"));
         let len = range.end.checked_sub(range.start).filter(|len| *len > 0);
@@ -157,6 +158,9 @@ impl CopyMapping {
         }
         let in_memory = isize::try_from(len).ok().and_then(|len| usize::try_from(len).ok());
         let in_memory = in_memory.ok_or_else(|| invalid("no mapping is that long; map it in pieces"))?;
+        if let Some(kind) = identify(file)?.special {
+            return Err(invalid(&format!("it is {kind}, and only regular files are mapped")));
+        }
         let mapping = Mapping::of_file(file, range.start, in_memory, None)?;
         let file = if fault::SUPPORTED { None } else { Some((file.try_clone()?, range.start)) };
         Ok(Self { mapping, len, file })

@@ -127,7 +127,7 @@ impl Drop for Pin {
 #[derive(Clone)]
 pub(crate) struct Window {
     pin: Pin,
-    address: *const u8,
+    address: Address,
     /// Which bytes of the file are there: from where, and how many.
     start: u64,
     len: u64,
@@ -135,18 +135,23 @@ pub(crate) struct Window {
     direct: bool,
 }
 
+/// Where the bytes of a window are: good as long as its pin lives.
+#[derive(Clone, Copy)]
+struct Address(*const u8);
+
 #[expect(unsafe_code, reason = "a pointer that is good on every thread")]
-// SAFETY: the pointer is good as long as the pin lives, on whatever thread, and what is behind it is only read.
-unsafe impl Send for Window {}
+// SAFETY: it is a number here. Who looks behind it says why that is right, for whatever thread: what is there is a
+// mapping for the whole process, and is only read.
+unsafe impl Send for Address {}
 #[expect(unsafe_code, reason = "a pointer that is good on every thread")]
 // SAFETY: as above.
-unsafe impl Sync for Window {}
+unsafe impl Sync for Address {}
 
 impl Window {
     /// `None` never happens: what is pinned is there.
     pub(crate) fn new(pin: Pin) -> Option<Self> {
         let (key, region) = pin.entry().map(|entry| (entry.key, &entry.value))?;
-        let address = region.mapping.address();
+        let address = Address(region.mapping.address());
         // The region is no longer than the mapping, and the key says how long it is.
         let end = key.start.checked_add(region.len as u64).filter(|end| *end == key.end)?;
         let direct = fault::SUPPORTED && pin.core.settings.fault_recovery && region.mapping.shows_the_file();
@@ -183,7 +188,7 @@ impl Window {
         let place = range.start.wrapping_sub(self.start);
         let there = place <= self.len && range.end.wrapping_sub(range.start) <= self.len - place;
         // Within the region, whose length is that of memory.
-        there.then(|| self.address.wrapping_add(place as usize))
+        there.then(|| self.address.0.wrapping_add(place as usize))
     }
 
     /// These bytes, if all of them are there.

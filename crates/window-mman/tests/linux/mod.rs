@@ -17,7 +17,7 @@ const CASE: &str = "WINDOW_MMAN_CASE";
 type Case = (&'static str, fn(), fn(ExitStatus) -> bool);
 
 /// Each is run in a process of its own, and ends as it says.
-const CASES: [Case; 16] = [
+const CASES: [Case; 18] = [
     ("a program's own handler gets its own faults", own_handler, |status| status.success()),
     ("a handler without information gets them too", plain_handler, |status| status.code() == Some(42)),
     ("a handler that was installed later hands on to ours", later_handler, |status| status.success()),
@@ -32,6 +32,8 @@ const CASES: [Case; 16] = [
     ("a fault of what is copied to is the program's own", own_destination, |status| status.success()),
     ("no descriptors left", no_descriptors_left, |status| status.success()),
     ("no addresses left", no_addresses_left, |status| status.success()),
+    ("no mappings left", no_mappings_left, |status| status.success()),
+    ("no mappings left beside a limit", no_mappings_left_beside_a_limit, |status| status.success()),
     ("no memory left for a page", no_memory_left, |status| status.success()),
     ("children of a fork go on", forks, |status| status.success()),
 ];
@@ -340,6 +342,67 @@ fn no_addresses_left() {
         Err(error) => Some(error.to_string()),
     });
     assert!(error.unwrap().contains("drop views"));
+}
+
+/// How many mappings a process may have; none if that is more than a test should make.
+fn most_mappings() -> Option<u64> {
+    let most = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap().trim().parse().unwrap();
+    if most > 300_000 {
+        eprintln!("skipped: {most} mappings are too many to use up");
+        return None;
+    }
+    Some(most)
+}
+
+fn mappings() -> usize {
+    std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
+}
+
+/// A file of holes, with windows of a page, of which no two lie side by side if every second one is looked at.
+fn many_windows(most: usize) -> (MapManager, StableFile) {
+    let file = tempfile::tempfile().unwrap();
+    file.set_len((1 << 20) * PAGE as u64).unwrap();
+    let manager = MapManager::builder().window_size(PAGE as u64).max_regions(most).build().unwrap();
+    // SAFETY: nobody else knows this file.
+    let file = unsafe { manager.open_file(file).unwrap().assume_stable() };
+    (manager, file)
+}
+
+fn look(file: &StableFile, window: u64) -> Result<window_mman::View, window_mman::ViewError> {
+    file.view(2 * window * PAGE as u64..2 * window * PAGE as u64 + 1)
+}
+
+/// More windows than the system has mappings: what nobody holds is unmapped, and the map is tried once more.
+fn no_mappings_left() {
+    let Some(most) = most_mappings() else { return };
+    let (manager, file) = many_windows(usize::MAX);
+    for window in 0..most + most / 2 {
+        assert_eq!(look(&file, window).unwrap(), [0]);
+    }
+    let stats = manager.stats();
+    assert!(stats.maps == most + most / 2 && (stats.mapped_regions as u64) < most, "{stats:?}");
+    manager.collect();
+    assert!(mappings() < 1000, "{}", mappings());
+}
+
+/// Others have used up the mappings: what is mapped in the place of something else needs no more of them.
+fn no_mappings_left_beside_a_limit() {
+    let Some(_) = most_mappings() else { return };
+    let (full, others) = many_windows(usize::MAX);
+    let (manager, file) = many_windows(100);
+    (0..100).for_each(|window| drop(look(&file, window).unwrap()));
+    let mut held = Vec::new();
+    let error = (1000..500_000).find_map(|window| look(&others, window).map(|view| held.push(view)).err());
+    assert!(error.unwrap().to_string().contains("max_map_count"));
+    for window in 1000..1300 {
+        assert_eq!(look(&file, window).unwrap(), [0]);
+    }
+    let stats = manager.stats();
+    assert!(stats.maps == 400 && stats.mapped_regions <= 100, "{stats:?}");
+    drop(held);
+    full.collect();
+    manager.collect();
+    assert!(mappings() < 1000, "{}", mappings());
 }
 
 /// A page may be as long as the file, and longer than memory: an error, and not the end of the process.

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 
+use crate::advice::Advice;
 use crate::error::CopyError;
 use crate::region::Window;
 use crate::sys::{Mapping, Os, Sys, fault, granularity, identify, read_fully};
@@ -83,13 +84,26 @@ impl CopyView {
     /// give, then `out` has some of them.
     #[inline]
     pub fn try_copy_to(&self, offset: u64, out: &mut [u8]) -> Result<(), CopyError> {
-        let start = self.range.start.saturating_add(offset);
-        let range = start..start.saturating_add(out.len() as u64);
-        match &self.window {
-            Some(window) if range.end <= self.range.end => window.copy_to(start, out),
-            None if range.end <= self.range.end => Ok(()),
-            _ => Err(CopyError::OutOfBounds { range, within: self.range.clone() }),
-        }
+        Window::copy_part(self.window.as_ref(), &self.range, offset, out)
+    }
+
+    /// A part of it, counted from its start, without a copy.
+    ///
+    /// `None` if `part` is reversed or goes beyond this view: it does not clip. An empty part holds nothing, and keeps
+    /// nothing mapped.
+    #[must_use]
+    pub fn slice(&self, part: Range<u64>) -> Option<Self> {
+        let (range, window) = Window::part(self.window.as_ref(), &self.range, part)?;
+        Some(Self { window, range })
+    }
+
+    /// Asks the system to read this range now, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// What the system reports.
+    pub fn prefetch(&self) -> io::Result<()> {
+        Window::advise(self.window.as_ref(), &self.range, Advice::WillNeed)
     }
 }
 

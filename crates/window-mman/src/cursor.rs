@@ -151,7 +151,7 @@ impl Cursor {
     ///
     /// What the system reports.
     pub fn advise(&self, advice: Advice) -> io::Result<()> {
-        self.window.as_ref().map_or(Ok(()), |window| window.advise(&self.range, advice))
+        Window::advise(self.window.as_ref(), &self.range, advice)
     }
 
     /// Asks the system to read what is looked at now, without waiting.
@@ -169,7 +169,7 @@ impl Cursor {
     ///
     /// What the system reports, also of a disk that fails.
     pub fn populate(&self) -> io::Result<()> {
-        self.window.as_ref().map_or(Ok(()), |window| window.populate(&self.range))
+        Window::populate(self.window.as_ref(), &self.range)
     }
 
     /// Lets go of what is held.

@@ -359,6 +359,30 @@ fn regions_tell_whose_they_are() {
     assert!(regions.iter().all(|region| region.path.is_none()));
 }
 
+/// What can only be copied out of is sliced and read ahead as a view is.
+#[test]
+fn copy_views_are_sliced_and_read_ahead() {
+    let scene = Scene::new(6 * PAGE + 100);
+    let all = scene.open().copy_view(PAGE..u64::MAX).unwrap();
+    let part = all.slice(7..3 * PAGE).unwrap();
+    part.prefetch().unwrap();
+    assert_eq!((part.range(), part.len()), (PAGE + 7..4 * PAGE, 3 * PAGE - 7));
+    let mut out = [0; 50];
+    part.slice(10..60).unwrap().try_copy_to(0, &mut out).unwrap();
+    assert_eq!(out, scene.content[PAGE as usize + 17..][..50]);
+    part.try_copy_to(3 * PAGE - 8, &mut out).unwrap_err();
+    for beyond in [0..3 * PAGE - 6, Range { start: 5, end: 4 }, u64::MAX - 1..u64::MAX] {
+        assert!(part.slice(beyond).is_none());
+    }
+    drop(all);
+    assert_eq!(scene.regions().len(), 1);
+    let empty = part.slice(5..5).unwrap();
+    drop(part);
+    empty.prefetch().unwrap();
+    empty.try_copy_to(0, &mut []).unwrap();
+    assert_eq!((empty.is_empty(), scene.regions().len()), (true, 0), "it holds nothing");
+}
+
 /// A request that ends past the end of the file is a hit in the last window: nothing is asked of the manager for it.
 #[test]
 fn a_clipped_range_is_a_hit_too() {

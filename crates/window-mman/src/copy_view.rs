@@ -161,8 +161,8 @@ impl CopyMapping {
     ///
     /// # Errors
     ///
-    /// A range that is reversed, empty, longer than memory, or does not start at a page; what is not a regular file; and
-    /// what the system reports.
+    /// A range that is reversed, empty, longer than memory, or does not start at a page; what is not a regular file;
+    /// and what the system reports.
     pub fn new(file: &File, range: Range<u64>) -> io::Result<Self> {
         let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("cannot map {range:?}: {why}"));
         let len = range.end.checked_sub(range.start).filter(|len| *len > 0);

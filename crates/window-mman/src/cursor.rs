@@ -223,9 +223,9 @@ impl Cursor {
         Ok(())
     }
 
-    /// Moves to all of the region that is just `span`, which is not empty and inside of the file, and where who reads on
-    /// goes from what is held: a piece that was mapped in this way is not kept, as the reader has left it behind, and
-    /// the windows of others would have to go for it.
+    /// Moves to all of the region that is just `span`, which is not empty and inside of the file, and where who reads
+    /// on goes from what is held: a piece that was mapped in this way, and that nobody else has ever asked for, is not
+    /// kept, as the reader has left it behind, and the windows of others would have to go for it.
     pub(crate) fn read_on_to(&mut self, span: Range<u64>) -> Result<(), ViewError> {
         self.file.verify(&span)?;
         let window_size = self.file.file().core().settings.grid.window_size();

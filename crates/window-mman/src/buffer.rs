@@ -20,7 +20,8 @@ const LONGEST_PIECE: u64 = 16 << 20;
 /// Indices and both ends of slices are counted from the start of the range, or from its end if they are negative, as
 /// in Python. It holds one region at a time, and lets go of it when it is dropped.
 ///
-/// As a reader it is `Read + Seek + BufRead`. Whoever reads on maps larger and larger pieces, up to 16 MiB.
+/// As a reader it is `Read + Seek + BufRead`. Whoever reads on maps larger and larger pieces, up to 16 MiB, as far
+/// as the limits allow that.
 ///
 /// # Examples
 ///
@@ -151,7 +152,11 @@ impl WindowBuffer {
         if held.as_ref().is_none_or(|held| !held.contains(&rest.start))
             && let Some(piece) = held.and_then(|held| self.piece_behind(&held, rest.start))
         {
-            self.cursor.read_on_to(piece)?;
+            match self.cursor.read_on_to(piece) {
+                // A window may fit where a piece does not.
+                Ok(()) | Err(ViewError::LimitReached { .. } | ViewError::Map { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         let bytes = self.cursor.use_region(rest.start..)?;
         let most = usize::try_from(rest.end - rest.start).unwrap_or(usize::MAX);

@@ -5,9 +5,10 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 
+use crate::advice::Advice;
 use crate::error::CopyError;
 use crate::region::Window;
-use crate::sys::{Mapping, Os, Sys, fault, granularity, read_fully};
+use crate::sys::{Mapping, Os, Sys, fault, granularity, identify, read_fully};
 
 /// A range of a file as mapped memory, of which copies can be made, also while others write to or truncate the file.
 ///
@@ -83,13 +84,26 @@ impl CopyView {
     /// give, then `out` has some of them.
     #[inline]
     pub fn try_copy_to(&self, offset: u64, out: &mut [u8]) -> Result<(), CopyError> {
-        let start = self.range.start.saturating_add(offset);
-        let range = start..start.saturating_add(out.len() as u64);
-        match &self.window {
-            Some(window) if range.end <= self.range.end => window.copy_to(start, out),
-            None if range.end <= self.range.end => Ok(()),
-            _ => Err(CopyError::OutOfBounds { range, within: self.range.clone() }),
-        }
+        Window::copy_part(self.window.as_ref(), &self.range, offset, out)
+    }
+
+    /// A part of it, counted from its start, without a copy.
+    ///
+    /// `None` if `part` is reversed or goes beyond this view: it does not clip. An empty part holds nothing, and keeps
+    /// nothing mapped.
+    #[must_use]
+    pub fn slice(&self, part: Range<u64>) -> Option<Self> {
+        let (range, window) = Window::part(self.window.as_ref(), &self.range, part)?;
+        Some(Self { window, range })
+    }
+
+    /// Asks the system to read this range now, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// What the system reports.
+    pub fn prefetch(&self) -> io::Result<()> {
+        Window::advise(self.window.as_ref(), &self.range, Advice::WillNeed)
     }
 }
 
@@ -147,7 +161,8 @@ impl CopyMapping {
     ///
     /// # Errors
     ///
-    /// A range that is reversed, empty, longer than memory, or does not start at a page; and what the system reports.
+    /// A range that is reversed, empty, longer than memory, or does not start at a page; what is not a regular file;
+    /// and what the system reports.
     pub fn new(file: &File, range: Range<u64>) -> io::Result<Self> {
         let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidInput, format!("cannot map {range:?}: {why}"));
         let len = range.end.checked_sub(range.start).filter(|len| *len > 0);
@@ -157,6 +172,9 @@ impl CopyMapping {
         }
         let in_memory = isize::try_from(len).ok().and_then(|len| usize::try_from(len).ok());
         let in_memory = in_memory.ok_or_else(|| invalid("no mapping is that long; map it in pieces"))?;
+        if let Some(kind) = identify(file)?.special {
+            return Err(invalid(&format!("it is {kind}, and only regular files are mapped")));
+        }
         let mapping = Mapping::of_file(file, range.start, in_memory, None)?;
         let file = if fault::SUPPORTED { None } else { Some((file.try_clone()?, range.start)) };
         Ok(Self { mapping, len, file })

@@ -70,7 +70,8 @@ impl Cursor {
     pub fn use_region(&mut self, range: impl RangeBounds<u64>) -> Result<&[u8], ViewError> {
         let (start, end) = ends(&range);
         if let Some(window) = self.window.as_ref().filter(|window| window.has(start)) {
-            let range = start..end.unwrap_or(window.span().end);
+            // What ends past the end of the file is clipped there: in the last window that is a hit as any other.
+            let range = start..end.map_or(window.span().end, |end| end.min(self.file.len()));
             if let Some(address) = window.address_of(&range) {
                 let len = (range.end - range.start) as usize;
                 self.range = range;
@@ -150,7 +151,7 @@ impl Cursor {
     ///
     /// What the system reports.
     pub fn advise(&self, advice: Advice) -> io::Result<()> {
-        self.window.as_ref().map_or(Ok(()), |window| window.advise(&self.range, advice))
+        Window::advise(self.window.as_ref(), &self.range, advice)
     }
 
     /// Asks the system to read what is looked at now, without waiting.
@@ -168,7 +169,7 @@ impl Cursor {
     ///
     /// What the system reports, also of a disk that fails.
     pub fn populate(&self) -> io::Result<()> {
-        self.window.as_ref().map_or(Ok(()), |window| window.populate(&self.range))
+        Window::populate(self.window.as_ref(), &self.range)
     }
 
     /// Lets go of what is held.
@@ -222,9 +223,9 @@ impl Cursor {
         Ok(())
     }
 
-    /// Moves to all of the region that is just `span`, which is not empty and inside of the file, and where who reads on
-    /// goes from what is held: a piece that was mapped in this way is not kept, as the reader has left it behind, and
-    /// the windows of others would have to go for it.
+    /// Moves to all of the region that is just `span`, which is not empty and inside of the file, and where who reads
+    /// on goes from what is held: a piece that was mapped in this way, and that nobody else has ever asked for, is not
+    /// kept, as the reader has left it behind, and the windows of others would have to go for it.
     pub(crate) fn read_on_to(&mut self, span: Range<u64>) -> Result<(), ViewError> {
         self.file.verify(&span)?;
         let window_size = self.file.file().core().settings.grid.window_size();

@@ -125,7 +125,12 @@
 //!   with the same arguments, or lets the process end as it would have.
 //! * A handler that you install *later* takes its place, and gets its faults. Hand on to the previous one what is not
 //!   yours, as handlers should (`sigaction` returns it); or install yours before the first copy is made.
-//! * A thread that *blocks* SIGBUS cannot be helped: the system ends the process at the fault.
+//! * A thread that *blocks* SIGBUS could not be helped: the system ends the process at the fault. So the first copy
+//!   that a thread makes unblocks the signal for it, for good. Do not block it again behind that.
+//! * A signal that is *sent* (`kill -BUS`) does what it would have done, and copies go on: if the handler before this
+//!   one takes itself away, as that of Rust's standard library does, the next signal that is sent ends the process.
+//! * Memory that is copied *to* is your own: a fault of that is handed on.
+//! * It runs on the alternative stack, if a thread has one, and so does the handler that it hands on to.
 //! * It costs nothing until there is a fault, and then a few microseconds.
 //! * Debuggers stop at the signal, as they do at every one: `handle SIGBUS nostop noprint pass`, in gdb.
 //!

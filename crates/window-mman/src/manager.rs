@@ -89,6 +89,7 @@ impl MapManager {
     /// As for [`open`](Self::open); and if it was opened for writing only.
     #[doc(alias = "make_cursor")]
     #[doc(alias = "fd")]
+    #[doc(alias = "flags")]
     pub fn open_file(&self, file: File) -> Result<MappedFile, OpenError> {
         MappedFile::adopt(self.core.here(), file)
     }
@@ -153,9 +154,16 @@ impl MapManager {
     pub fn regions(&self) -> Vec<RegionInfo> {
         let mut regions = Vec::new();
         self.core.here().regions.list(|listed| {
-            let path = listed.entry.value.source().path.as_deref().map(Path::to_path_buf);
-            let key = listed.entry.key;
-            let info = RegionInfo { path, range: key.start..key.end, holders: listed.holders, uses: listed.uses };
+            let (key, source) = (listed.entry.key, listed.entry.value.source());
+            let info = RegionInfo {
+                path: source.path.as_deref().map(Path::to_path_buf),
+                device: source.opened.device,
+                inode: source.opened.inode,
+                file_len: source.opened.len,
+                range: key.start..key.end,
+                holders: listed.holders,
+                uses: listed.uses,
+            };
             regions.push((key.file, info));
         });
         regions.sort_by_key(|(file, info)| (*file, info.range.start, info.range.end));

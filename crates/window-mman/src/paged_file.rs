@@ -121,7 +121,7 @@ impl PagedFile {
     ///
     /// # Errors
     ///
-    /// As for [`MappedFile::read_at`].
+    /// As for [`MappedFile::read_at`]; and no memory for a page.
     #[inline]
     pub fn get(&mut self, index: i64) -> Result<Option<u8>, ReadError> {
         // What is in a page is in the file. A negative index is a number above all that a file can have.
@@ -208,8 +208,13 @@ impl PagedFile {
         let range = self.page_around(offset);
         // The one that was not used for the longest time gives its memory.
         let mut page = if self.others.len() + 1 < PAGES { None } else { self.others.pop() }.unwrap_or_default();
-        // No longer than a page, which is a `usize`.
-        page.bytes.resize((range.end - range.start) as usize, 0);
+        // No longer than a page, which is a `usize`, but may be more than there is memory.
+        let len = (range.end - range.start) as usize;
+        page.bytes.clear();
+        if page.bytes.try_reserve_exact(len).is_err() {
+            return Err(ReadError::OutOfMemory { path: self.file.path_buf(), range });
+        }
+        page.bytes.resize(len, 0);
         page.start = range.start;
         self.file.read_exact_at(&mut page.bytes, range.start)?;
         Ok(page)

@@ -127,7 +127,7 @@ impl Drop for Pin {
 #[derive(Clone)]
 pub(crate) struct Window {
     pin: Pin,
-    address: *const u8,
+    address: Address,
     /// Which bytes of the file are there: from where, and how many.
     start: u64,
     len: u64,
@@ -135,18 +135,23 @@ pub(crate) struct Window {
     direct: bool,
 }
 
+/// Where the bytes of a window are: good as long as its pin lives.
+#[derive(Clone, Copy)]
+struct Address(*const u8);
+
 #[expect(unsafe_code, reason = "a pointer that is good on every thread")]
-// SAFETY: the pointer is good as long as the pin lives, on whatever thread, and what is behind it is only read.
-unsafe impl Send for Window {}
+// SAFETY: it is a number here. Who looks behind it says why that is right, for whatever thread: what is there is a
+// mapping for the whole process, and is only read.
+unsafe impl Send for Address {}
 #[expect(unsafe_code, reason = "a pointer that is good on every thread")]
 // SAFETY: as above.
-unsafe impl Sync for Window {}
+unsafe impl Sync for Address {}
 
 impl Window {
     /// `None` never happens: what is pinned is there.
     pub(crate) fn new(pin: Pin) -> Option<Self> {
         let (key, region) = pin.entry().map(|entry| (entry.key, &entry.value))?;
-        let address = region.mapping.address();
+        let address = Address(region.mapping.address());
         // The region is no longer than the mapping, and the key says how long it is.
         let end = key.start.checked_add(region.len as u64).filter(|end| *end == key.end)?;
         let direct = fault::SUPPORTED && pin.core.settings.fault_recovery && region.mapping.shows_the_file();
@@ -165,9 +170,9 @@ impl Window {
         Self::new(self.pin.change_to(key)?)
     }
 
-    /// Lets go of it, and has it unmapped as soon as nobody else holds it.
+    /// Lets go of it, and has it unmapped at once if it was mapped for this one, and nobody else has ever asked for it.
     pub(crate) fn discard(self) {
-        self.pin.core.regions.dismiss_pinned(self.pin.number);
+        self.pin.core.regions.dismiss_own(self.pin.number);
     }
 
     /// Whether the byte at this offset is there.
@@ -183,7 +188,7 @@ impl Window {
         let place = range.start.wrapping_sub(self.start);
         let there = place <= self.len && range.end.wrapping_sub(range.start) <= self.len - place;
         // Within the region, whose length is that of memory.
-        there.then(|| self.address.wrapping_add(place as usize))
+        there.then(|| self.address.0.wrapping_add(place as usize))
     }
 
     /// These bytes, if all of them are there.
@@ -216,18 +221,56 @@ impl Window {
         self.read_to(range, out)
     }
 
-    /// Advice about these bytes, all of which are there.
-    pub(crate) fn advise(&self, range: &Range<u64>, advice: Advice) -> io::Result<()> {
-        let place = range.start.saturating_sub(self.start) as usize;
-        let len = range.end.saturating_sub(range.start) as usize;
-        self.region().map_or(Ok(()), |region| advice.give(&region.mapping, place, len))
+    /// Copies bytes of a view of `range`, counted from its start, into all of `out`: from its window, if it has any.
+    #[inline]
+    pub(crate) fn copy_part(
+        window: Option<&Self>,
+        range: &Range<u64>,
+        offset: u64,
+        out: &mut [u8],
+    ) -> Result<(), CopyError> {
+        let start = range.start.saturating_add(offset);
+        let wanted = start..start.saturating_add(out.len() as u64);
+        match window {
+            Some(window) if wanted.end <= range.end => window.copy_to(start, out),
+            None if wanted.end <= range.end => Ok(()),
+            _ => Err(CopyError::OutOfBounds { range: wanted, within: range.clone() }),
+        }
+    }
+
+    /// The part of a view of `range` that is `part`, counted from its start, and what it has to hold: nothing if it is
+    /// empty. `None` if it is reversed or goes beyond.
+    pub(crate) fn part(
+        window: Option<&Self>,
+        range: &Range<u64>,
+        part: Range<u64>,
+    ) -> Option<(Range<u64>, Option<Self>)> {
+        let within = part.start <= part.end && part.end <= range.end.saturating_sub(range.start);
+        // Within bounds, so these are exact.
+        let absolute = within.then(|| range.start + part.start..range.start + part.end)?;
+        let window = if absolute.is_empty() { None } else { window.cloned() };
+        Some((absolute, window))
+    }
+
+    /// Advice about these bytes, all of which are there; nothing without a window.
+    pub(crate) fn advise(window: Option<&Self>, range: &Range<u64>, advice: Advice) -> io::Result<()> {
+        Self::tell(window, range, |mapping, place, len| advice.give(mapping, place, len))
     }
 
     /// Reads these bytes, all of which are there, into memory and into the tables of the process.
-    pub(crate) fn populate(&self, range: &Range<u64>) -> io::Result<()> {
-        let place = range.start.saturating_sub(self.start) as usize;
+    pub(crate) fn populate(window: Option<&Self>, range: &Range<u64>) -> io::Result<()> {
+        Self::tell(window, range, advice::populate)
+    }
+
+    fn tell(
+        window: Option<&Self>,
+        range: &Range<u64>,
+        tell: impl FnOnce(&Mapping, usize, usize) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let Some(window) = window else { return Ok(()) };
+        let place = range.start.saturating_sub(window.start) as usize;
         let len = range.end.saturating_sub(range.start) as usize;
-        self.region().map_or(Ok(()), |region| advice::populate(&region.mapping, place, len))
+        window.region().map_or(Ok(()), |region| tell(&region.mapping, place, len))
     }
 
     /// The region itself.

@@ -68,6 +68,14 @@ pub struct Stats {
 pub struct RegionInfo {
     /// The file, if its name is known.
     pub path: Option<PathBuf>,
+    /// The device of the file: with the [inode](Self::inode) this tells files apart that have no name here, as those
+    /// that were handed over. 0 for all on systems that do not tell.
+    pub device: u64,
+    /// The number of the file there.
+    pub inode: u64,
+    /// How long the file was when it was opened, in bytes.
+    #[doc(alias = "file_size")]
+    pub file_len: u64,
     /// Which bytes of the file.
     #[doc(alias = "ofs_begin")]
     #[doc(alias = "ofs_end")]

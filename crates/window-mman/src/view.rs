@@ -95,12 +95,8 @@ impl View {
     /// does not clip. An empty part holds nothing, and keeps nothing mapped.
     #[must_use]
     pub fn slice(&self, part: Range<usize>) -> Option<Self> {
-        if part.start > part.end || part.end > self.len() {
-            return None;
-        }
-        // Within bounds, so these are exact.
-        let range = self.range.start + part.start as u64..self.range.start + part.end as u64;
-        let window = if part.is_empty() { None } else { self.window.clone() };
+        let part = part.start as u64..part.end as u64;
+        let (range, window) = Window::part(self.window.as_ref(), &self.range, part)?;
         Some(Self { window, range })
     }
 
@@ -115,12 +111,7 @@ impl View {
     /// Bytes outside of the view, then nothing is copied; bytes that the file no longer has, or that the disk does not
     /// give, then `out` has some of them.
     pub fn try_copy_to(&self, offset: usize, out: &mut [u8]) -> Result<(), CopyError> {
-        let start = self.range.start.saturating_add(offset as u64);
-        let range = start..start.saturating_add(out.len() as u64);
-        if range.end > self.range.end {
-            return Err(CopyError::OutOfBounds { range, within: self.range.clone() });
-        }
-        self.window.as_ref().map_or(Ok(()), |window| window.copy_to(start, out))
+        Window::copy_part(self.window.as_ref(), &self.range, offset as u64, out)
     }
 
     /// Tells the system how this range will be used; nothing for what is not mapped, and on systems without such a
@@ -130,7 +121,7 @@ impl View {
     ///
     /// What the system reports.
     pub fn advise(&self, advice: Advice) -> io::Result<()> {
-        self.window.as_ref().map_or(Ok(()), |window| window.advise(&self.range, advice))
+        Window::advise(self.window.as_ref(), &self.range, advice)
     }
 
     /// Asks the system to read this range now, without waiting.
@@ -150,7 +141,7 @@ impl View {
     ///
     /// What the system reports, also of a disk that fails.
     pub fn populate(&self) -> io::Result<()> {
-        self.window.as_ref().map_or(Ok(()), |window| window.populate(&self.range))
+        Window::populate(self.window.as_ref(), &self.range)
     }
 }
 

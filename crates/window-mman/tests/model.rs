@@ -1,5 +1,9 @@
 //! Using and letting go of regions under a model checker, which tries many ways in which threads can take turns.
 //!
+//! The checker is sequentially consistent: it finds what goes wrong by the order of steps, and not what goes wrong by a
+//! memory ordering that is too weak. That the orderings are right is said beside each of them, in `src/slot.rs` and
+//! `src/pool`.
+//!
 //! This compiles the code of the crate itself a second time, over another `sync`: the checker's.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]

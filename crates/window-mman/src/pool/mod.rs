@@ -188,10 +188,15 @@ impl<K: Key, T> Pool<K, T> {
         }
     }
 
-    /// Has what the caller has pinned given up when it is let go of, by whoever does so last.
-    pub(crate) fn dismiss_pinned(&self, number: u32) {
+    /// Has what the caller has pinned given up when it is let go of, if it was made for the caller, and nobody else holds
+    /// it or has ever found it.
+    pub(crate) fn dismiss_own(&self, number: u32) {
         if let Some(cell) = self.cells.get(number) {
-            cell.slot.dismiss();
+            let look = cell.slot.look();
+            // Making it counts as a use.
+            if look.pins == 1 && look.uses == 1 {
+                cell.slot.dismiss();
+            }
         }
     }
 

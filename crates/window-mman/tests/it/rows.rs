@@ -341,6 +341,109 @@ fn errors_are_of_a_kind_and_of_one() {
     }
 }
 
+/// Files that were handed over have no name, and are told apart all the same.
+#[cfg(unix)]
+#[test]
+fn regions_tell_whose_they_are() {
+    use std::os::unix::fs::MetadataExt;
+    let scene = Scene::new(6 * PAGE + 100);
+    let other = scene.directory.path().join("other");
+    std::fs::write(&other, [1; 77]).unwrap();
+    let adopt = |path: &std::path::Path| scene.manager.open_file(std::fs::File::open(path).unwrap()).unwrap();
+    let (a, b) = (adopt(&scene.path()), adopt(&other));
+    let _views = [a.copy_view(5..6).unwrap(), b.copy_view(5..6).unwrap()];
+    let regions = scene.manager.regions();
+    let told: Vec<_> = regions.iter().map(|region| (region.device, region.inode, region.file_len)).collect();
+    let metadata = [scene.path(), other].map(|path| path.metadata().unwrap());
+    assert_eq!(told, metadata.map(|file| (file.dev(), file.ino(), file.len())));
+    assert!(regions.iter().all(|region| region.path.is_none()));
+}
+
+/// What can only be copied out of is sliced and read ahead as a view is.
+#[test]
+fn copy_views_are_sliced_and_read_ahead() {
+    let scene = Scene::new(6 * PAGE + 100);
+    let all = scene.open().copy_view(PAGE..u64::MAX).unwrap();
+    let part = all.slice(7..3 * PAGE).unwrap();
+    part.prefetch().unwrap();
+    assert_eq!((part.range(), part.len()), (PAGE + 7..4 * PAGE, 3 * PAGE - 7));
+    let mut out = [0; 50];
+    part.slice(10..60).unwrap().try_copy_to(0, &mut out).unwrap();
+    assert_eq!(out, scene.content[PAGE as usize + 17..][..50]);
+    part.try_copy_to(3 * PAGE - 8, &mut out).unwrap_err();
+    for beyond in [0..3 * PAGE - 6, Range { start: 5, end: 4 }, u64::MAX - 1..u64::MAX] {
+        assert!(part.slice(beyond).is_none());
+    }
+    drop(all);
+    assert_eq!(scene.regions().len(), 1);
+    let empty = part.slice(5..5).unwrap();
+    drop(part);
+    empty.prefetch().unwrap();
+    empty.try_copy_to(0, &mut []).unwrap();
+    assert_eq!((empty.is_empty(), scene.regions().len()), (true, 0), "it holds nothing");
+}
+
+/// A request that ends past the end of the file is a hit in the last window: nothing is asked of the manager for it.
+#[test]
+fn a_clipped_range_is_a_hit_too() {
+    let scene = Scene::new(6 * PAGE + 100);
+    let mut cursor = scene.stable().cursor();
+    let uses = || scene.manager.regions()[0].uses;
+    for (range, expected) in [
+        (6 * PAGE..u64::MAX, 6 * PAGE..6 * PAGE + 100),
+        (5 * PAGE + 7..6 * PAGE + 101, 5 * PAGE + 7..6 * PAGE + 100),
+        (6 * PAGE + 99..7 * PAGE, 6 * PAGE + 99..6 * PAGE + 100),
+    ] {
+        let bytes = &scene.content[expected.start as usize..expected.end as usize];
+        assert_eq!(cursor.use_region(range).unwrap(), bytes);
+        assert_eq!((cursor.range(), uses()), (expected, 1));
+    }
+    let reversed = Range { start: 5 * PAGE, end: 4 * PAGE };
+    assert!(matches!(cursor.use_region(reversed), Err(ViewError::Reversed { .. })));
+}
+
+/// What the system says about the mapping that has this address: its flags, and how many bytes of it are in the tables
+/// of the process.
+#[cfg(target_os = "linux")]
+fn mapping_at(address: *const u8) -> (Vec<String>, u64) {
+    let all = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let mut lines = all.lines().skip_while(|line| {
+        let bounds = line.split(' ').next().and_then(|bounds| bounds.split_once('-'));
+        let bounds = bounds.map(|(start, end)| (usize::from_str_radix(start, 16), usize::from_str_radix(end, 16)));
+        !matches!(bounds, Some((Ok(start), Ok(end))) if (start..end).contains(&address.addr()))
+    });
+    let mut field = |name: &str| lines.find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+    let resident = field("Rss:").trim_end_matches(" kB").parse::<u64>().unwrap() << 10;
+    (field("VmFlags:").split(' ').map(str::to_owned).collect(), resident)
+}
+
+/// The system has heard it: for what was asked, and nothing beside it.
+#[cfg(target_os = "linux")]
+#[test]
+fn advice_and_population_reach_the_system() {
+    let scene = Scene::new(50 * PAGE);
+    let file = scene.stable();
+    let has = |view: &window_mman::View, flag: &str| mapping_at(view.as_ptr()).0.iter().any(|found| found == flag);
+    let all = file.view(0..40 * PAGE).unwrap();
+    let part = all.slice(8 * PAGE as usize..16 * PAGE as usize).unwrap();
+    let behind = all.slice(16 * PAGE as usize..17 * PAGE as usize).unwrap();
+    let mut cursor = file.cursor();
+    cursor.use_region(0..40 * PAGE).unwrap();
+    for (advice, flag) in [(Advice::Random, "rr"), (Advice::Sequential, "sr")] {
+        part.advise(advice).unwrap();
+        assert_eq!((has(&part, flag), has(&all, flag), has(&behind, flag)), (true, false, false), "{advice:?}");
+        cursor.advise(advice).unwrap();
+        assert_eq!((has(&part, flag), has(&all, flag), has(&behind, flag)), (true, true, true), "{advice:?}");
+        cursor.advise(Advice::Normal).unwrap();
+        assert!(!has(&part, flag) && !has(&all, flag));
+    }
+    assert_eq!(mapping_at(all.as_ptr()).1, 0, "nobody has looked at it");
+    part.populate().unwrap();
+    assert!(mapping_at(all.as_ptr()).1 >= 8 * PAGE, "these, and what the system adds around them");
+    cursor.populate().unwrap();
+    assert_eq!(mapping_at(all.as_ptr()).1, 40 * PAGE);
+}
+
 /// Hints change nothing but when the disk is asked.
 #[test]
 fn advice_is_given_and_pages_are_read_ahead() {

@@ -1,14 +1,18 @@
 //! The routines for aarch64: sixteen bytes at a time, sixty-four where there are many.
 //!
 //! Not yet run on such a processor by this project. The routines were assembled, and run under emulation by a small
-//! program in C, faults among it; what is Rust around them has not been. They touch no stack, so that the handler can go on at `landing`, which returns to the caller of
-//! whichever was interrupted.
+//! program in C, faults among it; what is Rust around them has not been, nor the registers that tell the handler what
+//! is read.
+//!
+//! They touch no stack, so that the handler can go on at `landing`, which returns to the caller of whichever was
+//! interrupted.
 //!
 //! The names carry the version up to which this crate is compatible, so that two versions can be in one program.
 
 #![expect(unsafe_code, reason = "assembly")]
 
 use std::arch::global_asm;
+use std::ops::Range;
 
 global_asm!(include_str!("aarch64.s"));
 
@@ -25,6 +29,12 @@ unsafe extern "C" {
 /// The address of the instruction at which a signal came.
 pub(super) fn instruction(context: &libc::ucontext_t) -> usize {
     context.uc_mcontext.pc as usize
+}
+
+/// What the interrupted routine reads.
+pub(super) fn source(context: &libc::ucontext_t) -> Range<usize> {
+    let register = |number: usize| context.uc_mcontext.regs[number] as usize;
+    register(9)..register(10)
 }
 
 /// Makes the interrupted code go on at `address`.

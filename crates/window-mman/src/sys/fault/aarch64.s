@@ -8,6 +8,10 @@
 window_mman_0_1_begin:
     // x0: to, x1: from, x2: length
 window_mman_0_1_copy:
+    .cfi_startproc
+    // x9 to x10: what is read, for the handler.
+    mov x9, x1
+    add x10, x1, x2
     cmp x2, #16
     b.lo 3f
     sub x3, x2, #16
@@ -58,29 +62,40 @@ window_mman_0_1_copy:
 5:
     mov w0, #0
     ret
+    .cfi_endproc
     .size window_mman_0_1_copy, . - window_mman_0_1_copy
     // x0: to, x1: from
     .globl window_mman_0_1_load_u64
     .hidden window_mman_0_1_load_u64
     .type window_mman_0_1_load_u64,@function
 window_mman_0_1_load_u64:
+    .cfi_startproc
+    mov x9, x1
+    add x10, x1, #8
     ldar x2, [x1]
     str x2, [x0]
     mov w0, #0
     ret
+    .cfi_endproc
     .size window_mman_0_1_load_u64, . - window_mman_0_1_load_u64
     .globl window_mman_0_1_load_u32
     .hidden window_mman_0_1_load_u32
     .type window_mman_0_1_load_u32,@function
 window_mman_0_1_load_u32:
+    .cfi_startproc
+    mov x9, x1
+    add x10, x1, #4
     ldar w2, [x1]
     str w2, [x0]
     mov w0, #0
     ret
+    .cfi_endproc
     .size window_mman_0_1_load_u32, . - window_mman_0_1_load_u32
     .globl window_mman_0_1_landing
     .hidden window_mman_0_1_landing
 window_mman_0_1_landing:
+    .cfi_startproc
     mov w0, #1
     ret
+    .cfi_endproc
     .popsection

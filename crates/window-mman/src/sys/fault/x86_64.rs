@@ -9,6 +9,7 @@
 #![expect(unsafe_code, reason = "assembly")]
 
 use std::arch::global_asm;
+use std::ops::Range;
 
 global_asm!(
     ".pushsection .text.window_mman_0_1_fault,\"ax\",@progbits",
@@ -21,6 +22,10 @@ global_asm!(
     "window_mman_0_1_begin:",
     // rdi: to, rsi: from, rdx: length
     "window_mman_0_1_copy:",
+    ".cfi_startproc",
+    // r10 to r11: what is read, for the handler.
+    "mov r10, rsi",
+    "lea r11, [rsi + rdx]",
     "cmp rdx, 2048",
     "jae 5f",
     "cmp rdx, 16",
@@ -91,6 +96,7 @@ global_asm!(
     "6:",
     "xor eax, eax",
     "ret",
+    ".cfi_endproc",
     ".size window_mman_0_1_copy, . - window_mman_0_1_copy",
     // rdi: to, rsi: from. A load of an aligned word is one, and acquires.
     ".p2align 4",
@@ -98,26 +104,36 @@ global_asm!(
     ".hidden window_mman_0_1_load_u64",
     ".type window_mman_0_1_load_u64,@function",
     "window_mman_0_1_load_u64:",
+    ".cfi_startproc",
+    "mov r10, rsi",
+    "lea r11, [rsi + 8]",
     "mov rax, [rsi]",
     "mov [rdi], rax",
     "xor eax, eax",
     "ret",
+    ".cfi_endproc",
     ".size window_mman_0_1_load_u64, . - window_mman_0_1_load_u64",
     ".p2align 4",
     ".globl window_mman_0_1_load_u32",
     ".hidden window_mman_0_1_load_u32",
     ".type window_mman_0_1_load_u32,@function",
     "window_mman_0_1_load_u32:",
+    ".cfi_startproc",
+    "mov r10, rsi",
+    "lea r11, [rsi + 4]",
     "mov eax, [rsi]",
     "mov [rdi], eax",
     "xor eax, eax",
     "ret",
+    ".cfi_endproc",
     ".size window_mman_0_1_load_u32, . - window_mman_0_1_load_u32",
     ".globl window_mman_0_1_landing",
     ".hidden window_mman_0_1_landing",
     "window_mman_0_1_landing:",
+    ".cfi_startproc",
     "mov eax, 1",
     "ret",
+    ".cfi_endproc",
     ".popsection",
 );
 
@@ -134,6 +150,12 @@ unsafe extern "C" {
 /// The address of the instruction at which a signal came.
 pub(super) fn instruction(context: &libc::ucontext_t) -> usize {
     context.uc_mcontext.gregs[libc::REG_RIP as usize] as usize
+}
+
+/// What the interrupted routine reads.
+pub(super) fn source(context: &libc::ucontext_t) -> Range<usize> {
+    let register = |number: libc::c_int| context.uc_mcontext.gregs[number as usize] as usize;
+    register(libc::REG_R10)..register(libc::REG_R11)
 }
 
 /// Makes the interrupted code go on at `address`.

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use crate::error::Holding;
@@ -118,16 +119,26 @@ impl Core {
         let len = isize::try_from(size).ok().and_then(|len| usize::try_from(len).ok()).ok_or(MapFailure::TooLong)?;
         let core = self.here();
         let sys = &*self.settings.sys;
-        let mut evicting = false;
+        let (mut evicting, mut unmappable) = (false, false);
         let mapped = source.with_file(self, |file| {
-            core.regions.find_or_make(key, size, |victim: Option<Region>| {
+            let mapped = core.regions.find_or_make(key, size, |victim: Option<Region>| {
                 evicting |= victim.is_some();
-                let spare = victim.map(Region::into_mapping);
-                let mapping = match sys.map(file, key.start, len, spare) {
-                    Err(error) if cannot_be_mapped(&error) => copy(sys, file, key.start, len)?,
-                    mapped => mapped.map_err(failure)?,
-                };
+                // Only over what is known to be replaced by the next: a file that refuses its first mapping would leave
+                // the addresses of the old one to nobody.
+                let spare = victim.map(Region::into_mapping).filter(|_| source.was_mapped.load(Ordering::Relaxed));
+                let mapping = sys.map(file, key.start, len, spare).map_err(|error| {
+                    unmappable = cannot_be_mapped(&error);
+                    failure(error)
+                })?;
+                source.was_mapped.store(true, Ordering::Relaxed);
                 Ok(Region::new(mapping, len, Arc::clone(source)))
+            });
+            if !unmappable {
+                return mapped;
+            }
+            // It is read, which takes as long as the disk does: nobody else waits for that.
+            core.regions.find_or_make_apart(key, size, || {
+                Ok(Region::new(copy(sys, file, key.start, len)?, len, Arc::clone(source)))
             })
         });
         match mapped.map_err(MapFailure::Descriptor)? {

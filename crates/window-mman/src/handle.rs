@@ -3,13 +3,12 @@
 use std::cell::Cell;
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use crate::core::{Core, Known};
-use crate::error::FileState;
 use crate::pool::{Failure, MakeError};
 use crate::source::{Descriptor, OwnFile, Source};
 use crate::sys::{self, Identity};
@@ -20,6 +19,8 @@ pub(crate) struct Handle {
     pub(crate) source: Arc<Source>,
     /// As it was given.
     pub(crate) path: Option<PathBuf>,
+    /// The same, absolute: by this it may be opened again as long as this lives.
+    pub(crate) name: Option<Arc<Path>>,
     /// In bytes; as it was opened or refreshed.
     pub(crate) len: AtomicU64,
     /// When it was last written to, in nanoseconds; as it was opened or refreshed.
@@ -39,17 +40,19 @@ impl Drop for Handle {
             // Inherited: the lock may be nobody's any more, and the tables go with the process.
             return;
         }
-        let shared = {
+        let sources = {
             let mut files = core.files.lock();
             let Some(known) = files.get_mut(&source.id) else { return };
             known.handles = known.handles.saturating_sub(1);
             if known.handles > 0 {
+                // If this was the last user of its source, that closes the descriptor when it is dropped.
                 return;
             }
             files.remove(&source.id).and_then(|known| known.source.upgrade())
         };
         core.regions.dismiss(source.serial);
-        for source in shared.iter().chain([&*source]) {
+        // What is still held keeps its source, but needs no descriptor.
+        for source in sources.iter().chain([&*source]) {
             core.descriptors.dismiss(source.number);
         }
     }
@@ -70,11 +73,8 @@ impl<'a> Opening<'a> {
         mut open: impl FnMut() -> Result<File, Failure<io::Error>>,
     ) -> Result<Self, io::Error> {
         let number = next_number();
-        let made = core.descriptors.find_or_make(Descriptor(number), 0, |victim| {
-            // The old one is closed first, or there may be one too many.
-            drop(victim);
-            open().map(OwnFile::new)
-        });
+        // Apart, since opening waits for whoever has a lease on the file.
+        let made = core.descriptors.find_or_make_apart(Descriptor(number), 0, || open().map(OwnFile::new));
         match made {
             Ok(cell) => Ok(Self { core, number, cell, in_use: Cell::new(false) }),
             Err(MakeError::Failed(error)) => Err(error),
@@ -99,25 +99,25 @@ impl<'a> Opening<'a> {
     ) -> Handle {
         let core = Arc::clone(self.core);
         let named = path.is_some() && !keep;
-        let source = {
+        let absolute: Option<Arc<Path>> = path.map(Into::into);
+        let (source, name) = {
             let mut files = core.files.lock();
             let fresh = || Known { serial: next_number(), handles: 0, source: std::sync::Weak::new() };
             let known = files.entry(identity.id).or_insert_with(fresh);
             known.handles += 1;
             let shared = if named { known.source.upgrade() } else { None };
-            shared.unwrap_or_else(|| {
-                let source = Arc::new(Source {
-                    number: self.number,
-                    serial: known.serial,
-                    id: identity.id,
-                    path: path.map(Into::into),
-                    opened: FileState::of(identity),
-                });
+            let source = shared.unwrap_or_else(|| {
+                // A copy of the path, since the other one tells by its holders whether it is still a name.
+                let first = absolute.as_deref().map(Arc::from);
+                let source = Source::new(&core, self.number, known.serial, identity, first);
+                let source = Arc::new(source);
                 if named {
                     known.source = Arc::downgrade(&source);
                 }
                 source
-            })
+            });
+            let name = absolute.map(|path| source.add_name(&path));
+            (source, name)
         };
         tracing::debug!(file = %source.name(), len = identity.len, "opened a file");
         // One pin for the handle; that of the opening is let go of by its drop.
@@ -130,6 +130,7 @@ impl<'a> Opening<'a> {
             core,
             source,
             path: given,
+            name,
             len: AtomicU64::new(identity.len),
             modified: AtomicU64::new(nanoseconds(identity.modified)),
             kept,

@@ -1,5 +1,6 @@
 //! Where everything starts: the manager of an application's mapped files.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::File;
 use std::path::Path;
@@ -9,6 +10,7 @@ use crate::builder::MapManagerBuilder;
 use crate::core::{Core, Settings};
 use crate::error::OpenError;
 use crate::mapped_file::MappedFile;
+use crate::source::Source;
 use crate::stats::{Collected, RegionInfo, Stats};
 use crate::window::{Grid, Strategy};
 
@@ -156,7 +158,7 @@ impl MapManager {
         self.core.here().regions.list(|listed| {
             let (key, source) = (listed.entry.key, listed.entry.value.source());
             let info = RegionInfo {
-                path: source.path.as_deref().map(Path::to_path_buf),
+                path: source.paths().first().map(|path| path.to_path_buf()),
                 device: source.opened.device,
                 inode: source.opened.inode,
                 file_len: source.opened.len,
@@ -178,16 +180,23 @@ impl MapManager {
     /// Unmaps all that nobody holds of files at or below `path`, and tells how much is held.
     ///
     /// For systems that refuse to delete or replace what is mapped. Paths are compared as they were given, made
-    /// absolute; a file that was handed over open has none.
+    /// absolute, and of a file that is open by several names each counts; a file that was handed over open has none.
     #[doc(alias = "force_map_handle_removal_win")]
     pub fn unmap_under(&self, path: impl AsRef<Path>) -> Collected {
         let path = path.as_ref();
         let base = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-        self.sweep(|file| file.is_some_and(|file| file.starts_with(&base)))
+        let under = |source: &Source| source.paths().iter().any(|path| path.starts_with(&base));
+        // What is mapped of a file may have come by another opening of it.
+        let open: Vec<Arc<Source>> = {
+            let files = self.core.here().files.lock();
+            files.values().filter_map(|known| known.source.upgrade()).collect()
+        };
+        let chosen: HashSet<u64> = open.iter().filter(|source| under(source)).map(|source| source.serial).collect();
+        self.sweep(|source| chosen.contains(&source.serial) || under(source))
     }
 
-    fn sweep(&self, mut chosen: impl FnMut(Option<&Path>) -> bool) -> Collected {
-        let swept = self.core.here().regions.sweep(|entry| chosen(entry.value.source().path.as_deref()));
+    fn sweep(&self, mut chosen: impl FnMut(&Source) -> bool) -> Collected {
+        let swept = self.core.here().regions.sweep(|entry| chosen(entry.value.source()));
         Collected {
             unmapped_regions: swept.taken,
             unmapped_bytes: swept.taken_bytes,

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::copy_view::CopyView;
 use crate::core::{Core, MapFailure};
-use crate::error::{FileState, OpenError, ReadError, ViewError};
+use crate::error::{OpenError, ReadError, ReopenError, ViewError};
 use crate::handle::{Handle, Opening, nanoseconds};
 use crate::paged_file::PagedFile;
 use crate::pool::Failure;
@@ -227,20 +227,28 @@ impl MappedFile {
     /// as its descriptor is open. [`ReadError::Truncated`] if it is shorter; nothing is changed then. A file that has
     /// been deleted is as it was.
     pub fn refresh(&self) -> Result<Change, ReadError> {
-        let Handle { core, source, .. } = &*self.inner;
+        let Handle { core, source, name, .. } = &*self.inner;
         let (path, range) = (self.path_buf(), 0..self.len());
-        let sys = &*core.settings.sys;
-        let named = source.path.as_deref().map(|path| sys.open(path).and_then(|file| sys::identify(&file)));
-        let identity = match named {
-            Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            Some(Ok(identity)) => Ok(identity),
-            _ => source.with_file(core, sys::identify).map_err(|error| self.not_reopened(range.clone(), error))?,
+        let io_failed = |source| ReadError::Io { path: self.path_buf(), range: 0..self.len(), source };
+        let replaced = |now| {
+            let (path, was) = (self.path_buf().unwrap_or_default(), Box::new(source.opened.clone()));
+            ReadError::Replaced { path, was, now }
         };
-        let identity = identity.map_err(|source| ReadError::Io { path: path.clone(), range: range.clone(), source })?;
-        if identity.id != source.id {
-            let (was, now) = (Box::new(source.opened.clone()), Box::new(FileState::of(&identity)));
-            return Err(ReadError::Replaced { path: path.unwrap_or_default(), was, now });
+        // Nothing new is opened for it. While the descriptor is looked at nobody else's file has this inode.
+        let looked = source.with_file(core, |file| {
+            let there = name.as_deref().map(|name| source.replacement_at(name));
+            (there, sys::identify(file))
+        });
+        let (there, identity) = looked.map_err(|error| match error {
+            DescriptorError::Reopen(ReopenError::Replaced { now, .. }) => replaced(now),
+            error => self.not_reopened(range.clone(), error),
+        })?;
+        match there.transpose() {
+            Ok(Some(Some(now))) => return Err(replaced(Box::new(now))),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_failed(error)),
+            Ok(_) | Err(_) => {}
         }
+        let identity = identity.map_err(io_failed)?;
         if identity.len < range.end {
             return Err(ReadError::Truncated { path, range: range.clone(), opened_with: range.end, now: identity.len });
         }
@@ -283,15 +291,16 @@ impl MappedFile {
         self.inner.path.clone()
     }
 
-    /// Whether the file has at least `len` bytes now; else how many it has, if the system tells.
-    pub(crate) fn reaches(&self, len: u64) -> Result<(), Option<u64>> {
-        let sys = &*self.inner.core.settings.sys;
-        let now = self.inner.source.with_file(&self.inner.core, |file| sys.len(file));
-        match now {
-            Ok(Ok(now)) if now >= len => Ok(()),
-            Ok(Ok(now)) => Err(Some(now)),
-            Ok(Err(_)) | Err(_) => Err(None),
-        }
+    /// How many bytes the file has now, for a request of `range`.
+    pub(crate) fn len_now(&self, range: &Range<u64>) -> Result<u64, ViewError> {
+        let Handle { core, source, .. } = &*self.inner;
+        let now = source.with_file(core, |file| core.settings.sys.len(file));
+        let failure = match now {
+            Ok(Ok(now)) => return Ok(now),
+            Ok(Err(error)) => MapFailure::Io(error),
+            Err(error) => MapFailure::Descriptor(error),
+        };
+        Err(self.explain(failure, range.clone()))
     }
 
     /// Which region has `range`, which ends at `len` or before.
@@ -330,7 +339,7 @@ impl MappedFile {
 
     /// The region of this key, for a request of `range`.
     pub(crate) fn window_of(&self, key: RegionKey, range: &Range<u64>) -> Result<Window, ViewError> {
-        let found = self.inner.core.find(&key).and_then(Window::new);
+        let found = self.inner.core.find(&key).and_then(|pin| Window::new(pin, &self.inner));
         found.map_or_else(|| self.map(key, range), Ok)
     }
 
@@ -339,7 +348,7 @@ impl MappedFile {
         let Handle { core, source, .. } = &*self.inner;
         // What is pinned is there, so a window is never `None`.
         core.map(source, key)
-            .and_then(|pin| Window::new(pin).ok_or(MapFailure::TooLong))
+            .and_then(|pin| Window::new(pin, &self.inner).ok_or(MapFailure::TooLong))
             .map_err(|failure| self.explain(failure, range.clone()))
     }
 

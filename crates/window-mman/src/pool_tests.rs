@@ -91,6 +91,86 @@ fn a_strict_pool_refuses_until_something_is_let_go_of() {
     pool.release(held[1]);
 }
 
+/// What is refused has nothing given up for it, in whatever order it is looked for.
+#[test]
+fn a_strict_pool_gives_up_nothing_for_what_it_refuses() {
+    let pool = pool(4, 100, true);
+    for key in [1, 2, 3, 4] {
+        pool.release(get(&pool, key, 1).unwrap());
+    }
+    assert!(get(&pool, 5, 5).is_none(), "larger than the limit");
+    assert_eq!(keys(&pool), [1, 2, 3, 4]);
+    let held = pool.find(&Number(2)).unwrap();
+    let before = pool.tally();
+    for _ in 0..2 {
+        assert!(get(&pool, 5, 4).is_none(), "one of it is held");
+        assert_eq!((keys(&pool), pool.tally()), (vec![1, 2, 3, 4], before));
+    }
+    pool.release(get(&pool, 6, 1).unwrap());
+    assert_eq!(keys(&pool), [2, 3, 4, 6], "the order of use is what it was");
+    pool.release(held);
+    pool.release(get(&pool, 5, 4).unwrap());
+    assert_eq!(keys(&pool), [5]);
+}
+
+/// A value that looks whether the lock is free while it is dropped.
+struct Watch<'a>(&'a std::sync::OnceLock<Pool<Number, Self>>);
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        assert!(self.0.get().is_none_or(Pool::is_unlocked), "dropped under the lock");
+    }
+}
+
+#[test]
+fn what_goes_is_dropped_behind_the_lock() {
+    let place: &'static std::sync::OnceLock<Pool<Number, Watch<'static>>> = Box::leak(Box::default());
+    let pool = place.get_or_init(|| Pool::new(Limits { bytes: 4, count: 100, strict: false }));
+    let get = |key, size| {
+        let keep = |victim: Option<Watch<'_>>| {
+            std::mem::forget(victim);
+            Ok::<_, Failure<Infallible>>(Watch(place))
+        };
+        pool.find_or_make(Number(key), size, keep).unwrap()
+    };
+    for key in 0..4 {
+        pool.release(get(key, 1));
+    }
+    pool.release(get(4, 3));
+    assert_eq!(pool.tally().count, 2, "two dropped, and one handed over");
+    pool.dismiss(0);
+    let held = [10, 11, 12].map(|key| get(key, 3));
+    held.into_iter().for_each(|number| pool.release(number));
+    pool.sweep(|_| true);
+    assert_eq!(pool.tally().count, 0);
+    // What fails for want of room.
+    pool.release(get(20, 1));
+    let full = pool.find_or_make(Number(21), 1, |_| Err(Failure { error: (), for_want_of_room: true }));
+    assert!(matches!(full, Err(MakeError::Failed(()))));
+    assert_eq!(pool.tally().count, 0);
+}
+
+#[test]
+fn what_takes_long_is_made_without_the_lock() {
+    let pool = pool(2, 100, false);
+    for key in [1, 2] {
+        pool.release(get(&pool, key, 1).unwrap());
+    }
+    let made = pool.find_or_make_apart(Number(3), 1, || {
+        assert!(pool.is_unlocked());
+        assert_eq!(keys(&pool), [2], "its room was made");
+        let other = pool.find_or_make_apart(Number(3), 1, || Ok::<_, Failure<Infallible>>(3)).unwrap();
+        pool.release(other);
+        Ok::<_, Failure<Infallible>>(1_000_000)
+    });
+    pool.release(made.unwrap());
+    assert_eq!(keys(&pool), [3], "what was faster stays, and two rooms were reserved");
+    let failed = pool.find_or_make_apart(Number(4), 1, || Err(Failure { error: (), for_want_of_room: false }));
+    assert!(matches!(failed, Err(MakeError::Failed(()))));
+    pool.release(get(&pool, 5, 1).unwrap());
+    assert_eq!(keys(&pool), [3, 5], "no room is reserved any more");
+}
+
 #[test]
 fn making_that_fails_for_want_of_room_is_tried_once_more() {
     let pool = pool(100, 100, false);
@@ -179,33 +259,52 @@ fn cells_are_there_when_they_were_made() {
 
 #[test]
 fn stamps_rise_in_every_pool_that_a_thread_uses() {
-    let (one, other) = (Clock::new(), Clock::new());
-    let mut before = 0;
-    for round in 0..10 {
-        for clock in [&one, &other, &one] {
-            let now = clock.now();
-            assert!(now > before);
-            before = now;
+    let clocks: Vec<Clock> = (0..9).map(|_| Clock::new()).collect();
+    let mut before = vec![0; clocks.len()];
+    for round in 0..1000 {
+        for (clock, before) in clocks.iter().zip(&mut before) {
+            for _ in 0..round % 3 {
+                let now = clock.now();
+                assert!(now > *before);
+                *before = now;
+            }
         }
-        one.advance(round * 1_000_000);
+        clocks[round % 9].advance();
     }
 }
 
 #[test]
 fn what_comes_after_a_miss_is_younger_on_every_thread() {
     let clock = Clock::new();
-    let fast = (0..1000).map(|_| clock.now()).last();
-    clock.advance(0);
+    let fast = (0..100_000).map(|_| clock.now()).last();
+    clock.advance();
     let slow = std::thread::scope(|scope| scope.spawn(|| clock.now()).join().ok());
     assert!(slow > fast);
+}
+
+/// However often one thread uses something, and whatever it does in other pools.
+#[test]
+fn a_busy_thread_is_no_more_than_a_thousand_uses_ahead() {
+    let (clock, other) = (Clock::new(), Clock::new());
+    let busy = std::thread::scope(|scope| {
+        let busy = scope.spawn(|| {
+            assert!((0..300_000).map(|_| other.now()).all(|now| now > 0));
+            assert!((0..5).map(|_| clock.now()).all(|now| now > 0));
+            let at_first = clock.now();
+            (at_first, (0..200_000).map(|_| clock.now()).last().unwrap())
+        });
+        busy.join().unwrap()
+    });
+    assert!(busy.0 <= 2048, "{busy:?}: other pools have clocks of their own");
+    assert!(clock.now() > busy.1, "a thread that comes later");
 }
 
 #[test]
 fn the_oldest_come_first() {
     let mut order = Order::default();
-    assert_eq!(order.take_down([(5, 0), (2, 1), (9, 2)].into_iter()), Some(9));
+    assert!(order.take_down([(5, 0), (2, 1), (9, 2)].into_iter()));
     assert_eq!(std::iter::from_fn(|| order.next()).collect::<Vec<_>>(), [(2, 1), (5, 0), (9, 2)]);
-    assert_eq!(order.take_down(std::iter::empty()), None);
+    assert!(!order.take_down(std::iter::empty()));
 }
 
 /// "Simple but infeasibly slow": what a pool should do.
@@ -242,7 +341,9 @@ impl Model {
 
     fn acquire(&mut self, limits: &Limits, key: u64, size: u64) -> bool {
         if !self.order.contains(&key) {
+            let before = (self.order.clone(), self.dismissed.clone());
             if !self.evict(limits, size, 1) && limits.strict {
+                (self.order, self.dismissed) = before;
                 return false;
             }
             self.order.push(key);

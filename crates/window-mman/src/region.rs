@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::advice::{self, Advice};
 use crate::core::Core;
 use crate::error::CopyError;
+use crate::handle::Handle;
 use crate::pool::{Entry, Key};
 use crate::source::Source;
 use crate::sys::{Mapping, fault, read_fully};
@@ -95,10 +96,6 @@ impl Pin {
         }
     }
 
-    pub(crate) fn core(&self) -> &Arc<Core> {
-        &self.core
-    }
-
     /// Lets go of the region, and holds that of another key instead, if the same tables have it.
     #[inline]
     fn change_to(mut self, key: &RegionKey) -> Option<Self> {
@@ -131,8 +128,8 @@ pub(crate) struct Window {
     /// Which bytes of the file are there: from where, and how many.
     start: u64,
     len: u64,
-    /// Whether copies are made from the memory, and not by the descriptor.
-    direct: bool,
+    /// By what copies are made where they are not made from the memory: it keeps the file open.
+    handle: Option<Arc<Handle>>,
 }
 
 /// Where the bytes of a window are: good as long as its pin lives.
@@ -149,13 +146,27 @@ unsafe impl Sync for Address {}
 
 impl Window {
     /// `None` never happens: what is pinned is there.
-    pub(crate) fn new(pin: Pin) -> Option<Self> {
+    pub(crate) fn new(pin: Pin, handle: &Arc<Handle>) -> Option<Self> {
+        let mut window = Self::direct(pin)?;
+        if !window.is_direct() {
+            window.handle = Some(Arc::clone(handle));
+        }
+        Some(window)
+    }
+
+    fn direct(pin: Pin) -> Option<Self> {
         let (key, region) = pin.entry().map(|entry| (entry.key, &entry.value))?;
         let address = Address(region.mapping.address());
         // The region is no longer than the mapping, and the key says how long it is.
         let end = key.start.checked_add(region.len as u64).filter(|end| *end == key.end)?;
-        let direct = fault::SUPPORTED && pin.core.settings.fault_recovery && region.mapping.shows_the_file();
-        Some(Self { address, start: key.start, len: end - key.start, direct, pin })
+        Some(Self { address, start: key.start, len: end - key.start, handle: None, pin })
+    }
+
+    /// Whether copies can be made from the memory.
+    fn is_direct(&self) -> bool {
+        fault::SUPPORTED
+            && self.pin.core.settings.fault_recovery
+            && self.region().is_some_and(|region| region.mapping.shows_the_file())
     }
 
     #[inline]
@@ -167,7 +178,14 @@ impl Window {
     /// in any case, and first, so that no more is held than is looked at.
     #[inline]
     pub(crate) fn change_to(self, key: &RegionKey) -> Option<Self> {
-        Self::new(self.pin.change_to(key)?)
+        let handle = self.handle;
+        let mut window = Self::direct(self.pin.change_to(key)?)?;
+        // One region of a file may be mapped, and another one read because it could not be.
+        if window.is_direct() {
+            return Some(window);
+        }
+        window.handle = Some(handle?);
+        Some(window)
     }
 
     /// Lets go of it, and has it unmapped at once if it was mapped for this one, and nobody else has ever asked for it.
@@ -212,13 +230,13 @@ impl Window {
         let Some(from) = self.address_of(&range) else {
             return Err(CopyError::OutOfBounds { range, within: self.span() });
         };
-        if self.direct {
+        let Some(handle) = &self.handle else {
             #[expect(unsafe_code, reason = "copies from an address")]
             // SAFETY: the bytes are in a mapping that is held by the pin, and `out` is a slice of its own.
             let copied = unsafe { fault::copy(out.as_mut_ptr(), from, out.len()) };
-            return copied.map_err(|fault::Fault| self.faulted(range));
-        }
-        self.read_to(range, out)
+            return copied.map_err(|fault::Fault| CopyError::Fault { path: self.path(), range });
+        };
+        read_to(handle, range, out)
     }
 
     /// Copies bytes of a view of `range`, counted from its start, into all of `out`: from its window, if it has any.
@@ -278,24 +296,21 @@ impl Window {
         self.pin.entry().map(|entry| &entry.value)
     }
 
-    /// The same by the descriptor.
-    fn read_to(&self, range: Range<u64>, out: &mut [u8]) -> Result<(), CopyError> {
-        let Some(region) = self.region() else { return Err(self.faulted(range)) };
-        let core = self.pin.core();
-        let read = region.source.with_file(core, |file| read_fully(&*core.settings.sys, file, out, range.start));
-        match read {
-            Ok(Ok(count)) if count == out.len() => Ok(()),
-            Ok(Ok(_)) | Err(_) => Err(self.faulted(range)),
-            Ok(Err(source)) => Err(CopyError::Io { path: self.path(), range, source }),
-        }
-    }
-
-    fn faulted(&self, range: Range<u64>) -> CopyError {
-        CopyError::Fault { path: self.path(), range }
-    }
-
     fn path(&self) -> Option<std::path::PathBuf> {
         self.region().and_then(|region| region.source.path.as_deref().map(std::path::Path::to_path_buf))
+    }
+}
+
+/// Copies these bytes by the descriptor.
+#[cold]
+fn read_to(handle: &Handle, range: Range<u64>, out: &mut [u8]) -> Result<(), CopyError> {
+    let Handle { core, source, path, .. } = handle;
+    let path = || path.clone();
+    match source.with_file(core, |file| read_fully(&*core.settings.sys, file, out, range.start)) {
+        Ok(Ok(count)) if count == out.len() => Ok(()),
+        Ok(Ok(_)) => Err(CopyError::Fault { path: path(), range }),
+        Ok(Err(source)) => Err(CopyError::Io { path: path(), range, source }),
+        Err(error) => Err(CopyError::Reopen { path: path(), range, source: error.into() }),
     }
 }
 

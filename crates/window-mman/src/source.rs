@@ -1,7 +1,7 @@
 //! Where the bytes of a file come from: its descriptor, which may be closed and opened again.
 //!
 //! Descriptors are kept in a pool, as regions are: what was not used for the longest time is closed when others are
-//! needed, and opened again by its path when it is. Then it must be the same file; another one of the same name is an
+//! needed, and opened again by its path, or another one that it has, when it is. Then it must be the same file; another one of the same name is an
 //! error. What has no path, or could not be told from another, is held open by its handle.
 
 use std::fs::File;
@@ -9,13 +9,14 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 
 use crate::core::Core;
 use crate::error::{FileState, Name, ReopenError};
 use crate::pool::{Failure, Key, MakeError};
-use crate::sync::process_id;
-use crate::sys::{self, FileId, Sys};
+use crate::sync::{Mutex, process_id};
+use crate::sys::{self, FileId, Identity, Sys};
 
 /// A descriptor, by the number of its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,10 +42,25 @@ pub(crate) struct Source {
     /// The file's: the same for all sources of one file.
     pub(crate) serial: u64,
     pub(crate) id: FileId,
-    /// Absolute; none for a [`File`] that was handed over.
+    /// The path of its first opening, absolute; none for a [`File`] that was handed over.
     pub(crate) path: Option<Arc<Path>>,
     /// What it was when it was opened.
     pub(crate) opened: FileState,
+    /// Whether a mapping of it has succeeded.
+    pub(crate) was_mapped: AtomicBool,
+    /// All paths by which somebody has it open. Locked for a few instructions at a time.
+    names: Mutex<Vec<Weak<Path>>>,
+    process: u32,
+    core: Weak<Core>,
+}
+
+impl Drop for Source {
+    /// Closes its descriptor, whoever had opened it, as soon as nobody uses it.
+    fn drop(&mut self) {
+        if let Some(core) = self.core.upgrade() {
+            core.line().for_each(|core| core.descriptors.dismiss(self.number));
+        }
+    }
 }
 
 /// Why there is no descriptor.
@@ -56,6 +72,48 @@ pub(crate) enum DescriptorError {
 }
 
 impl Source {
+    pub(crate) fn new(
+        core: &Arc<Core>,
+        number: u64,
+        serial: u64,
+        identity: &Identity,
+        path: Option<Arc<Path>>,
+    ) -> Self {
+        Self {
+            number,
+            serial,
+            id: identity.id,
+            path,
+            opened: FileState::of(identity),
+            was_mapped: AtomicBool::new(false),
+            names: Mutex::new(Vec::new()),
+            process: process_id(),
+            core: Arc::downgrade(core),
+        }
+    }
+
+    /// Takes down that somebody has it open by this path, as long as what is returned lives.
+    pub(crate) fn add_name(&self, path: &Arc<Path>) -> Arc<Path> {
+        let mut names = self.names.lock();
+        names.retain(|name| name.strong_count() > 0);
+        if let Some(name) = names.iter().filter_map(Weak::upgrade).find(|name| name == path) {
+            return name;
+        }
+        names.push(Arc::downgrade(path));
+        Arc::clone(path)
+    }
+
+    /// The paths by which somebody has it open; if nobody has, that of its first opening.
+    pub(crate) fn paths(&self) -> Vec<Arc<Path>> {
+        // A child of a fork may have inherited the lock from a thread that it does not have.
+        let names = if self.process == process_id() { Some(self.names.lock()) } else { self.names.try_lock() };
+        let mut live: Vec<_> = names.iter().flat_map(|names| names.iter()).filter_map(Weak::upgrade).collect();
+        if live.is_empty() {
+            live.extend(self.path.clone());
+        }
+        live
+    }
+
     /// Calls `read` with the descriptor, which is opened if it was closed.
     pub(crate) fn with_file<R>(&self, core: &Arc<Core>, read: impl FnOnce(&File) -> R) -> Result<R, DescriptorError> {
         let key = Descriptor(self.number);
@@ -70,11 +128,7 @@ impl Source {
             }
         }
         let core = core.here();
-        let opened = core.descriptors.find_or_make(key, 0, |victim| {
-            // The old one is closed first, or there may be one too many.
-            drop(victim);
-            self.reopen(&*core.settings.sys).map(OwnFile::new)
-        });
+        let opened = core.descriptors.find_or_make_apart(key, 0, || self.reopen(&*core.settings.sys).map(OwnFile::new));
         match opened {
             Ok(number) => OpenDescriptor { core, number }.read(read),
             Err(MakeError::Failed(error)) => Err(DescriptorError::Reopen(error)),
@@ -87,22 +141,49 @@ impl Source {
         Name(self.path.as_deref())
     }
 
+    /// Opens it again by whatever name it still has.
     fn reopen(&self, sys: &dyn Sys) -> Result<File, Failure<ReopenError>> {
-        let failed = |error| Failure { error, for_want_of_room: false };
-        let Some(path) = &self.path else { return Err(failed(ReopenError::Closed)) };
+        let mut failed = Failure { error: ReopenError::Closed, for_want_of_room: false };
+        for path in self.paths() {
+            match self.reopen_at(sys, &path) {
+                Ok(file) => {
+                    tracing::debug!(file = ?path, "opened a descriptor again");
+                    return Ok(file);
+                }
+                // What is said of the first name, unless another one tells more than that there is nothing.
+                Err(failure) if matches!(failed.error, ReopenError::Closed) || failure.for_want_of_room => {
+                    failed = failure;
+                }
+                Err(_) => {}
+            }
+        }
+        Err(failed)
+    }
+
+    fn reopen_at(&self, sys: &dyn Sys, path: &Path) -> Result<File, Failure<ReopenError>> {
         let io_failed = |source: io::Error| Failure {
             for_want_of_room: no_descriptors_left(&source),
             error: ReopenError::Io { path: path.to_path_buf(), source },
         };
-        // A FIFO in its place would be opened by this without waiting, and closed again.
+        let replaced = |now| {
+            let (path, was, now) = (path.to_path_buf(), Box::new(self.opened.clone()), Box::new(now));
+            Failure { error: ReopenError::Replaced { path, was, now }, for_want_of_room: false }
+        };
+        // Opening may have an effect on what is no regular file.
+        if let Some(now) = self.replacement_at(path).map_err(io_failed)? {
+            return Err(replaced(now));
+        }
         let file = sys.open(path).map_err(io_failed)?;
         let identity = sys::identify(&file).map_err(io_failed)?;
-        if identity.id != self.id {
-            let (was, now) = (Box::new(self.opened.clone()), Box::new(FileState::of(&identity)));
-            return Err(failed(ReopenError::Replaced { path: path.to_path_buf(), was, now }));
-        }
-        tracing::debug!(file = %self.name(), "opened a descriptor again");
-        Ok(file)
+        if identity.id == self.id { Ok(file) } else { Err(replaced(FileState::of(&identity))) }
+    }
+
+    /// What is at a path instead of this file, as far as that can be seen without opening it.
+    pub(crate) fn replacement_at(&self, path: &Path) -> io::Result<Option<FileState>> {
+        let metadata = std::fs::metadata(path)?;
+        let now = FileState::of_metadata(&metadata);
+        let same = metadata.is_file() && (now.device, now.inode) == (self.id.device, self.id.inode);
+        Ok((!same && (cfg!(unix) || !metadata.is_file())).then_some(now))
     }
 }
 

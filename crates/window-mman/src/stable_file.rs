@@ -87,7 +87,7 @@ impl MappedFile {
     #[expect(unsafe_code, reason = "the one promise of this crate's interface")]
     pub unsafe fn assume_stable(&self) -> StableFile {
         let len = self.len();
-        StableFile { file: self.clone(), len, whole: self.reaches(len).is_ok() }
+        StableFile { file: self.clone(), len, whole: self.len_now(&(0..len)).is_ok_and(|now| now >= len) }
     }
 }
 
@@ -125,8 +125,10 @@ impl StableFile {
     /// mapped.
     ///
     /// A range inside one window of the grid is a view of that window; others get a region that
-    /// covers just their pages. If that region is mapped already, finding it takes some ten nanoseconds, and no lock;
-    /// else it is mapped, which takes a few microseconds. Nothing is read: looking at the
+    /// covers just their pages. If that region is mapped already, finding it takes some ten nanoseconds, and no lock,
+    /// but counts one more user of the manager, in a word that all threads write to: who makes views on many threads at
+    /// a time gives each a [`cursor`](Self::cursor), which writes only to its region's. Else it is mapped, which takes a
+    /// few microseconds. Nothing is read: looking at the
     /// bytes does that, and may wait for the disk.
     ///
     /// # Errors
@@ -172,11 +174,12 @@ impl StableFile {
 
     #[cold]
     fn verify_now(&self, range: &Range<u64>) -> Result<(), ViewError> {
+        let now = self.file.len_now(range)?;
+        if now >= self.len {
+            return Ok(());
+        }
         let (path, range) = (self.file.path_buf(), range.clone());
-        self.file.reaches(self.len).map_err(|now| match now {
-            Some(now) => ViewError::Truncated { path, range, opened_with: self.len, now },
-            None => ViewError::Map { path, range, source: std::io::ErrorKind::StaleNetworkFileHandle.into() },
-        })
+        Err(ViewError::Truncated { path, range, opened_with: self.len, now })
     }
 }
 

@@ -30,6 +30,10 @@ mod sync {
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             self.0.lock().unwrap()
         }
+
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            self.0.try_lock().ok()
+        }
     }
 
     pub(crate) fn process_id() -> u32 {
@@ -191,6 +195,70 @@ fn a_strict_limit_is_never_exceeded() {
             let held = regions.hold(9).expect("what was refused once is there when all is let go of");
             regions.pool.release(held);
             regions.settled(1);
+        },
+        ROUNDS,
+    );
+}
+
+/// What is made without the lock, by several at once, is kept once; and the limits are kept to.
+#[test]
+fn what_is_made_apart_is_kept_once() {
+    shuttle::check_random(
+        || {
+            let regions = Regions::new(1, false);
+            let threads: Vec<_> = (0..3)
+                .map(|thread| {
+                    let regions = Arc::clone(&regions);
+                    thread::spawn(move || {
+                        let key = thread % 2;
+                        let make = || {
+                            regions.count.fetch_add(1, Ordering::SeqCst);
+                            thread::yield_now();
+                            let count = Arc::clone(&regions.count);
+                            Ok::<_, Failure<()>>(Region { key, mapped: AtomicBool::new(true), count })
+                        };
+                        let held = regions.pool.find_or_make_apart(Number(key), 1, make).unwrap();
+                        regions.check(held, key);
+                        regions.pool.release(held);
+                    })
+                })
+                .collect();
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            regions.settled(1);
+        },
+        ROUNDS,
+    );
+}
+
+/// A request that is refused puts back what it had taken, under those who look for it.
+#[test]
+fn what_is_refused_leaves_everything_where_it_was() {
+    shuttle::check_random(
+        || {
+            let regions = Regions::new(2, true);
+            let held = regions.hold(0).unwrap();
+            regions.pool.release(regions.hold(1).unwrap());
+            let asks = {
+                let regions = Arc::clone(&regions);
+                thread::spawn(move || {
+                    let refused = regions
+                        .pool
+                        .find_or_make(Number(9), 2, |_| Err(Failure { error: (), for_want_of_room: false }));
+                    assert!(refused.is_err());
+                })
+            };
+            let looks = {
+                let regions = Arc::clone(&regions);
+                thread::spawn(move || {
+                    let found = regions.hold(1).unwrap();
+                    regions.check(found, 1);
+                    regions.pool.release(found);
+                })
+            };
+            [asks, looks].into_iter().for_each(|thread| thread.join().unwrap());
+            assert_eq!(regions.count.load(Ordering::SeqCst), 2, "nothing went");
+            regions.pool.release(held);
+            regions.settled(2);
         },
         ROUNDS,
     );

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use super::Name;
+use super::file_state::ReopenError;
 
 /// Why bytes could not be copied out of a mapping.
 ///
@@ -53,6 +54,16 @@ pub enum CopyError {
         /// The size of the word in bytes.
         size: usize,
     },
+    /// The descriptor had been closed, and the file could not be opened again. Only where copies are made by reading.
+    #[error("cannot copy {range:?} of {}: {source}", Name(.path.as_deref()))]
+    Reopen {
+        /// The file, if its name is known.
+        path: Option<PathBuf>,
+        /// The bytes that were to be copied.
+        range: Range<u64>,
+        /// Why.
+        source: ReopenError,
+    },
     /// The system failed to read; [`source`](std::error::Error::source) has its reason.
     #[error(
         "cannot copy {range:?} of {}: the system failed ({source}); \
@@ -74,6 +85,7 @@ impl CopyError {
         match self {
             Self::Fault { .. } => io::ErrorKind::UnexpectedEof,
             Self::OutOfBounds { .. } | Self::Misaligned { .. } => io::ErrorKind::InvalidInput,
+            Self::Reopen { source, .. } => source.kind(),
             Self::Io { source, .. } => source.kind(),
         }
     }

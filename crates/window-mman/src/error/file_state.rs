@@ -1,6 +1,7 @@
 //! What was opened, and what is there instead.
 
 use std::fmt;
+use std::fs::Metadata;
 use std::io;
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -44,6 +45,17 @@ impl FileState {
     pub(crate) fn of(identity: &Identity) -> Self {
         let (id, len, modified) = (identity.id, identity.len, identity.modified);
         Self { device: id.device, inode: id.inode, len, modified }
+    }
+
+    pub(crate) fn of_metadata(metadata: &Metadata) -> Self {
+        #[cfg(unix)]
+        let (device, inode) = {
+            use std::os::unix::fs::MetadataExt;
+            (metadata.dev(), metadata.ino())
+        };
+        #[cfg(not(unix))]
+        let (device, inode) = (0, 0);
+        Self { device, inode, len: metadata.len(), modified: metadata.modified().ok() }
     }
 }
 

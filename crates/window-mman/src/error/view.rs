@@ -87,12 +87,11 @@ pub enum ViewError {
         /// Why.
         source: ReopenError,
     },
-    /// The limits are reached by what is held, and the manager was told to keep to them.
+    /// The limits are reached by what is held, or by this request alone, and the manager was told to keep to them.
+    /// Nothing was unmapped for it.
     #[error(
-        "cannot view {range:?} of {}: {wanted} more bytes would exceed the limits of {max_mapped_bytes} bytes and \
-         {max_regions} regions, and what is mapped is held: {}; drop views and cursors, raise the limits, or let \
-         them be exceeded (LimitPolicy::Exceed)",
-        Name(.path.as_deref()), Holdings(.held)
+        "cannot view {range:?} of {}: {}",
+        Name(.path.as_deref()), why_not_within(*.wanted, *.max_mapped_bytes, *.max_regions, .held)
     )]
     LimitReached {
         /// The file, if its name is known.
@@ -121,6 +120,21 @@ pub enum ViewError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+fn why_not_within(wanted: u64, max_mapped_bytes: u64, max_regions: usize, held: &[Holding]) -> String {
+    if wanted > max_mapped_bytes {
+        return format!(
+            "the {wanted} bytes to be mapped for it are alone more than the limit of {max_mapped_bytes}; view it in \
+             smaller pieces, raise `max_mapped_bytes`, or let it be exceeded (LimitPolicy::Exceed)"
+        );
+    }
+    format!(
+        "{wanted} more bytes would exceed the limits of {max_mapped_bytes} bytes and {max_regions} regions, and what \
+         is mapped is held: {}; drop views and cursors, raise the limits, or let them be exceeded \
+         (LimitPolicy::Exceed)",
+        Holdings(held)
+    )
 }
 
 fn why_not_map(source: &io::Error) -> &'static str {

@@ -125,6 +125,44 @@ fn an_opening_without_descriptors_says_what_to_do() {
     assert!(error.contains("ulimit -n") && error.contains("max_open_files"), "{error}");
 }
 
+/// An opening that has to wait keeps nobody from opening, reading or asking.
+#[test]
+fn an_opening_that_waits_is_waited_for_by_nobody_else() {
+    let setup = Setup::with(100, |builder| builder.max_open_files(1));
+    let slow = setup.directory.path().join("slow");
+    std::fs::write(&slow, b"slow").unwrap();
+    let (manager, path) = (&setup.manager, &setup.path);
+    let gate = setup.sys.slow.lock();
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| setup.manager.open(&slow).unwrap());
+        let (told, hears) = std::sync::mpsc::channel();
+        scope.spawn(move || {
+            // Long enough for the other to be where it waits; if it is not, nothing is tested, and nothing fails.
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            told.send(read_all_of(manager, path)).unwrap();
+        });
+        let heard = hears.recv_timeout(std::time::Duration::from_secs(20));
+        drop(gate);
+        assert_eq!(heard.unwrap(), setup.contents);
+        assert_eq!(waits.join().unwrap().bytes(0..9).unwrap(), &b"slow"[..]);
+    });
+    assert!(setup.manager.stats().descriptors <= 1);
+}
+
+fn read_all_of(manager: &MapManager, path: &Path) -> bytes::Bytes {
+    assert_eq!(manager.stats().descriptors, 0);
+    manager.open(path).unwrap().bytes(0..100).unwrap()
+}
+
+/// Where there are no more of them.
+#[test]
+fn looking_again_needs_no_second_descriptor() {
+    let setup = Setup::new(100);
+    let file = setup.manager.open(&setup.path).unwrap();
+    setup.sys.fail_open.store(true, Ordering::SeqCst);
+    assert_eq!(file.refresh().unwrap(), crate::Change::Unchanged);
+}
+
 #[test]
 fn a_file_that_cannot_be_opened_again_is_an_error_that_says_so() {
     let setup = Setup::with(100, |builder| builder.max_open_files(1));

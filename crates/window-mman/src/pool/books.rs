@@ -11,6 +11,8 @@ use super::{Key, Limits, NONE, Tally};
 pub(crate) struct Books<K: Key> {
     pub(crate) order: Order,
     pub(crate) tally: Tally,
+    /// Room for what is being made without the lock: bytes and cells.
+    reserved: (u64, usize),
     /// Cells that are empty.
     free: Vec<u32>,
     /// For each cell that was ever used its neighbours in the list of its group.
@@ -48,6 +50,7 @@ impl<K: Key> Books<K> {
         Self {
             order: Order::default(),
             tally: Tally::default(),
+            reserved: (0, 0),
             free: Vec::new(),
             links: Vec::new(),
             groups: HashMap::default(),
@@ -64,9 +67,23 @@ impl<K: Key> Books<K> {
         self.free.last().copied().unwrap_or(self.cells())
     }
 
-    /// Whether so many bytes in so many more cells are beyond the limits.
+    /// Whether so many bytes in so many more cells are beyond the limits, beside what is reserved.
     pub(crate) fn exceeds(&self, limits: &Limits, bytes: u64, count: usize) -> bool {
-        self.tally.bytes.saturating_add(bytes) > limits.bytes || self.tally.count.saturating_add(count) > limits.count
+        let (reserved_bytes, reserved_count) = self.reserved;
+        self.tally.bytes.saturating_add(reserved_bytes).saturating_add(bytes) > limits.bytes
+            || self.tally.count.saturating_add(reserved_count).saturating_add(count) > limits.count
+    }
+
+    /// Keeps room for one more cell of this size.
+    pub(crate) fn reserve(&mut self, size: u64) {
+        // No saturation, or what is given back would be another number. No sum of sizes is 2^64: each is that of memory
+        // or of a file, and a wrapped sum would only make a limit softer until it is given back.
+        self.reserved = (self.reserved.0.wrapping_add(size), self.reserved.1 + 1);
+    }
+
+    /// Gives up the room.
+    pub(crate) fn unreserve(&mut self, size: u64) {
+        self.reserved = (self.reserved.0.wrapping_sub(size), self.reserved.1 - 1);
     }
 
     /// Takes down that the free cell is in use.

@@ -87,6 +87,26 @@ pub(crate) struct Failure<E> {
     pub(crate) for_want_of_room: bool,
 }
 
+/// What was given up, with its stamp. To be dropped behind the lock.
+struct Gone<K, T> {
+    entry: Entry<K, T>,
+    stamp: u64,
+}
+
+/// Room that was reserved, and is not any more when this is dropped.
+struct Reserved<'a, K: Key, T> {
+    pool: &'a Pool<K, T>,
+    size: u64,
+}
+
+impl<K: Key, T> Drop for Reserved<'_, K, T> {
+    fn drop(&mut self) {
+        if let Some(mut books) = self.pool.lock() {
+            books.unreserve(self.size);
+        }
+    }
+}
+
 /// What is in a pool, in numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
@@ -137,27 +157,72 @@ impl<K: Key, T> Pool<K, T> {
 
     /// What has this key, pinned for the caller: what is there, or what `make` makes, of the given size.
     ///
-    /// `make` is handed what was given up for it, if anything was, and drops or reuses it. It runs under the lock, and
-    /// must not come back here. (Who is likely to find it asks [`find`](Self::find) first.) If it fails for want of room, everything that nobody holds is given up, and it is
-    /// asked once more.
+    /// `make` is handed what was given up for it, if anything was, and drops or reuses it. It runs under the lock, must
+    /// not come back here, and should take no longer than a system call that waits for nothing; what takes longer is
+    /// made by [`find_or_make_apart`](Self::find_or_make_apart). (Who is likely to find it asks [`find`](Self::find)
+    /// first.) If it fails for want of room, everything that nobody holds is given up, and it is asked once more.
     pub(crate) fn find_or_make<E>(
         &self,
         key: K,
         size: u64,
         mut make: impl FnMut(Option<T>) -> Result<T, Failure<E>>,
     ) -> Result<u32, MakeError<E>> {
+        let mut again = true;
+        loop {
+            // What goes is dropped behind the lock: closing and unmapping are nobody's to wait for.
+            let mut gone = Vec::new();
+            let mut books = self.lock().ok_or(MakeError::Inherited)?;
+            // Somebody else may have made it meanwhile.
+            if let Some(number) = self.find_locked(&books, &key) {
+                return Ok(number);
+            }
+            let victim = self.make_room(&mut books, size, &mut gone)?;
+            match make(victim) {
+                Ok(value) => return self.keep(&mut books, Entry { key, size, value }).ok_or(MakeError::Full),
+                Err(failure) if failure.for_want_of_room && std::mem::take(&mut again) => {
+                    if self.sweep_locked(&mut books, |_| true, &mut gone).taken == 0 {
+                        return Err(MakeError::Failed(failure.error));
+                    }
+                }
+                Err(failure) => return Err(MakeError::Failed(failure.error)),
+            }
+        }
+    }
+
+    /// The same for what may take long to make: `make` runs without the lock, behind the drop of what had to go for it,
+    /// with the room reserved. If somebody else is faster, what he has made is returned, and the other is dropped.
+    pub(crate) fn find_or_make_apart<E>(
+        &self,
+        key: K,
+        size: u64,
+        mut make: impl FnMut() -> Result<T, Failure<E>>,
+    ) -> Result<u32, MakeError<E>> {
+        let mut gone = Vec::new();
         let mut books = self.lock().ok_or(MakeError::Inherited)?;
-        // Somebody else may have made it meanwhile.
         if let Some(number) = self.find_locked(&books, &key) {
             return Ok(number);
         }
-        let victim = self.make_room(&mut books, size)?;
-        let value = match make(victim) {
-            Err(failure) if failure.for_want_of_room && self.sweep_locked(&mut books, |_| true).taken > 0 => make(None),
+        let victim = self.make_room(&mut books, size, &mut gone)?;
+        books.reserve(size);
+        drop(books);
+        drop((victim, gone));
+        let reserved = Reserved { pool: self, size };
+        let value = match make() {
+            Err(failure) if failure.for_want_of_room && self.sweep(|_| true).taken > 0 => make(),
             made => made,
         }
         .map_err(|failure| MakeError::Failed(failure.error))?;
-        self.keep(&mut books, Entry { key, size, value }).ok_or(MakeError::Full)
+        let mut books = self.lock().ok_or(MakeError::Inherited)?;
+        books.unreserve(size);
+        std::mem::forget(reserved);
+        match self.find_locked(&books, &key) {
+            None => self.keep(&mut books, Entry { key, size, value }).ok_or(MakeError::Full),
+            Some(number) => {
+                drop(books);
+                drop(value);
+                Ok(number)
+            }
+        }
     }
 
     /// The content of a cell.
@@ -202,17 +267,23 @@ impl<K: Key, T> Pool<K, T> {
 
     /// Gives up all of a group: at once what nobody holds, and the rest when it is let go of.
     pub(crate) fn dismiss(&self, group: K::Group) {
+        let mut gone = Vec::new();
         let Some(mut books) = self.lock() else { return };
         for number in books.group(&group) {
             if self.cells.get(number).is_some_and(|cell| cell.slot.dismiss()) {
-                drop(self.take(&mut books, number));
+                gone.extend(self.take(&mut books, number));
             }
         }
+        drop(books);
     }
 
     /// Gives up whatever `chosen` chooses and nobody holds, and counts what is held.
     pub(crate) fn sweep(&self, chosen: impl FnMut(&Entry<K, T>) -> bool) -> Swept {
-        self.lock().map_or_else(Swept::default, |mut books| self.sweep_locked(&mut books, chosen))
+        let mut gone = Vec::new();
+        let Some(mut books) = self.lock() else { return Swept::default() };
+        let swept = self.sweep_locked(&mut books, chosen, &mut gone);
+        drop(books);
+        swept
     }
 
     /// Shows everything that is in it at one moment. `show` must not come back here.
@@ -280,36 +351,53 @@ impl<K: Key, T> Pool<K, T> {
     fn settle(&self, number: u32) {
         let Some(mut books) = self.lock() else { return };
         let exceeds = books.exceeds(&self.limits, 0, 0);
+        let mut taken = None;
         if exceeds || self.cells.get(number).is_some_and(|cell| cell.slot.look().dismissed) {
-            let taken = self.take(&mut books, number);
+            taken = self.take(&mut books, number);
             books.tally.evicted += u64::from(exceeds && taken.is_some());
         }
         self.all_held.store(books.exceeds(&self.limits, 0, 0), Ordering::SeqCst);
+        drop(books);
+        drop(taken);
     }
 
-    /// Gives up what has to go for something of this size, and returns the last of it.
-    fn make_room<E>(&self, books: &mut Books<K>, size: u64) -> Result<Option<T>, MakeError<E>> {
+    /// Takes what has to go for something of this size: returns the last of it, and adds the rest to `gone`.
+    ///
+    /// Under strict limits nothing goes for what is refused.
+    fn make_room<E>(
+        &self,
+        books: &mut Books<K>,
+        size: u64,
+        gone: &mut Vec<Gone<K, T>>,
+    ) -> Result<Option<T>, MakeError<E>> {
+        if self.limits.strict && size > self.limits.bytes {
+            return Err(MakeError::Full);
+        }
         let mut victim = None;
         while books.exceeds(&self.limits, size, 1) {
-            drop(victim.take());
+            gone.extend(victim.take());
             victim = self.next_victim(books);
             if victim.is_none() {
-                return if self.limits.strict { Err(MakeError::Full) } else { Ok(None) };
+                if self.limits.strict {
+                    self.put_back(books, gone);
+                    return Err(MakeError::Full);
+                }
+                break;
             }
         }
-        Ok(victim)
+        Ok(victim.map(|victim| victim.entry.value))
     }
 
     /// Takes the least recently used of what nobody holds.
-    fn next_victim(&self, books: &mut Books<K>) -> Option<T> {
+    fn next_victim(&self, books: &mut Books<K>) -> Option<Gone<K, T>> {
         loop {
             while let Some((stamp, number)) = books.order.next() {
                 // What was used since is younger than the rest of the order.
                 if self.cells.get(number).is_some_and(|cell| cell.stamp.load(Ordering::Relaxed) == stamp)
-                    && let Some(victim) = self.take(books, number)
+                    && let Some(entry) = self.take(books, number)
                 {
                     books.tally.evicted += 1;
-                    return Some(victim);
+                    return Some(Gone { entry, stamp });
                 }
             }
             if self.all_held.load(Ordering::SeqCst) {
@@ -323,18 +411,41 @@ impl<K: Key, T> Pool<K, T> {
                 let look = cell.slot.look();
                 (look.full && look.pins == 0).then(|| (cell.stamp.load(Ordering::Relaxed), number))
             });
-            let youngest = books.order.take_down(free)?;
-            self.clock.advance(youngest);
+            if !books.order.take_down(free) {
+                return None;
+            }
+            self.clock.advance();
             self.all_held.store(false, Ordering::SeqCst);
         }
     }
 
     /// Takes what is in a cell, if nobody holds it, off all books.
-    fn take(&self, books: &mut Books<K>, number: u32) -> Option<T> {
+    fn take(&self, books: &mut Books<K>, number: u32) -> Option<Entry<K, T>> {
         let entry = self.cells.get(number)?.slot.take()?;
         self.index.unlink(&self.cells, number);
         books.remove(number, &entry.key.group(), entry.size);
-        Some(entry.value)
+        Some(entry)
+    }
+
+    /// Takes back that these were given up.
+    fn put_back(&self, books: &mut Books<K>, gone: &mut Vec<Gone<K, T>>) {
+        if gone.is_empty() {
+            return;
+        }
+        for Gone { entry, stamp } in std::mem::take(gone) {
+            let Some(number) = self.keep(books, entry) else { continue };
+            books.tally.made -= 1;
+            books.tally.evicted -= 1;
+            if let Some(cell) = self.cells.get(number) {
+                cell.stamp.store(stamp, Ordering::Relaxed);
+                let released = cell.slot.unpin();
+                if released.last && released.dismissed {
+                    // Somebody found it meanwhile, dismissed it, and was not the last to let go of it.
+                    gone.extend(self.take(books, number).map(|entry| Gone { entry, stamp }));
+                }
+            }
+        }
+        self.all_held.store(false, Ordering::SeqCst);
     }
 
     /// Puts something into a cell, pinned for the caller.
@@ -344,7 +455,7 @@ impl<K: Key, T> Pool<K, T> {
         let (hash, group, size) = (entry.key.hash(), entry.key.group(), entry.size);
         // A free cell is empty: only `take` makes it free, and only this fills it, both under the lock.
         cell.slot.put(entry).ok()?;
-        self.clock.advance(0);
+        self.clock.advance();
         cell.stamp.store(self.clock.now(), Ordering::Relaxed);
         let linked = (0..books.cells())
             .filter(|other| *other != number && self.cells.get(*other).is_some_and(|cell| cell.slot.look().full));
@@ -354,12 +465,24 @@ impl<K: Key, T> Pool<K, T> {
         Some(number)
     }
 
-    fn sweep_locked(&self, books: &mut Books<K>, mut chosen: impl FnMut(&Entry<K, T>) -> bool) -> Swept {
+    fn sweep_locked(
+        &self,
+        books: &mut Books<K>,
+        mut chosen: impl FnMut(&Entry<K, T>) -> bool,
+        gone: &mut Vec<Gone<K, T>>,
+    ) -> Swept {
         let mut swept = Swept::default();
         for number in 0..books.cells() {
             let chosen = self.peek(books, number).filter(|entry| chosen(entry)).map(|entry| entry.size);
             let Some(size) = chosen else { continue };
-            if self.take(books, number).is_some() {
+            if let Some(entry) = self.take(books, number) {
+                if gone.try_reserve(1).is_ok() {
+                    gone.push(Gone { entry, stamp: 0 });
+                } else {
+                    // There is no room even for the list: what goes at once makes some, lock or not.
+                    gone.clear();
+                    drop(entry);
+                }
                 swept.taken += 1;
                 swept.taken_bytes = swept.taken_bytes.saturating_add(size);
             } else {
@@ -371,6 +494,11 @@ impl<K: Key, T> Pool<K, T> {
             self.all_held.store(false, Ordering::SeqCst);
         }
         swept
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_unlocked(&self) -> bool {
+        self.books.try_lock().is_some()
     }
 
     /// The books; none in a process that is not the one that made this pool.

@@ -7,45 +7,66 @@
 //! moves its item to the end, without the list. Sorting is paid for by the uses and evictions since the last time:
 //! every item that is sorted was used, or goes.
 //!
-//! Between threads stamps agree as far as it matters: whoever misses moves the common clock past everything that it
-//! has seen, so that uses after a miss are younger than uses before it.
+//! Between threads stamps agree to within [`LEAD`] uses: as far as a thread may be ahead of the common clock before it
+//! moves that on. And whoever misses moves it past all that anybody has stored, so that every use after a miss is
+//! younger than every use before it, on whatever thread.
 
 use std::cell::Cell;
+use std::sync::atomic::AtomicU64 as Counter;
 
 use super::super::sync::{AtomicU64, Ordering};
 
-/// How far a miss moves the clock. A thread that makes more uses than this between two misses is ahead of the others
-/// until the next sorting.
-const MISS: u64 = 1 << 16;
+/// How far a thread's stamps are ahead of the common clock at most. Larger is fewer writes to a common place, and a
+/// coarser order between threads that only hit.
+const LEAD: u64 = 1 << 10;
+/// Of so many pools a thread remembers its last stamp: of two managers the regions and the descriptors.
+const REMEMBERED: usize = 4;
 
 thread_local! {
-    /// The last stamp of this thread, in whatever pool.
-    static LAST: Cell<u64> = const { Cell::new(0) };
+    /// The last stamps of this thread, each with the number of the clock it is of.
+    static LAST: [Cell<(u64, u64)>; REMEMBERED] = const { [const { Cell::new((0, 0)) }; REMEMBERED] };
 }
 
-/// Where stamps come from.
+/// Where the stamps of one pool come from.
 #[derive(Debug)]
-pub(crate) struct Clock(AtomicU64);
+pub(crate) struct Clock {
+    /// No stamp that was given is more than [`LEAD`] above this.
+    common: AtomicU64,
+    /// Never used twice, and not 0.
+    number: u64,
+}
 
 impl Clock {
     pub(crate) fn new() -> Self {
-        Self(AtomicU64::new(0))
+        static NEXT: Counter = Counter::new(1);
+        Self { common: AtomicU64::new(0), number: NEXT.fetch_add(1, Ordering::Relaxed) }
     }
 
-    /// A stamp that is younger than all of this thread, and than all that the last miss had seen.
+    /// A stamp that is younger than all of this thread, than all that others gave before the last miss, and than all
+    /// but the last [`LEAD`] that each of them has given since.
+    #[inline]
     pub(crate) fn now(&self) -> u64 {
-        let common = self.0.load(Ordering::Relaxed);
+        let common = self.common.load(Ordering::Relaxed);
         LAST.with(|last| {
-            let now = last.get().max(common).saturating_add(1);
-            last.set(now);
+            let Some(place) = last.get(self.number as usize % REMEMBERED) else { return common };
+            let (number, before) = place.get();
+            let now = if number == self.number { before.max(common) + 1 } else { self.past_all() + 1 };
+            place.set((self.number, now));
+            if now - common.min(now) >= LEAD {
+                self.common.fetch_max(now, Ordering::Relaxed);
+            }
             now
         })
     }
 
-    /// Moves the clock past `seen`. Called by one thread at a time.
-    pub(crate) fn advance(&self, seen: u64) {
-        let now = self.0.load(Ordering::Relaxed);
-        self.0.store(now.saturating_add(MISS).max(seen), Ordering::Relaxed);
+    /// Moves the clock past all stamps that were given.
+    pub(crate) fn advance(&self) {
+        self.past_all();
+    }
+
+    /// The same, and where it is then.
+    fn past_all(&self) -> u64 {
+        self.common.fetch_add(LEAD, Ordering::Relaxed) + LEAD
     }
 }
 
@@ -54,13 +75,13 @@ impl Clock {
 pub(crate) struct Order(Vec<(u64, u32)>);
 
 impl Order {
-    /// Takes down all of these, and returns the youngest stamp.
-    pub(crate) fn take_down(&mut self, items: impl Iterator<Item = (u64, u32)>) -> Option<u64> {
+    /// Takes down all of these; whether there are any.
+    pub(crate) fn take_down(&mut self, items: impl Iterator<Item = (u64, u32)>) -> bool {
         self.0.clear();
         self.0.extend(items);
         // The stable one finds runs that are in order already, and there are: cells are reused in the order of use.
         self.0.sort_by(|a, b| b.cmp(a));
-        self.0.first().map(|(stamp, _)| *stamp)
+        !self.0.is_empty()
     }
 
     /// The oldest that is left, with its stamp of that moment.

@@ -27,6 +27,8 @@ pub(crate) struct Heap {
     pub(crate) fail_len: AtomicBool,
     /// `read_at` reads no more than this many bytes at once, if it is not 0, and is interrupted every other time.
     pub(crate) most_at_once: AtomicUsize,
+    /// While this is locked, `open` waits at paths that end in "slow", as it does for a lease.
+    pub(crate) slow: parking_lot::Mutex<()>,
     reads: AtomicUsize,
 }
 
@@ -51,6 +53,9 @@ impl Sys for Heap {
     fn open(&self, path: &Path) -> io::Result<File> {
         if self.fail_open.load(Ordering::SeqCst) {
             return Err(io::Error::from_raw_os_error(24)); // EMFILE
+        }
+        if path.ends_with("slow") {
+            drop(self.slow.lock());
         }
         Os.open(path)
     }

@@ -2,12 +2,18 @@
 
 use std::fs::File;
 use std::io;
+#[cfg(unix)]
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A piece of a file at an address, which does not move until this is dropped.
 ///
 /// What is there may change whenever the file does, so there is no safe way to it but a copy by [`super::fault`].
 #[derive(Debug)]
 pub(crate) struct Mapping(Kind);
+
+/// Set by the first failure to map over an old mapping.
+#[cfg(unix)]
+static NO_OVER: AtomicBool = AtomicBool::new(false);
 
 #[derive(Debug)]
 enum Kind {
@@ -55,7 +61,9 @@ impl Mapping {
         let within = rustix::param::page_size() - 1;
         let rounded = len.checked_add(within).ok_or(io::ErrorKind::OutOfMemory)? & !within;
         match spare {
-            Some(Self(Kind::Mapped(spare))) if spare.len() == rounded => Self::over(spare, file, offset),
+            Some(Self(Kind::Mapped(spare))) if spare.len() == rounded && !NO_OVER.load(Ordering::Relaxed) => {
+                Self::over(spare, file, offset)
+            }
             spare => {
                 drop(spare);
                 Self::anywhere(file, offset, rounded)
@@ -93,7 +101,10 @@ impl Mapping {
             Ok(_) => Ok(Self(Kind::Mapped(spare))),
             Err(error) => {
                 // The system may have unmapped the old one before it failed, and another thread may have got its
-                // addresses since: they are not ours to unmap any more.
+                // addresses since: they are not ours to unmap any more. That may have lost them for good, once: a
+                // process that has run out of mappings is refused before the old one is unmapped, so from now on old
+                // ones are unmapped first.
+                NO_OVER.store(true, Ordering::Relaxed);
                 std::mem::forget(spare);
                 Err(error.into())
             }

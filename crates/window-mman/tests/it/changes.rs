@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 
-use window_mman::{Change, ReadError, ReopenError, ViewError};
+use window_mman::{Change, CopyError, ReadError, ReopenError, ViewError};
 
 use crate::common::{PAGE, Scene, content, stable};
 
@@ -170,4 +170,113 @@ fn views_stay_while_the_file_grows() {
     append(&scene, &[0xFF; 5000]);
     assert_eq!(view, scene.content);
     assert_eq!(file.view(9 * PAGE..u64::MAX).unwrap(), scene.content[9 * PAGE as usize..]);
+}
+
+/// Whoever of the two goes first: the one opened by its path, or the one that was handed over.
+#[test]
+fn a_descriptor_goes_with_its_last_user() {
+    let scene = Scene::new(PAGE);
+    for named_first in [true, false] {
+        let mut named = Some(scene.open());
+        let mut adopted = Some(scene.manager.open_file(File::open(scene.path()).unwrap()).unwrap());
+        if named_first {
+            named = None;
+        } else {
+            adopted = None;
+        }
+        assert_eq!(scene.manager.stats().descriptors, 1, "that of the other one");
+        drop((named, adopted));
+        let stats = scene.manager.stats();
+        assert_eq!((stats.open_files, stats.descriptors), (0, 0));
+    }
+}
+
+/// Where copies are made by reading, what they are made of keeps the file open.
+#[test]
+fn a_copy_by_reading_outlives_its_file() {
+    let scene = Scene::with(10 * PAGE, |builder| builder.fault_recovery(false));
+    let adopted = scene.manager.open_file(File::open(scene.path()).unwrap()).unwrap();
+    let named = scene.open();
+    // The region is the same, and each copies by the file it was asked of.
+    let views = [adopted.copy_view(0..PAGE).unwrap(), named.copy_view(0..PAGE).unwrap()];
+    drop((adopted, named));
+    for view in &views {
+        let mut copy = [0; 100];
+        view.try_copy_to(7, &mut copy).unwrap();
+        assert_eq!(copy, scene.content[7..107]);
+    }
+    drop(views);
+    let stats = scene.manager.stats();
+    assert_eq!((stats.open_files, stats.descriptors, stats.mapped_regions), (0, 0, 0));
+}
+
+#[test]
+fn a_copy_by_reading_says_why_its_file_cannot_be_opened_again() {
+    let scene = Scene::with(10 * PAGE, |builder| builder.fault_recovery(false).max_open_files(1));
+    let view = scene.open().copy_view(0..PAGE).unwrap();
+    std::fs::remove_file(scene.path()).unwrap();
+    close_descriptors(&scene);
+    let error = view.try_copy_to(0, &mut [0; 8]).unwrap_err();
+    assert!(matches!(error, CopyError::Reopen { source: ReopenError::Io { .. }, .. }), "{error:?}");
+    assert!(error.to_string().contains("max_open_files"), "{error}");
+}
+
+/// A file that has two names lives as long as one of them does.
+#[test]
+fn a_file_is_opened_again_by_any_of_its_names() {
+    let scene = Scene::with(10 * PAGE, |builder| builder.max_open_files(1));
+    let below = scene.directory.path().join("below");
+    std::fs::create_dir(&below).unwrap();
+    std::fs::hard_link(scene.path(), below.join("second")).unwrap();
+    let first = scene.open();
+    let second = scene.manager.open(below.join("second")).unwrap();
+    stable(&second).view(0..1).unwrap();
+    assert_eq!(scene.manager.unmap_under(&below).unmapped_regions, 1);
+    stable(&second).view(0..1).unwrap();
+    drop(first);
+    assert_eq!(scene.manager.regions()[0].path.as_deref(), Some(below.join("second").as_path()));
+    assert_eq!(scene.manager.unmap_under(scene.path()).unmapped_regions, 0, "nobody has it open by that name");
+    std::fs::remove_file(scene.path()).unwrap();
+    close_descriptors(&scene);
+    assert_eq!(second.bytes(0..9).unwrap(), scene.content[..9]);
+    // Also while somebody still has it open by the name that is gone.
+    std::fs::rename(below.join("second"), scene.path()).unwrap();
+    let first = scene.open();
+    std::fs::hard_link(scene.path(), below.join("third")).unwrap();
+    let third = scene.manager.open(below.join("third")).unwrap();
+    std::fs::write(below.join("other"), b"other").unwrap();
+    std::fs::rename(below.join("other"), scene.path()).unwrap();
+    close_descriptors(&scene);
+    assert_eq!(third.bytes(0..9).unwrap(), scene.content[..9]);
+    assert_eq!(first.bytes(0..9).unwrap(), scene.content[..9]);
+}
+
+/// What was replaced before anything could be mapped: the error is that of the path, and not of the mapping.
+#[test]
+fn a_promise_about_a_replaced_file_is_refused_with_the_reason() {
+    let scene = Scene::with(10 * PAGE, |builder| builder.max_open_files(1));
+    let file = scene.open();
+    std::fs::write(scene.directory.path().join("new"), b"new").unwrap();
+    std::fs::rename(scene.directory.path().join("new"), scene.path()).unwrap();
+    close_descriptors(&scene);
+    let error = stable(&file).view(0..1).unwrap_err();
+    assert!(matches!(error, ViewError::Reopen { source: ReopenError::Replaced { .. }, .. }), "{error:?}");
+}
+
+/// Looking at a file again opens nothing that is not a file, and nothing at all if its descriptor is open.
+#[test]
+fn looking_again_opens_nothing_else() {
+    let scene = Scene::with(PAGE, |builder| builder.max_open_files(1));
+    let file = scene.open();
+    let opens = scene.manager.stats().opens;
+    assert_eq!(file.refresh().unwrap(), Change::Unchanged);
+    assert_eq!(scene.manager.stats().opens, opens);
+    std::fs::remove_file(scene.path()).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(scene.path()).status().unwrap().success());
+    let error = file.refresh().unwrap_err();
+    assert!(matches!(error, ReadError::Replaced { .. }), "{error:?}");
+    assert_eq!(file.bytes(0..9).unwrap(), scene.content[..9], "the old one is still open");
+    close_descriptors(&scene);
+    let error = file.bytes(0..9).unwrap_err();
+    assert!(matches!(error, ReadError::Reopen { source: ReopenError::Replaced { .. }, .. }), "{error:?}");
 }

@@ -3,7 +3,7 @@
 use std::io::{BufRead, Read, Seek, SeekFrom};
 use std::time::{Duration, Instant};
 
-use window_mman::{LimitPolicy, MapManager, StableFile};
+use window_mman::{LimitPolicy, MapManager, MapManagerBuilder, StableFile};
 
 use crate::common::{PAGE, Random, Scene, byte, content, stable};
 
@@ -222,6 +222,62 @@ fn a_scan_needs_no_more_room_than_a_window() {
     let _held: Vec<_> = (0..64).map(|number| window(256 - 1 - number)).collect();
     let refused = file.buffer(0..PAGE).unwrap().read_to_end(&mut Vec::new()).unwrap_err();
     assert!(refused.to_string().contains("drop views"), "{refused}");
+}
+
+/// What is larger than the limit is refused without anything given up for it.
+#[test]
+fn a_request_beyond_a_strict_limit_leaves_everything_mapped() {
+    let strict =
+        |builder: MapManagerBuilder| builder.max_mapped_bytes(16 * PAGE).when_limit_is_held(LimitPolicy::Error);
+    let scene = Scene::with(400 * PAGE, strict);
+    let file = scene.stable();
+    for window in 0..4 {
+        file.view(window * 4 * PAGE..window * 4 * PAGE + 1).unwrap();
+    }
+    let error = file.view(0..400 * PAGE).unwrap_err().to_string();
+    assert!(error.contains("alone more than the limit"), "{error}");
+    let held = file.view(0..1).unwrap();
+    let error = file.view(20 * PAGE..36 * PAGE).unwrap_err().to_string();
+    assert!(error.contains("held: 16384 bytes"), "{error}");
+    assert_eq!((scene.manager.stats().mapped_regions, scene.manager.stats().evictions), (4, 0));
+    drop(held);
+}
+
+/// Uses on other threads, and of other managers, however many, count no more than those behind them.
+#[test]
+fn a_busy_thread_does_not_keep_its_windows_from_others() {
+    let scene = Scene::with(400 * PAGE, |builder| builder.max_regions(2));
+    let other = Scene::new(PAGE);
+    let (file, others) = (scene.stable(), other.stable());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..100_000 {
+                others.view(0..1).unwrap();
+                file.view(0..1).unwrap();
+            }
+        });
+    });
+    for window in 1..3 {
+        file.view(window * 4 * PAGE..window * 4 * PAGE + 1).unwrap();
+    }
+    let left: Vec<u64> = scene.regions().iter().map(|(start, ..)| start / (4 * PAGE)).collect();
+    assert_eq!(left, [1, 2]);
+}
+
+/// A file that has no mappings does not take the place of one that has, and then lose it.
+#[test]
+fn what_had_to_go_for_an_unmappable_file_is_unmapped() {
+    const UNMAPPABLE: &str = "/sys/devices/system/cpu/online";
+    let scene = Scene::with(PAGE, |builder| builder.max_regions(1));
+    let Ok(unmappable) = scene.manager.open(UNMAPPABLE) else { return };
+    let file = scene.stable();
+    file.view(0..PAGE).unwrap();
+    let path = scene.path();
+    let mapped = || std::fs::read_to_string("/proc/self/maps").unwrap().contains(path.to_str().unwrap());
+    assert!(mapped());
+    // It has fewer bytes than it says.
+    drop(unmappable.copy_view(0..PAGE));
+    assert!(!mapped(), "nobody's memory");
 }
 
 /// Eight threads over four files under a limit of a few windows: every byte is looked at.

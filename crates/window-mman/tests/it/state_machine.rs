@@ -73,10 +73,14 @@ impl Model {
             return true;
         }
         let size = region.2 - region.1;
+        let before = (self.mapped.clone(), self.dismissed.clone());
         while self.exceeds(size, 1) {
             match self.mapped.iter().find(|region| self.holders(region) == 0).copied() {
                 Some(oldest) => self.forget(&oldest),
-                None if self.strict => return false,
+                None if self.strict => {
+                    (self.mapped, self.dismissed) = before;
+                    return false;
+                }
                 None => break,
             }
         }

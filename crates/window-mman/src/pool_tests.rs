@@ -76,6 +76,39 @@ fn what_exceeds_goes_when_it_is_let_go_of() {
     assert_eq!(keys(&pool), [3, 4]);
 }
 
+/// A miss looks at what was let go of, and not at what is held.
+#[test]
+fn what_is_held_costs_an_eviction_nothing() {
+    let looks = [1_000, 10_000].map(|held| {
+        let pool = pool(held + 4, usize::MAX, false);
+        let held: Vec<u32> = (0..held).map(|key| get(&pool, key, 1).unwrap()).collect();
+        let misses = 1_000_000..1_001_000;
+        misses.clone().for_each(|key| pool.release(get(&pool, key, 1).unwrap()));
+        assert_eq!(pool.tally().evicted, 996);
+        let looks = pool.looks();
+        held.into_iter().for_each(|number| pool.release(number));
+        assert_eq!(pool.looks(), looks, "nothing had to go");
+        looks
+    });
+    assert_eq!(looks[0], looks[1]);
+    assert!(looks[0] <= 1_000, "each is let go of once, and looked at once: {looks:?}");
+}
+
+/// However often something is used between two evictions, it is looked at once more.
+#[test]
+fn what_is_used_is_looked_at_once_for_each_order() {
+    let pool = pool(100, usize::MAX, false);
+    (0..100).for_each(|key| pool.release(get(&pool, key, 1).unwrap()));
+    for round in 0..10 {
+        for _ in 0..10 {
+            (0..50).for_each(|key| pool.release(pool.find(&Number(key)).unwrap()));
+        }
+        (0..50).for_each(|key| pool.release(get(&pool, 1_000 + round * 50 + key, 1).unwrap()));
+    }
+    assert!((0..50).all(|key| pool.find(&Number(key)).map(|number| pool.release(number)).is_some()));
+    assert!(pool.looks() <= 2_000, "{}", pool.looks());
+}
+
 #[test]
 fn a_strict_pool_refuses_until_something_is_let_go_of() {
     let pool = pool(2, 100, true);

@@ -7,7 +7,7 @@
 use std::sync::OnceLock;
 
 use super::super::slot::Slot;
-use super::super::sync::{AtomicU32, AtomicU64};
+use super::super::sync::{AtomicBool, AtomicU32, AtomicU64};
 use super::NONE;
 
 /// The first chunk has this many cells, each further one twice as many as that before.
@@ -25,6 +25,10 @@ pub(crate) struct Cell<T> {
     pub(crate) hash: AtomicU64,
     /// The next cell of the same bucket.
     pub(crate) next: AtomicU32,
+    /// Whether it is among what was let go of, or in the order that was made of that: see [`super::released`].
+    pub(crate) listed: AtomicBool,
+    /// The cell below this one in the stack of what was let go of.
+    pub(crate) below: AtomicU32,
     pub(crate) slot: Slot<T>,
 }
 
@@ -56,7 +60,14 @@ impl<T> Cells<T> {
 
 impl<T> Cell<T> {
     fn new() -> Self {
-        Self { stamp: AtomicU64::new(0), hash: AtomicU64::new(0), next: AtomicU32::new(NONE), slot: Slot::new() }
+        Self {
+            stamp: AtomicU64::new(0),
+            hash: AtomicU64::new(0),
+            next: AtomicU32::new(NONE),
+            listed: AtomicBool::new(false),
+            below: AtomicU32::new(NONE),
+            slot: Slot::new(),
+        }
     }
 }
 

@@ -11,8 +11,10 @@
 
 mod books;
 pub(crate) mod cells;
+mod eviction;
 mod index;
 pub(crate) mod recency;
+mod released;
 
 use std::fmt;
 use std::hash::Hash;
@@ -21,6 +23,7 @@ use self::books::Books;
 use self::cells::Cells;
 use self::index::Index;
 use self::recency::Clock;
+use self::released::Released;
 use super::sync::{AtomicBool, Mutex, MutexGuard, Ordering, process_id};
 
 /// No cell.
@@ -52,6 +55,7 @@ pub(crate) struct Pool<K: Key, T> {
     cells: Cells<Entry<K, T>>,
     index: Index,
     clock: Clock,
+    released: Released,
     limits: Limits,
     /// Everything was held when somebody last looked for what could go. Whoever lets go then, tells.
     all_held: AtomicBool,
@@ -141,6 +145,7 @@ impl<K: Key, T> Pool<K, T> {
             cells: Cells::new(),
             index: Index::new(),
             clock: Clock::new(),
+            released: Released::new(),
             limits,
             all_held: AtomicBool::new(false),
             books: Mutex::new(Books::new()),
@@ -341,111 +346,13 @@ impl<K: Key, T> Pool<K, T> {
     fn let_go(&self, number: u32) {
         let Some(cell) = self.cells.get(number) else { return };
         let released = cell.slot.unpin();
-        if released.last && (released.dismissed || self.all_held.load(Ordering::SeqCst)) {
-            self.settle(number);
-        }
-    }
-
-    /// Gives up what was let go of, if it was dismissed or the limits are exceeded.
-    #[cold]
-    fn settle(&self, number: u32) {
-        let Some(mut books) = self.lock() else { return };
-        let exceeds = books.exceeds(&self.limits, 0, 0);
-        let mut taken = None;
-        if exceeds || self.cells.get(number).is_some_and(|cell| cell.slot.look().dismissed) {
-            taken = self.take(&mut books, number);
-            books.tally.evicted += u64::from(exceeds && taken.is_some());
-        }
-        self.all_held.store(books.exceeds(&self.limits, 0, 0), Ordering::SeqCst);
-        drop(books);
-        drop(taken);
-    }
-
-    /// Takes what has to go for something of this size: returns the last of it, and adds the rest to `gone`.
-    ///
-    /// Under strict limits nothing goes for what is refused.
-    fn make_room<E>(
-        &self,
-        books: &mut Books<K>,
-        size: u64,
-        gone: &mut Vec<Gone<K, T>>,
-    ) -> Result<Option<T>, MakeError<E>> {
-        if self.limits.strict && size > self.limits.bytes {
-            return Err(MakeError::Full);
-        }
-        let mut victim = None;
-        while books.exceeds(&self.limits, size, 1) {
-            gone.extend(victim.take());
-            victim = self.next_victim(books);
-            if victim.is_none() {
-                if self.limits.strict {
-                    self.put_back(books, gone);
-                    return Err(MakeError::Full);
-                }
-                break;
-            }
-        }
-        Ok(victim.map(|victim| victim.entry.value))
-    }
-
-    /// Takes the least recently used of what nobody holds.
-    fn next_victim(&self, books: &mut Books<K>) -> Option<Gone<K, T>> {
-        loop {
-            while let Some((stamp, number)) = books.order.next() {
-                // What was used since is younger than the rest of the order.
-                if self.cells.get(number).is_some_and(|cell| cell.stamp.load(Ordering::Relaxed) == stamp)
-                    && let Some(entry) = self.take(books, number)
-                {
-                    books.tally.evicted += 1;
-                    return Some(Gone { entry, stamp });
-                }
-            }
-            if self.all_held.load(Ordering::SeqCst) {
-                // Nobody has let go of anything since the last look.
-                return None;
-            }
-            // Set before looking: whoever lets go too late to be seen here sees it, and comes to settle.
-            self.all_held.store(true, Ordering::SeqCst);
-            let free = (0..books.cells()).filter_map(|number| {
-                let cell = self.cells.get(number)?;
-                let look = cell.slot.look();
-                (look.full && look.pins == 0).then(|| (cell.stamp.load(Ordering::Relaxed), number))
-            });
-            if !books.order.take_down(free) {
-                return None;
-            }
-            self.clock.advance();
-            self.all_held.store(false, Ordering::SeqCst);
-        }
-    }
-
-    /// Takes what is in a cell, if nobody holds it, off all books.
-    fn take(&self, books: &mut Books<K>, number: u32) -> Option<Entry<K, T>> {
-        let entry = self.cells.get(number)?.slot.take()?;
-        self.index.unlink(&self.cells, number);
-        books.remove(number, &entry.key.group(), entry.size);
-        Some(entry)
-    }
-
-    /// Takes back that these were given up.
-    fn put_back(&self, books: &mut Books<K>, gone: &mut Vec<Gone<K, T>>) {
-        if gone.is_empty() {
+        if !released.last {
             return;
         }
-        for Gone { entry, stamp } in std::mem::take(gone) {
-            let Some(number) = self.keep(books, entry) else { continue };
-            books.tally.made -= 1;
-            books.tally.evicted -= 1;
-            if let Some(cell) = self.cells.get(number) {
-                cell.stamp.store(stamp, Ordering::Relaxed);
-                let released = cell.slot.unpin();
-                if released.last && released.dismissed {
-                    // Somebody found it meanwhile, dismissed it, and was not the last to let go of it.
-                    gone.extend(self.take(books, number).map(|entry| Gone { entry, stamp }));
-                }
-            }
+        self.released.list(cell, number);
+        if released.dismissed || self.all_held.load(Ordering::SeqCst) {
+            self.settle(number);
         }
-        self.all_held.store(false, Ordering::SeqCst);
     }
 
     /// Puts something into a cell, pinned for the caller.
@@ -465,35 +372,10 @@ impl<K: Key, T> Pool<K, T> {
         Some(number)
     }
 
-    fn sweep_locked(
-        &self,
-        books: &mut Books<K>,
-        mut chosen: impl FnMut(&Entry<K, T>) -> bool,
-        gone: &mut Vec<Gone<K, T>>,
-    ) -> Swept {
-        let mut swept = Swept::default();
-        for number in 0..books.cells() {
-            let chosen = self.peek(books, number).filter(|entry| chosen(entry)).map(|entry| entry.size);
-            let Some(size) = chosen else { continue };
-            if let Some(entry) = self.take(books, number) {
-                if gone.try_reserve(1).is_ok() {
-                    gone.push(Gone { entry, stamp: 0 });
-                } else {
-                    // There is no room even for the list: what goes at once makes some, lock or not.
-                    gone.clear();
-                    drop(entry);
-                }
-                swept.taken += 1;
-                swept.taken_bytes = swept.taken_bytes.saturating_add(size);
-            } else {
-                swept.held += 1;
-                swept.held_bytes = swept.held_bytes.saturating_add(size);
-            }
-        }
-        if !books.exceeds(&self.limits, 0, 0) {
-            self.all_held.store(false, Ordering::SeqCst);
-        }
-        swept
+    /// At how many cells evictions have looked.
+    #[cfg(test)]
+    pub(crate) fn looks(&self) -> usize {
+        self.lock().map_or(0, |books| books.order.looks)
     }
 
     #[cfg(test)]

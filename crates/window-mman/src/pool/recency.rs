@@ -1,11 +1,11 @@
 //! Who was used last: stamps that cost a store, and an order that is made only when somebody has to go.
 //!
 //! A use stores a number that is larger than any that its thread has stored before; the number comes from the thread
-//! alone, so that threads do not write to a common place. When somebody has to go, all stamps are read and sorted
-//! once, and the oldest go one after the other for as long as their stamps are still the same: whatever was used
-//! since is younger than everything in the order that was not. So the order is that of a list into which every use
-//! moves its item to the end, without the list. Sorting is paid for by the uses and evictions since the last time:
-//! every item that is sorted was used, or goes.
+//! alone, so that threads do not write to a common place. When somebody has to go, the stamps of all that was let go of
+//! are read and sorted once, and the oldest go one after the other for as long as their stamps are still the same:
+//! whatever was used since is younger than everything in the order that was not. So the order is that of a list into
+//! which every use moves its item to the end, without the list. Sorting is paid for by the uses and evictions since the
+//! last time: every item that is sorted was used, or goes. What is held is not looked at.
 //!
 //! Between threads stamps agree to within [`LEAD`] uses: as far as a thread may be ahead of the common clock before it
 //! moves that on. And whoever misses moves it past all that anybody has stored, so that every use after a miss is
@@ -72,20 +72,29 @@ impl Clock {
 
 /// Stamps of one moment, in order, the oldest last.
 #[derive(Debug, Default)]
-pub(crate) struct Order(Vec<(u64, u32)>);
+pub(crate) struct Order {
+    items: Vec<(u64, u32)>,
+    /// How many were ever taken down: the work that evictions have done.
+    #[cfg(test)]
+    pub(crate) looks: usize,
+}
 
 impl Order {
     /// Takes down all of these; whether there are any.
     pub(crate) fn take_down(&mut self, items: impl Iterator<Item = (u64, u32)>) -> bool {
-        self.0.clear();
-        self.0.extend(items);
+        self.items.clear();
+        self.items.extend(items);
+        #[cfg(test)]
+        {
+            self.looks += self.items.len();
+        }
         // The stable one finds runs that are in order already, and there are: cells are reused in the order of use.
-        self.0.sort_by(|a, b| b.cmp(a));
-        !self.0.is_empty()
+        self.items.sort_by(|a, b| b.cmp(a));
+        !self.items.is_empty()
     }
 
     /// The oldest that is left, with its stamp of that moment.
     pub(crate) fn next(&mut self) -> Option<(u64, u32)> {
-        self.0.pop()
+        self.items.pop()
     }
 }

@@ -1,0 +1,66 @@
+//! What was let go of and nobody has looked at since: the cells among which a victim is to be sought.
+//!
+//! An eviction must not look at what is held, or its cost grows with it. So whoever lets go of a cell last lists it,
+//! once: a cell that is listed stays so until somebody with the lock of the pool has looked at it, however often it is
+//! used meanwhile, and so a use of what nobody evicts costs no more than the look at a flag.
+//!
+//! ```text
+//!           let go of last                    takes all                      looks at it
+//! not listed ------------> listed, in the stack --------> listed, in the order ----------> not listed
+//! ```
+//!
+//! Who looks at a cell first takes down that it is not listed, and then looks whether it is held; who lets go first
+//! lets go, and then looks whether it is listed. One of the two sees the other, so nothing free is in no list. The stack
+//! is added to by anybody and emptied as a whole (Treiber, 1986, without the pop that makes it difficult).
+
+use super::super::sync::{AtomicU32, Ordering};
+use super::NONE;
+use super::cells::{Cell, Cells};
+
+/// A stack of cells that are linked through themselves.
+#[derive(Debug)]
+pub(crate) struct Released {
+    first: AtomicU32,
+}
+
+impl Released {
+    pub(crate) fn new() -> Self {
+        Self { first: AtomicU32::new(NONE) }
+    }
+
+    /// Lists a cell that the caller has just let go of, or found free, unless it is listed.
+    #[inline]
+    pub(crate) fn list<T>(&self, cell: &Cell<T>, number: u32) {
+        if !cell.listed.load(Ordering::SeqCst) {
+            self.push(cell, number);
+        }
+    }
+
+    #[cold]
+    fn push<T>(&self, cell: &Cell<T>, number: u32) {
+        if cell.listed.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let mut first = self.first.load(Ordering::Relaxed);
+        loop {
+            cell.below.store(first, Ordering::Relaxed);
+            // Release: who takes the stack sees the link. Sequentially consistent, since the caller goes on to look at a
+            // flag that an evictor sets before it takes the stack.
+            match self.first.compare_exchange_weak(first, number, Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(now) => first = now,
+            }
+        }
+    }
+
+    /// Empties the stack. The cells stay listed until the caller has looked at them; it has the lock.
+    pub(crate) fn take_all<'a, T>(&self, cells: &'a Cells<T>) -> impl Iterator<Item = (u32, &'a Cell<T>)> {
+        let mut next = self.first.swap(NONE, Ordering::SeqCst);
+        std::iter::from_fn(move || {
+            let number = next;
+            let cell = cells.get(number)?;
+            next = cell.below.load(Ordering::Relaxed);
+            Some((number, cell))
+        })
+    }
+}

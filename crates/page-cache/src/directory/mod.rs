@@ -13,6 +13,7 @@
 
 mod budget;
 mod control;
+mod eviction;
 mod files;
 mod head;
 mod heads;

@@ -1,0 +1,6 @@
+//! What goes when the limit is reached.
+
+mod candidates;
+#[cfg(test)]
+mod simulation;
+mod stamp;

@@ -3,6 +3,7 @@
 #[path = "../tests/it/memory_origin.rs"]
 #[expect(dead_code, reason = "it is the origin of all tests, and these use some of it")]
 mod memory_origin;
+mod restart;
 
 use std::io;
 use std::path::Path;

@@ -53,6 +53,7 @@ const PROTOCOLS: [Protocol; 5] = [
             &["-DLOOK_OUTSIDE"],
             &["-DTRUST_MARKS"],
             &["-DGIVE_BACK_IN_SECTION"],
+            &["-DUNCHARGE_FIRST"],
         ],
     },
     Protocol {

@@ -91,10 +91,12 @@ impl Pair {
             // What cannot be is not believed to be charged either.
             PageState::Empty | PageState::Invalid => {}
         }
-        if !section.reserve(self.page_charge(page)) {
+        let charge = self.page_charge(page);
+        if !section.reserve(charge) {
             return Ok(false);
         }
-        withdraw(&self.index, [page])?;
+        // A word that could not be stored is what it was: nothing stands for the charge.
+        withdraw(&self.index, [page]).inspect_err(|_| section.uncharge(charge))?;
         Ok(true)
     }
 
@@ -148,9 +150,15 @@ impl Pair {
         if !section.reserve(charge) {
             return Ok(false);
         }
-        // Should this fail with the block taken, it stays charged until it is recounted; else nothing stands for it.
-        self.index.file().allocate(self.index.layout().block(block)).inspect_err(|_| section.want_recount())?;
-        self.index.mark(block, true)?;
-        Ok(true)
+        let (file, range) = (self.index.file(), self.index.layout().block(block));
+        let marked = file.allocate(range.clone()).and_then(|()| self.index.mark(block, true));
+        if marked.is_err() {
+            // Nobody stores into a block without a mark, so what was taken of it can go; and then its charge.
+            match file.punch(range) {
+                Ok(()) => section.uncharge(charge),
+                Err(_) => section.want_recount(),
+            }
+        }
+        marked.map(|()| true)
     }
 }

@@ -5,14 +5,15 @@ use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::memory_origin::{MemoryOrigin, pattern};
 use super::{full, open};
 use crate::cache::Cache;
+use crate::cached_file::CachedFile;
 use crate::sync::Mutex;
 use crate::sys::failing::{FailingDisk, Operation};
-use crate::sys::{BootId, DiskFile};
+use crate::sys::{BootId, Disk, DiskFile, LocalDisk, Lock};
 
 /// So many pages of 4096 bytes that their words take two blocks.
 const LEN: u64 = 4_000_000;
@@ -146,4 +147,42 @@ fn the_counter_is_raised_above_every_word_before_the_first_goes() {
             }
         });
     }
+}
+
+/// Reads the same handle again and again until something of what was read is stored.
+fn is_stored_at_last(restarted: &Restarted, file: &CachedFile) {
+    let start = Instant::now();
+    while !file.held().contains(1_000_000..1_100_000) {
+        assert!(start.elapsed() < Duration::from_secs(30), "nothing is ever stored");
+        assert!(file.bytes(1_000_000..1_100_000).unwrap() == restarted.bytes[1_000_000..1_100_000]);
+    }
+}
+
+#[test]
+fn a_handle_whose_pages_were_locked_at_its_opening_stores_later() {
+    let restarted = Restarted::new(|_| ());
+    let cache = open(restarted.directory.path(), &restarted.disk).unwrap();
+    let other = LocalDisk.open_lock(&restarted.path(".index")).unwrap();
+    let page = (1 << 48) + 1_050_000 / 4096;
+    assert!(other.try_lock(page..page + 1, Lock::Exclusive).unwrap());
+    let file = cache.file(restarted.origin.clone()).unwrap();
+    let held = file.held();
+    for _ in 0..3 {
+        assert!(file.bytes(1_000_000..1_100_000).unwrap() == restarted.bytes[1_000_000..1_100_000]);
+    }
+    // Where nothing can be stored there is nothing to wait for.
+    assert_eq!((file.held(), file.stats().waits), (held, 0));
+    drop(other);
+    is_stored_at_last(&restarted, &file);
+}
+
+#[test]
+fn a_handle_whose_disk_failed_at_its_opening_stores_later() {
+    let restarted = Restarted::new(|_| ());
+    let cache = open(restarted.directory.path(), &restarted.disk).unwrap();
+    restarted.disk.fail(|operation, _| (operation == Operation::Punch).then(full));
+    let file = cache.file(restarted.origin.clone()).unwrap();
+    assert_ne!(word(&restarted.index(), 4104), BOOT[0]);
+    restarted.disk.fail(|_, _| None);
+    is_stored_at_last(&restarted, &file);
 }

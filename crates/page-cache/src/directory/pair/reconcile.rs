@@ -3,17 +3,28 @@
 
 use std::io;
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use super::entry_word::EntryWord;
 use super::words::withdraw;
 use super::{Pair, Words, block_charge, fixed_charge};
 use crate::directory::budget::{Budget, PAIR_OVERHEAD, Section};
+use crate::sync::Mutex;
 use crate::sys::{BootId, DiskFile};
 
 impl Pair {
     /// Whether it was made to agree with itself since the system was started, so that it may be filled.
     pub(crate) fn is_reconciled(&self, budget: &Budget) -> bool {
         self.index.boot_id().is_ok_and(|boot_id| boot_id == budget.boot_id())
+    }
+
+    /// Whether it may be filled, by the caller who has none of its locks. What kept it from being reconciled when it was
+    /// opened, somebody's locks, a recount or the disk, may have passed: so that is tried again, in pauses that grow.
+    pub(crate) fn may_be_filled(&self, budget: &Budget) -> bool {
+        if !self.is_reconciled(budget) && self.retry.is_due() {
+            self.reconcile(budget);
+        }
+        self.is_reconciled(budget)
     }
 
     /// Makes it agree with itself, if that has not been done since the system was started. Not if anybody else is just
@@ -206,6 +217,28 @@ impl Pair {
         self.data.file().punch(bytes.start..bytes.end.next_multiple_of(self.unit))?;
         self.index.store(page, EntryWord::EMPTY)?;
         Ok(true)
+    }
+}
+
+/// When it is time to try again: at once, and then after pauses that grow.
+#[derive(Debug, Default)]
+pub(super) struct Retry {
+    next: Mutex<Option<(Instant, Duration)>>,
+}
+
+impl Retry {
+    const FIRST_PAUSE: Duration = Duration::from_millis(10);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+    /// True for one of those who ask, if it is time.
+    fn is_due(&self) -> bool {
+        let mut next = self.next.lock();
+        let (due, pause) = next.unwrap_or_else(|| (Instant::now(), Self::FIRST_PAUSE));
+        let is_due = due <= Instant::now();
+        if is_due {
+            *next = Some((Instant::now() + pause, (pause * 2).min(Self::LONGEST_PAUSE)));
+        }
+        is_due
     }
 }
 

@@ -4,6 +4,7 @@ mod charges;
 #[path = "../tests/it/memory_origin.rs"]
 #[expect(dead_code, reason = "it is the origin of all tests, and these use some of it")]
 mod memory_origin;
+mod others;
 mod restart;
 
 use std::io;

@@ -115,20 +115,24 @@ impl Pair {
         Ok(())
     }
 
-    /// Takes damaged pages, whose locks the caller has, away from readers. What cannot be taken away now stays; nobody
-    /// can read it, since it does not agree with its word.
-    pub(crate) fn withdraw_damaged(&self, budget: &Budget, damaged: &[(u64, EntryWord)]) {
+    /// Takes damaged pages, whose locks the caller has, away from readers; whether none is left. What cannot be taken
+    /// away now stays; nobody can read it, since it does not agree with its word.
+    ///
+    /// Before the pair is reconciled nothing is: its counter may not have seen the generations that would go.
+    pub(crate) fn withdraw_damaged(&self, budget: &Budget, damaged: &[(u64, EntryWord)]) -> bool {
         if damaged.is_empty() {
-            return;
+            return true;
         }
-        let Some(_section) = budget.enter() else { return };
+        let Some(_section) = budget.enter() else { return false };
+        if !self.is_reconciled(budget) {
+            return false;
+        }
         let unchanged = damaged
             .iter()
             .filter(|(page, word)| self.index.load(*page).is_ok_and(|now| now == *word))
             .map(|(page, _)| *page);
-        if let Err(error) = withdraw(&self.index, unchanged) {
-            self.warn("the index cannot be written", &error);
-        }
+        let withdrawn = withdraw(&self.index, unchanged);
+        withdrawn.inspect_err(|error| self.warn("the index cannot be written", error)).is_ok()
     }
 
     /// Makes sure that a block of the index may be stored to; false if there is no room for it, or another process is

@@ -150,7 +150,8 @@ impl Cache {
         Some(Entry { key: head.key.clone(), checked: head.checked(), stat: head.stat, page_size, held })
     }
 
-    /// Reads and checks all that is held of all objects. What is damaged is held no more afterwards.
+    /// Reads and checks all that is held of all objects. What is damaged is held no more afterwards, unless others keep
+    /// it from being taken away just now.
     ///
     /// An object whose files cannot be opened is left out, with a warning in the log.
     pub fn verify(&self) -> Vec<(String, Verification)> {

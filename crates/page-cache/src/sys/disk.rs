@@ -33,7 +33,7 @@ impl Disk for LocalDisk {
 
     fn open_lock(&self, path: &Path) -> io::Result<LockFile> {
         // An exclusive lock needs a descriptor that may write.
-        Ok(LockFile::new(open_regular(path, Access::ReadWrite)?))
+        LockFile::open(|| open_regular(path, Access::ReadWrite))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {

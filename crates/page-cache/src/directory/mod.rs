@@ -22,6 +22,8 @@ mod pair;
 mod pairs;
 mod recount;
 mod shared;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::fs::Metadata;

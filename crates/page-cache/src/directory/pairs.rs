@@ -165,16 +165,29 @@ pub(super) fn delete(
     unwanted: impl FnOnce() -> bool,
 ) -> io::Result<Option<Counted>> {
     let [data, index] = files.pair(name);
-    let counted = match pair::open_pair(files, name, None) {
-        Ok(pair) => pair.count(budget.boot_id())?,
-        // What does not check out is counted by its blocks, and only by a recount.
-        Err(error) if is_damage(&error) => Counted::default(),
-        Err(error) => return Err(error),
-    };
-    let live = pair::exclude_live(files, &index)?;
+    let live = pair::exclude_live(files, &index)?.map(Arc::new);
     if (live.is_none() && files.disk.file_id(&index).is_ok()) || !unwanted() {
         return Ok(None);
     }
+    if live.is_none() && files.disk.file_id(&data).is_err() {
+        // Somebody else was faster.
+        return Ok(Some(Counted::default()));
+    }
+    // Only now: until nobody could work on it any more, what it is charged could change.
+    let counted = live.as_ref().map_or_else(
+        || Err(io::ErrorKind::NotFound.into()),
+        |live| {
+            let pair = pair::open_excluded(files, name, live)?;
+            let counted = pair.count(budget.boot_id())?;
+            pair.free()?;
+            Ok(counted)
+        },
+    );
+    let counted = counted.unwrap_or_else(|error: io::Error| {
+        tracing::debug!(pair = name, %error, "what was charged for a pair is given back by the next recount");
+        budget.control().want_recount(true);
+        Counted::default()
+    });
     // The index first: without it nothing vouches for the data.
     if files.remove(&index) && files.remove(&data) { Ok(Some(counted)) } else { Err(io::Error::other("it stays")) }
 }

@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use svf_core::RangeSet;
 
-pub(crate) use self::create::{Object, create, exclude_live, open_pair};
+pub(crate) use self::create::{Object, create, exclude_live, open_excluded, open_pair};
 pub(crate) use self::fill::Stored;
 pub(crate) use self::index::Loads;
 pub(crate) use self::range_locks::RangeLocks;
@@ -63,7 +63,7 @@ pub(crate) struct Pair {
     pages: RangeLocks,
     blocks: RangeLocks,
     /// Holds *live*, so that nobody deletes the files. Never locked otherwise.
-    _live: LockFile,
+    _live: Arc<LockFile>,
     /// The smallest unit in which the file system allocates.
     unit: u64,
     /// Whether the operator has been told that this pair's files cannot be read or written.
@@ -80,7 +80,7 @@ pub(crate) struct Found {
 }
 
 impl Pair {
-    fn new(name: String, data: Data, index: Index, live: LockFile, locks: LockFile, unit: u64) -> Self {
+    fn new(name: String, data: Data, index: Index, live: Arc<LockFile>, locks: LockFile, unit: u64) -> Self {
         let (pages, locks) = (index.identity().pages, Arc::new(locks));
         Self {
             name,
@@ -239,6 +239,14 @@ impl Pair {
     fn page_charge(&self, page: u64) -> u64 {
         let bytes = self.pages().bytes(page);
         page_charge(bytes.end - bytes.start, self.unit)
+    }
+
+    /// Gives back all that it takes, before its names are removed by whoever has *live* exclusively: a file keeps its blocks
+    /// for as long as somebody has it open or mapped, and a child of a fork has whatever its parent had.
+    pub(crate) fn free(&self) -> io::Result<()> {
+        // The index first: such a child may still be reading what it vouches for.
+        self.index.file().punch(0..self.index.layout().file_len)?;
+        self.data.file().punch(0..self.pages().length.next_multiple_of(self.unit))
     }
 
     /// Tells the operator, once a pair: a disk that is full or dying would else fill the log.

@@ -302,7 +302,7 @@ fn prepare(files: &Files) -> Result<(), OpenError> {
         }
         Ok(_) => return Err(OpenError::NotACache { path: root.clone() }),
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            let not_a_file = is_damage(&error);
+            let not_a_file = is_damage(&error) && error.kind() != io::ErrorKind::PermissionDenied;
             return Err(if not_a_file { OpenError::NotACache { path: root.clone() } } else { unusable(error) });
         }
         Err(_) => {

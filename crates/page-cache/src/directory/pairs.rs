@@ -162,10 +162,19 @@ pub(super) fn delete(
     files: &Files,
     budget: &Budget,
     name: &str,
-    unwanted: impl FnOnce() -> bool,
+    unwanted: impl Fn() -> bool,
 ) -> io::Result<Option<Counted>> {
     let [data, index] = files.pair(name);
-    let live = pair::exclude_live(files, &index)?.map(Arc::new);
+    let live = match pair::exclude_live(files, &index) {
+        Ok(live) => live.map(Arc::new),
+        // It would be in the way for ever.
+        Err(error) if is_damage(&error) && unwanted() => {
+            budget.control().want_recount(true);
+            files.set_aside_pair(name, &error.to_string());
+            return Ok(Some(Counted::default()));
+        }
+        Err(error) => return Err(error),
+    };
     if (live.is_none() && files.disk.file_id(&index).is_ok()) || !unwanted() {
         return Ok(None);
     }

@@ -24,7 +24,7 @@ fn full() -> io::Error {
     io::Error::from(io::ErrorKind::StorageFull)
 }
 
-const ALL: [Operation; 14] = [
+const ALL: [Operation; 15] = [
     Operation::CreateDir,
     Operation::ReadDir,
     Operation::Open,
@@ -39,6 +39,7 @@ const ALL: [Operation; 14] = [
     Operation::Map,
     Operation::OpenLock,
     Operation::Link,
+    Operation::Size,
 ];
 
 #[test]

@@ -108,12 +108,9 @@ impl Files {
         self.report(path, self.disk.remove_all(path))
     }
 
-    /// The names in one of the directories; none, with a warning, if it cannot be listed.
-    pub(crate) fn list(&self, path: &Path) -> Vec<OsString> {
-        self.disk.read_dir(path).unwrap_or_else(|error| {
-            tracing::warn!(path = %path.display(), %error, "a directory cannot be listed and is not tidied up");
-            Vec::new()
-        })
+    /// The names in one of the directories.
+    pub(crate) fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        self.disk.read_dir(path)
     }
 
     fn report(&self, path: &Path, removed: io::Result<()>) -> bool {

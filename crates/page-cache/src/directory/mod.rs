@@ -169,15 +169,18 @@ impl Directory {
 
     /// Does what the first who comes has to do.
     fn tidy_up(&self) {
+        let path = self.files.root.display();
+        let untidy = || {
+            recount::is_untidy(&self.files, &self.budget, &self.keys).unwrap_or_else(|error| {
+                tracing::warn!(%path, %error, "the directory cannot be listed, and is not tidied up");
+                false
+            })
+        };
         let counted = self.budget.is_counted();
-        if counted
-            && !self.budget.control().recount_wanted()
-            && !recount::is_untidy(&self.files, &self.budget, &self.keys)
-        {
+        if counted && !self.budget.control().recount_wanted() && !untidy() {
             return;
         }
         let done = self.recount(if counted { TIDY_PATIENCE } else { COUNT_PATIENCE });
-        let path = self.files.root.display();
         match done {
             Ok(Some(_)) => {}
             Ok(None) if counted => tracing::debug!(%path, "others are at work, and tidying up is left to the next"),
@@ -222,7 +225,12 @@ impl Directory {
 
     /// All heads that can be trusted, in no order.
     pub(crate) fn heads(&self) -> impl Iterator<Item = Head> + '_ {
-        let names = self.files.list(&self.files.heads()).into_iter().filter(|name| !is_temporary(name));
+        let heads = self.files.heads();
+        let names = self.files.list(&heads).unwrap_or_else(|error| {
+            tracing::warn!(path = %heads.display(), %error, "the heads cannot be listed");
+            Vec::new()
+        });
+        let names = names.into_iter().filter(|name| !is_temporary(name));
         names.filter_map(|name| heads::read(&self.files, &self.files.heads().join(name)).ok().flatten())
     }
 

@@ -50,7 +50,7 @@ impl Process {
         let object = Object::of(key, &stat());
         let pair = pair::create(&self.files, &section, &object, PAGE, self.budget.boot_id()).unwrap();
         drop(section);
-        assert_eq!(pair.store(&self.budget, 0, &vec![7; (pages * PAGE) as usize]), pair::Stored::All);
+        assert_eq!(pair.store(&self.budget, 0, &vec![7; LEN.min(pages * PAGE) as usize]), pair::Stored::All);
         pair
     }
 }
@@ -73,7 +73,7 @@ fn what_was_deleted_takes_no_block_though_somebody_has_it_open() {
     let inherited = process.files.pair(&name).map(|path: PathBuf| std::fs::File::open(path).unwrap());
     assert!(inherited.iter().all(|file| file.allocated().unwrap() > 0));
     process.pairs.delete(&process.files, &process.budget, &name);
-    assert_eq!(process.files.list(&process.files.pairs()), [""; 0]);
+    assert_eq!(process.files.list(&process.files.pairs()).unwrap(), [""; 0]);
     assert_eq!(inherited.map(|file| file.allocated().unwrap()), [0, 0]);
     assert_eq!(process.budget.used(), before);
 }
@@ -111,5 +111,47 @@ fn a_pair_that_is_reconciled_beside_its_deletion_is_uncharged_once() {
         assert!(!process.files.pair(&name)[1].exists());
         let found = process.recount();
         assert_eq!(found.charged, found.charged_before, "reconciled at look {when}");
+    }
+}
+
+/// The n-th operation of a recount fails, alone or with all behind it, for every n: the charge may stay as it was, and a
+/// pair may be charged too much, but nothing is ever forgotten.
+#[test]
+fn a_recount_on_a_failing_disk_forgets_nothing() {
+    for (code, lasting) in [(libc::EIO, false), (libc::EIO, true), (libc::EMFILE, false), (libc::EMFILE, true)] {
+        let mut failed = true;
+        let mut n = 0;
+        while failed {
+            let directory = tempfile::tempdir().unwrap();
+            let disk = FailingDisk::healthy();
+            let process = Process::start(directory.path(), &disk);
+            // One that somebody works on, one that nobody needs, one that is set aside and worked on, and what is left.
+            let _live = process.create("a", 25);
+            drop(process.create("b", 10));
+            let aside = process.create("c", 10);
+            process.files.set_aside_pair(aside.name(), "it is to be so");
+            std::fs::write(process.files.pairs().join(".x.1.svf-tmp"), [1; 10_000]).unwrap();
+            let charged = process.budget.used();
+            let (mut seen, count) = (0, Arc::new(crate::sync::Mutex::new(0)));
+            let counter = Arc::clone(&count);
+            disk.fail(move |_, _| {
+                let fails = seen == n || (lasting && seen > n);
+                seen += 1;
+                *counter.lock() = seen;
+                fails.then(|| std::io::Error::from_raw_os_error(code))
+            });
+            let result = recount::recount(&process.files, &process.budget, &process.keys, &process.pairs, PATIENCE);
+            disk.fail(|_, _| None);
+            failed = *count.lock() > n;
+            let context = format!("operation {n} fails with {code}, lasting: {lasting}");
+            let used = process.budget.used();
+            if result.is_err() {
+                assert!(used == charged && process.budget.control().recount_wanted(), "{context}");
+            }
+            let right = process.recount().charged;
+            assert!(used >= right, "{context}: {used} instead of {right}");
+            n += 1;
+        }
+        assert!(n > 20, "only {n} operations were seen");
     }
 }

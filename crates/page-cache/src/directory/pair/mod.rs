@@ -43,7 +43,7 @@ use self::verified::Verified;
 use self::words::{Words, copy_vouched};
 use super::budget::{PAGE_OVERHEAD, PAIR_OVERHEAD};
 use crate::checksum::page_checksum;
-use crate::pages::{Pages, overlap};
+use crate::pages::{MIN_PAGE_SIZE, Pages, overlap};
 use crate::sys::LockFile;
 
 /// How many pages are copied at once, so that their words have room on the stack.
@@ -270,6 +270,14 @@ fn page_charge(valid_bytes: u64, unit: u64) -> u64 {
 /// What a pair without pages is charged.
 fn fixed_charge(layout: &layout::Layout, unit: u64) -> u64 {
     layout.blocks_offset.next_multiple_of(unit).saturating_add(PAIR_OVERHEAD)
+}
+
+/// No pair whose files are as long as these is charged more: that of one which holds all of its object in the smallest
+/// pages.
+pub(crate) fn greatest_charge(data_len: u64, index_len: u64, unit: u64) -> u64 {
+    let pages = data_len.div_ceil(MIN_PAGE_SIZE).saturating_mul(PAGE_OVERHEAD);
+    let lengths = [data_len, index_len].map(|len| len.checked_next_multiple_of(unit).unwrap_or(u64::MAX));
+    lengths.into_iter().chain([pages, PAIR_OVERHEAD]).fold(0, u64::saturating_add)
 }
 
 /// What a block of the index is charged.

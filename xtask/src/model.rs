@@ -74,7 +74,14 @@ const PROTOCOLS: [Protocol; 5] = [
     Protocol {
         file: "deletion.pml",
         size: &["-DOPS=3"],
-        breaks: &[&["-DNO_NAME_CHECK"], &["-DUNCHARGE_FIRST"], &["-DOWN_DESCRIPTOR"], &["-DWITHOUT_LIVE"]],
+        breaks: &[
+            &["-DNO_NAME_CHECK"],
+            &["-DUNCHARGE_FIRST"],
+            &["-DOWN_DESCRIPTOR"],
+            &["-DWITHOUT_LIVE"],
+            &["-DCOUNT_BEFORE_LIVE"],
+            &["-DNOT_FREED"],
+        ],
     },
 ];
 

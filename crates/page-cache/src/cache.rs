@@ -185,7 +185,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// That the directory cannot be locked.
+    /// That the directory cannot be locked, or something in it cannot be looked at: then what is charged stays as it was.
     pub fn recount(&self, patience: Duration) -> io::Result<Option<Recount>> {
         match self.inner.state() {
             Some(state) => state.directory.recount(patience),

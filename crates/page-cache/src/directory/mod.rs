@@ -23,6 +23,8 @@ mod pair;
 mod pairs;
 mod recount;
 mod shared;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::fs::Metadata;
@@ -168,15 +170,18 @@ impl Directory {
 
     /// Does what the first who comes has to do.
     fn tidy_up(&self) {
+        let path = self.files.root.display();
+        let untidy = || {
+            recount::is_untidy(&self.files, &self.budget, &self.keys).unwrap_or_else(|error| {
+                tracing::warn!(%path, %error, "the directory cannot be listed, and is not tidied up");
+                false
+            })
+        };
         let counted = self.budget.is_counted();
-        if counted
-            && !self.budget.control().recount_wanted()
-            && !recount::is_untidy(&self.files, &self.budget, &self.keys)
-        {
+        if counted && !self.budget.control().recount_wanted() && !untidy() {
             return;
         }
         let done = self.recount(if counted { TIDY_PATIENCE } else { COUNT_PATIENCE });
-        let path = self.files.root.display();
         match done {
             Ok(Some(_)) => {}
             Ok(None) if counted => tracing::debug!(%path, "others are at work, and tidying up is left to the next"),
@@ -221,7 +226,12 @@ impl Directory {
 
     /// All heads that can be trusted, in no order.
     pub(crate) fn heads(&self) -> impl Iterator<Item = Head> + '_ {
-        let names = self.files.list(&self.files.heads()).into_iter().filter(|name| !is_temporary(name));
+        let heads = self.files.heads();
+        let names = self.files.list(&heads).unwrap_or_else(|error| {
+            tracing::warn!(path = %heads.display(), %error, "the heads cannot be listed");
+            Vec::new()
+        });
+        let names = names.into_iter().filter(|name| !is_temporary(name));
         names.filter_map(|name| heads::read(&self.files, &self.files.heads().join(name)).ok().flatten())
     }
 
@@ -301,7 +311,7 @@ fn prepare(files: &Files) -> Result<(), OpenError> {
         }
         Ok(_) => return Err(OpenError::NotACache { path: root.clone() }),
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            let not_a_file = is_damage(&error);
+            let not_a_file = is_damage(&error) && error.kind() != io::ErrorKind::PermissionDenied;
             return Err(if not_a_file { OpenError::NotACache { path: root.clone() } } else { unusable(error) });
         }
         Err(_) => {

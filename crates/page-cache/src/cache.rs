@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use svf_core::RangeSet;
 
+use crate::admission::Admit;
 use crate::cached_file::CachedFile;
-use crate::directory::{Directory, Head, KeyLock, OpenedPair, Pair, Recount, Settings, Verification};
+use crate::directory::{Directory, Head, KeyLock, OpenedPair, Pair, Recount, Settings, Verification, WhenFull};
 use crate::freshness::Freshness;
 use crate::origin::{Origin, OriginError, Stat};
 use crate::stats::{Stats, Totals};
@@ -44,11 +45,19 @@ pub struct Cache {
 pub(crate) struct CacheInner {
     dir: PathBuf,
     settings: Settings,
-    page_size: u64,
-    freshness: Freshness,
-    pub(crate) offline: bool,
+    pub(crate) policy: Policy,
     /// What is open, in this process; `None` in a child that could not open it anew.
     state: PerProcess<Option<State>>,
+}
+
+/// What a cache does with the objects that are opened by it.
+#[derive(Debug, Clone)]
+pub(crate) struct Policy {
+    pub(crate) page_size: u64,
+    pub(crate) freshness: Freshness,
+    pub(crate) offline: bool,
+    pub(crate) when_full: WhenFull,
+    pub(crate) admit: Admit,
 }
 
 /// What is open of a cache in one process.
@@ -59,16 +68,9 @@ pub(crate) struct State {
 }
 
 impl CacheInner {
-    pub(crate) fn new(
-        dir: PathBuf,
-        settings: Settings,
-        page_size: u64,
-        freshness: Freshness,
-        offline: bool,
-        directory: Arc<Directory>,
-    ) -> Self {
+    pub(crate) fn new(dir: PathBuf, settings: Settings, policy: Policy, directory: Arc<Directory>) -> Self {
         let state = PerProcess::new(Some(State { directory, totals: Arc::default() }));
-        Self { dir, settings, page_size, freshness, offline, state }
+        Self { dir, settings, policy, state }
     }
 
     /// What is open in this process. A child of the process that opened it opens the directory anew.
@@ -140,14 +142,16 @@ impl Cache {
 
     fn entry_of(&self, state: &State, head: Head) -> Option<Entry> {
         let opened = state.directory.open_pair(&head).and_then(|opened| match opened {
-            OpenedPair::Good(pair) => Ok((pair.pages().page_size, pair.held(&(0..head.stat.length))?)),
-            OpenedPair::Damaged => Ok((self.inner.page_size, RangeSet::new())),
+            OpenedPair::Good(pair) => {
+                Ok((pair.pages().page_size, pair.held(&(0..head.stat.length))?, pair.last_used()?))
+            }
+            OpenedPair::Damaged => Ok((self.inner.policy.page_size, RangeSet::new(), None)),
         });
         let warn = |error: &io::Error| {
             tracing::warn!(key = head.key, %error, "the files of an object cannot be opened");
         };
-        let (page_size, held) = opened.inspect_err(warn).ok()?;
-        Some(Entry { key: head.key.clone(), checked: head.checked(), stat: head.stat, page_size, held })
+        let (page_size, held, last_used) = opened.inspect_err(warn).ok()?;
+        Some(Entry { key: head.key.clone(), checked: head.checked(), stat: head.stat, last_used, page_size, held })
     }
 
     /// Reads and checks all that is held of all objects. What is damaged is held no more afterwards, unless others keep
@@ -175,6 +179,35 @@ impl Cache {
             charged: budget.used(),
             max_bytes: budget.max_bytes(),
         })
+    }
+
+    /// Evicts until no more than so many bytes are charged, all objects and processes together: first what can best be
+    /// done without. What is to be kept stays, and so does what others are working on. Returns what is used then, which
+    /// is more than `bytes` if the rest could not go.
+    ///
+    /// Blocks for as long as that takes: about a millisecond an extent.
+    ///
+    /// # Errors
+    ///
+    /// That the directory cannot be listed, or files of it not be opened or written.
+    pub fn evict_to(&self, bytes: u64) -> io::Result<Usage> {
+        if let Some(state) = self.inner.state() {
+            state.directory.evict_to(bytes)?;
+        }
+        Ok(self.usage())
+    }
+
+    /// Evicts all objects of which nobody has read or stored anything for so long, by the clock of the system; what is to
+    /// be kept stays. Returns what is used then. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    ///
+    /// As of [`evict_to`](Self::evict_to).
+    pub fn evict_older_than(&self, age: Duration) -> io::Result<Usage> {
+        if let Some(state) = self.inner.state() {
+            state.directory.evict_older_than(age)?;
+        }
+        Ok(self.usage())
     }
 
     /// Counts anew what is stored, gives back what dead processes left, and removes what nobody needs. None if other
@@ -236,7 +269,7 @@ impl Cache {
 
     /// The object's length and version, from its origin.
     fn ask(&self, origin: &dyn Origin) -> Result<Stat, OriginError> {
-        if self.inner.offline {
+        if self.inner.policy.offline {
             let what = "its length and version".to_owned();
             return Err(OriginError::Offline { key: origin.key().to_owned(), what });
         }
@@ -244,7 +277,7 @@ impl Cache {
     }
 
     fn accepts(&self, head: &Head) -> bool {
-        self.inner.offline || (!head.is_doubted() && self.inner.freshness.accepts(head.age()))
+        self.inner.policy.offline || (!head.is_doubted() && self.inner.policy.freshness.accepts(head.age()))
     }
 
     /// The pair for the version that the object has now: the one that the known head names, if it means this
@@ -289,8 +322,11 @@ impl Cache {
             tracing::warn!(key, "others are busy with the object for too long; it is read from its origin");
             None
         })?;
-        let page_size = self.inner.page_size;
-        let pair = directory.create_pair(key, now, page_size).inspect_err(|error| warn(error)).ok()?;
+        let page_size = self.inner.policy.page_size;
+        let pair = directory
+            .create_pair(key, now, page_size, self.inner.policy.when_full)
+            .inspect_err(|error| warn(error))
+            .ok()?;
         let saved = save_head(directory, key, now, &pair, lock);
         if let Some(superseded) = superseded.filter(|_| saved) {
             tracing::info!(key, "the object has changed; the pieces of its old version are deleted once nobody reads");
@@ -331,6 +367,8 @@ pub struct Entry {
     pub stat: Stat,
     /// When the origin last confirmed that this is the current version.
     pub checked: SystemTime,
+    /// When something of it was last read or stored, to about a second, by the clock of the system; `None` if never.
+    pub last_used: Option<SystemTime>,
     /// The size in bytes of the pages in which it is stored.
     pub page_size: u64,
     /// The bytes that are stored, in whole pages.

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cache::{Cache, CacheInner};
-use crate::directory::{Directory, Settings};
+use crate::admission::{Admission, Admit};
+use crate::cache::{Cache, CacheInner, Policy};
+use crate::directory::{Directory, Settings, WhenFull};
 use crate::error::OpenError;
 use crate::freshness::Freshness;
 use crate::pages::{MAX_PAGE_SIZE, MIN_PAGE_SIZE};
@@ -14,9 +15,7 @@ use crate::pages::{MAX_PAGE_SIZE, MIN_PAGE_SIZE};
 #[must_use = "a builder does nothing until open() is called"]
 pub struct CacheBuilder {
     dir: PathBuf,
-    page_size: u64,
-    freshness: Freshness,
-    offline: bool,
+    policy: Policy,
     settings: Settings,
 }
 
@@ -25,9 +24,13 @@ impl Cache {
     pub fn builder(dir: impl Into<PathBuf>) -> CacheBuilder {
         CacheBuilder {
             dir: dir.into(),
-            page_size: CacheBuilder::DEFAULT_PAGE_SIZE,
-            freshness: Freshness::default(),
-            offline: false,
+            policy: Policy {
+                page_size: CacheBuilder::DEFAULT_PAGE_SIZE,
+                freshness: Freshness::default(),
+                offline: false,
+                when_full: WhenFull::default(),
+                admit: Admit::default(),
+            },
             settings: Settings::default(),
         }
     }
@@ -51,15 +54,45 @@ impl CacheBuilder {
     /// A page is what is fetched at least, and what is checked and stored as one: small pages fetch less around small
     /// scattered reads, large ones take fewer requests.
     pub fn page_size(self, bytes: u64) -> Self {
-        Self { page_size: bytes, ..self }
+        Self { policy: Policy { page_size: bytes, ..self.policy }, ..self }
     }
 
     /// How many bytes of the disk the directory may take: all objects, and all processes together. The last opener's
     /// limit holds. Default: the limit that is set already, and 10 GiB for a new directory.
     ///
-    /// When it is reached, what is read is read from its origin and not stored.
+    /// When it is reached, [`when_full`](Self::when_full) says what happens. If more is stored than the limit that is set
+    /// here, what can best be done without goes before the cache is open; if it cannot, since it is to be kept or
+    /// others are working on it, the opening fails, and the limit stays what it was.
     pub fn max_bytes(self, bytes: u64) -> Self {
         Self { settings: Settings { max_bytes: Some(bytes), ..self.settings }, ..self }
+    }
+
+    /// What happens when the limit is reached: default, that what can best be done without goes.
+    ///
+    /// That is what was used the longest ago and the least often, all objects and processes together, in extents of 1 MiB,
+    /// or of a page if that is longer. What is used once goes before what is used twice, so that a scan does not cost
+    /// others what they use again and again. An object of which nothing is left is forgotten.
+    pub fn when_full(self, when_full: WhenFull) -> Self {
+        Self { policy: Policy { when_full, ..self.policy }, ..self }
+    }
+
+    /// Which reads store what they fetch: those for which `rule` is true. Default: all. What is refused is read from its
+    /// origin, byte for byte; what is held is used, whatever the rule says. The rule is asked once a read that misses, on
+    /// the thread that reads.
+    ///
+    /// # Examples
+    ///
+    /// Small objects and huge ones are not worth their room:
+    ///
+    /// ```
+    /// # let directory = tempfile::tempdir()?;
+    /// let cache = page_cache::Cache::builder(directory.path())
+    ///     .admit(|read| (1 << 20..1 << 40).contains(&read.length))
+    ///     .open()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn admit(self, rule: impl Fn(&Admission<'_>) -> bool + Send + Sync + 'static) -> Self {
+        Self { policy: Policy { admit: Admit::by(rule), ..self.policy }, ..self }
     }
 
     /// How many objects this process keeps open although nobody has a handle of them, so that they are opened quickly
@@ -78,12 +111,12 @@ impl CacheBuilder {
 
     /// When an object that is known already is looked at again. Default: if the last look was over a minute ago.
     pub fn freshness(self, freshness: Freshness) -> Self {
-        Self { freshness, ..self }
+        Self { policy: Policy { freshness, ..self.policy }, ..self }
     }
 
     /// Whether origins are never contacted: what is held is read, whatever its age, and all else is an error.
     pub fn offline(self, offline: bool) -> Self {
-        Self { offline, ..self }
+        Self { policy: Policy { offline, ..self.policy }, ..self }
     }
 
     /// Whether the directory may be on a network file system or one of another program (FUSE). Only if no other machine
@@ -103,7 +136,8 @@ impl CacheBuilder {
     ///
     /// [`OpenError`]: the directory cannot be used, or the page size cannot.
     pub fn open(self) -> Result<Cache, OpenError> {
-        let Self { dir, page_size, freshness, offline, settings } = self;
+        let Self { dir, policy, settings } = self;
+        let page_size = policy.page_size;
         let refuse = |reason: String| OpenError::PageSize { page_size, reason };
         if !page_size.is_power_of_two() || !(MIN_PAGE_SIZE..=MAX_PAGE_SIZE).contains(&page_size) {
             return Err(refuse(format!("it must be a power of two from {MIN_PAGE_SIZE} to {MAX_PAGE_SIZE}")));
@@ -115,6 +149,6 @@ impl CacheBuilder {
         if page_size < unit {
             return Err(refuse(format!("the file system allocates {unit} bytes at once, so it must be at least that")));
         }
-        Ok(Cache::from_inner(CacheInner::new(dir, settings, page_size, freshness, offline, directory)))
+        Ok(Cache::from_inner(CacheInner::new(dir, settings, policy, directory)))
     }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use svf_core::RangeSet;
 
 use crate::cache::{CacheInner, State};
-use crate::directory::{Directory, Head, OpenedPair, Pair, Verification};
+use crate::directory::{Directory, Head, OpenedPair, Pair, Verification, WhenFull};
 use crate::error::ReadError;
 use crate::fetch::{Destination, Source, Store};
 use crate::origin::{Origin, OriginError, Stat};
@@ -35,6 +35,8 @@ use crate::sys::PerProcess;
 #[derive(Clone)]
 pub struct CachedFile {
     inner: Arc<Inner>,
+    /// Whether what is fetched through this handle is stored.
+    stores: bool,
 }
 
 struct Inner {
@@ -71,7 +73,12 @@ impl CachedFile {
         let name = pair.as_ref().map(|pair| pair.name().to_owned());
         let opened = state.zip(pair).map(|(state, pair)| (Arc::clone(&state.directory), pair));
         let opened = PerProcess::new(Opened(opened));
-        Self { inner: Arc::new(Inner { origin, pinned, pair: name, opened, cache, counters }) }
+        Self { inner: Arc::new(Inner { origin, pinned, pair: name, opened, cache, counters }), stores: true }
+    }
+
+    /// The same file, through a handle that uses what is held and stores nothing: for a scan that nobody will repeat.
+    pub fn without_storing(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), stores: false }
     }
 
     /// What names the object: its URL without secrets, or whatever its origin says.
@@ -229,9 +236,15 @@ impl CachedFile {
         let store = opened.as_ref().map(|(directory, pair)| Store {
             pair,
             budget: directory.budget(),
+            room: directory.stock(cache.policy.when_full),
             patience: directory.patience(),
+            admit: self.stores.then_some(&cache.policy.admit),
         });
-        Source { origin: &**origin, pinned, store, offline: cache.offline, counters }
+        Source { origin: &**origin, pinned, store, offline: cache.policy.offline, counters }
+    }
+
+    pub(crate) fn when_full(&self) -> WhenFull {
+        self.inner.cache.policy.when_full
     }
 
     /// Fills all destinations, which are not empty.

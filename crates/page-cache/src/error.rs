@@ -86,6 +86,22 @@ pub enum OpenError {
         /// What is known of the file system.
         kind: &'static str,
     },
+    /// More is stored than the limit that was asked for, and it cannot go. The limit is what it was.
+    #[error(
+        "the cache directory {} cannot be limited to {max_bytes} bytes: {charged} are taken, of which {kept} are to be \
+         kept, and the rest is in use; release what is kept, close its readers, or choose a larger limit",
+        path.display()
+    )]
+    Held {
+        /// The directory.
+        path: PathBuf,
+        /// The limit that was asked for, in bytes.
+        max_bytes: u64,
+        /// What is charged, in bytes.
+        charged: u64,
+        /// How much of that is to be kept, in bytes.
+        kept: u64,
+    },
     /// The page size is not one that the cache can work with.
     #[error("a page size of {page_size} bytes cannot be used: {reason}")]
     PageSize {

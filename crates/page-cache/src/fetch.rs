@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use svf_core::{NeedOptions, RangeSet};
 
-use crate::directory::{Budget, Pair, Stored};
+use crate::admission::{Admission, Admit};
+use crate::directory::{Budget, Pair, Stock, Stored};
 use crate::error::ReadError;
 use crate::origin::{Origin, OriginError, Stat};
 use crate::pages::overlap;
@@ -53,8 +54,12 @@ impl Destination<'_> {
 pub(crate) struct Store<'a> {
     pub(crate) pair: &'a Pair,
     pub(crate) budget: &'a Budget,
+    /// Who makes room.
+    pub(crate) room: Stock<'a>,
     /// How long somebody else's work on a page is waited for before the origin is asked beside it.
     pub(crate) patience: Duration,
+    /// Says whether what is fetched is to be stored; nothing is without it.
+    pub(crate) admit: Option<&'a Admit>,
 }
 
 /// Where the bytes of one version of one object come from.
@@ -83,7 +88,7 @@ impl Source<'_> {
         }
         self.counters.miss();
         // Who could not store what he fetches needs no lock for it, and keeps nobody waiting.
-        let stores = !self.offline && store.pair.may_be_filled(store.budget);
+        let stores = !self.offline && self.admits(store, &pending) && store.pair.may_be_filled(store.budget);
         let (mut waiting, mut pauses) = (None::<Instant>, BackOff::new());
         while !pending.is_empty() && stores {
             let mut claim = match store.pair.page_locks().try_claim(&pages_of(store.pair, &pending)) {
@@ -116,7 +121,7 @@ impl Source<'_> {
             self.report_damage(store, &found.damaged);
             store.pair.withdraw_damaged(store.budget, &found.damaged);
             self.fetch(&found.absent, destinations, |start, bytes| {
-                if store.pair.store(store.budget, start, bytes) == Stored::NotAll {
+                if store.pair.store(store.budget, &store.room, start, bytes) == Stored::NotAll {
                     self.counters.bypassed();
                 }
                 // Who waits for these pages need not wait for the requests behind them.
@@ -131,7 +136,8 @@ impl Source<'_> {
             return Ok(());
         }
         self.counters.bypassed();
-        self.fetch(&wanted(destinations, &pending), destinations, |_, _| ())
+        // Nothing is stored, so whole pages are not needed.
+        Self { store: None, ..*self }.fetch(&wanted(destinations, &pending), destinations, |_, _| ())
     }
 
     /// The requests that reading `absent`, in whole pages, takes.
@@ -141,6 +147,12 @@ impl Source<'_> {
             Some(store) => options.align(store.pair.pages().page_size).plan(absent),
             None => options.plan(absent),
         }
+    }
+
+    fn admits(&self, store: &Store<'_>, pending: &RangeSet) -> bool {
+        let missing = pending.iter().next().map_or(0, |first| first.start)..pending.end();
+        let Some(admit) = store.admit else { return false };
+        admit.admits(&Admission { key: self.origin.key(), length: self.pinned.length, missing })
     }
 
     fn report_damage(&self, store: &Store<'_>, damaged: &[(u64, impl std::fmt::Debug)]) {

@@ -58,6 +58,7 @@ compile_error!("page-cache relies on Linux: its sparse files, its locks and its 
 #[cfg(test)]
 extern crate self as page_cache;
 
+mod admission;
 mod cache;
 mod cache_builder;
 mod cached_file;
@@ -69,6 +70,7 @@ mod freshness;
 mod origin;
 mod pages;
 mod reader;
+mod retention;
 mod stats;
 mod sync;
 mod sys;
@@ -76,10 +78,11 @@ mod sys;
 mod tests;
 mod transfer;
 
+pub use admission::Admission;
 pub use cache::{Cache, Entry, Usage};
 pub use cache_builder::CacheBuilder;
 pub use cached_file::CachedFile;
-pub use directory::{Recount, Verification};
+pub use directory::{Recount, Verification, WhenFull};
 pub use error::{Error, OpenError, ReadError, TransferError};
 pub use freshness::Freshness;
 #[cfg(feature = "http")]

@@ -280,8 +280,8 @@ fn after_a_restart_words_data_and_budget_agree_again() {
     let found = cache.recount(std::time::Duration::from_secs(10)).unwrap().unwrap();
     assert_eq!(found.charged, found.charged_before, "reconciling left the budget right");
     assert_eq!(found.pages, held.num_bytes() / 4096);
-    // 4096 of the index's header, of its counters, of its map, and of the one block of words.
-    assert_eq!(found.allocated, held.num_bytes() + 4 * 4096, "no block that nobody vouches for");
+    // 4096 of the index's header, of its counters, of its map, and of the one block each of stamps and words.
+    assert_eq!(found.allocated, held.num_bytes() + 5 * 4096, "no block that nobody vouches for");
     assert!(file.bytes(0..1_000_000).unwrap() == bytes);
     let fetched: u64 = origin.take_reads().iter().map(|read| read.end - read.start).sum();
     assert_eq!(fetched, 1_000_000 - held.num_bytes());

@@ -167,6 +167,7 @@ impl CachedFile {
         if !pair.may_be_filled(directory.budget()) {
             return Ok(());
         }
+        let room = directory.stock(self.when_full());
         let pages = pair.pages();
         let (start, end) = (gathered.start, gathered.end());
         let first = start.div_ceil(pages.page_size);
@@ -175,7 +176,8 @@ impl CachedFile {
             let bytes = pages.bytes(page);
             let Some(_claim) = pair.page_locks().try_claim_all(page..page + 1)? else { continue };
             let part = &gathered.bytes[(bytes.start - start) as usize..(bytes.end - start) as usize];
-            if pair.held(&bytes)?.is_empty() && pair.store(directory.budget(), bytes.start, part) == Stored::All {
+            if pair.held(&bytes)?.is_empty() && pair.store(directory.budget(), &room, bytes.start, part) == Stored::All
+            {
                 stored.insert(bytes);
             }
         }

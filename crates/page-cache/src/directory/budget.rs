@@ -4,11 +4,16 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::control::Control;
+use super::eviction::{PERIODS, Period};
 use crate::sync::{BackOff, Mutex};
 use crate::sys::{BootId, Lock, process};
 
 /// What a page costs beyond its blocks, in bytes: its share of the tree in which a file system keeps extents.
 pub(crate) const PAGE_OVERHEAD: u64 = 64;
+/// From this limit on, in bytes, room is made ahead of need.
+const MIN_AHEAD: u64 = 64 << 20;
+/// And never more than this.
+const MAX_AHEAD: u64 = 512 << 20;
 /// What a directory costs before there is anything in it, in bytes: control, tag, the directories.
 pub(crate) const DIRECTORY_CHARGE: u64 = 64 << 10;
 /// What a pair costs beyond the head of its index, in bytes: the head of its key, and the first block of extents of
@@ -99,6 +104,28 @@ impl Budget {
         self.control.used()
     }
 
+    /// The time by which uses are compared.
+    pub(crate) fn now(&self) -> Period {
+        Period(self.control.period() as u16)
+    }
+
+    /// Whether so little of the limit is left that room should be made before somebody needs it; in small caches never,
+    /// since too much of what they have would go.
+    pub(crate) fn is_short(&self) -> bool {
+        self.is_beyond(64)
+    }
+
+    /// Whether enough room has been made.
+    pub(crate) fn is_short_no_more(&self) -> bool {
+        !self.is_beyond(32)
+    }
+
+    /// Whether less than one part of so many is left of the limit.
+    fn is_beyond(&self, parts: u64) -> bool {
+        let limit = self.max_bytes();
+        limit >= MIN_AHEAD && self.used() > limit - (limit / parts).min(MAX_AHEAD)
+    }
+
     /// The limit in bytes.
     pub(crate) fn max_bytes(&self) -> u64 {
         self.control.max_bytes().unwrap_or(u64::MAX)
@@ -131,7 +158,12 @@ impl Section<'_> {
     pub(crate) fn reserve(&self, bytes: u64) -> bool {
         let control = &self.budget.control;
         let limit = self.budget.max_bytes();
-        self.budget.is_counted() && control.update_used(|used| used.checked_add(bytes).filter(|&sum| sum <= limit))
+        let reserved =
+            self.budget.is_counted() && control.update_used(|used| used.checked_add(bytes).filter(|&sum| sum <= limit));
+        if reserved {
+            control.pass(bytes, (limit / PERIODS).max(1));
+        }
+        reserved
     }
 
     /// Charges bytes that are on the disk already, whatever the limit.
@@ -185,6 +217,11 @@ impl Exclusion<'_> {
             self.locked = control.try_lock_sections(Lock::Exclusive)?;
         }
         Ok(self.locked.then_some(()))
+    }
+
+    /// Gives a charge back, as [`Section::uncharge`].
+    pub(crate) fn uncharge(&self, bytes: u64) {
+        self.budget.control.update_used(|used| Some(used.saturating_sub(bytes)));
     }
 
     /// Says what is charged, counted now.

@@ -34,10 +34,13 @@ const MAX_BYTES: u64 = 10;
 const USED: u64 = 11;
 const RECOUNT_WANTED: u64 = 12;
 const GATE_HINT: u64 = 13;
+const FILLED: u64 = 16;
+const PERIOD: u64 = 17;
 
 /// The bytes that are locked lie far behind the end.
 const GATE: Range<u64> = 1 << 48..(1 << 48) + 1;
 const SECTION: Range<u64> = (1 << 48) + 1..(1 << 48) + 2;
+const EVICTOR: Range<u64> = (1 << 48) + 2..(1 << 48) + 3;
 const KEYS: u64 = 1 << 49;
 
 /// What the control file of a directory turned out to be.
@@ -116,6 +119,28 @@ impl Control {
         })
     }
 
+    /// How often a part of the limit has been filled: the time by which uses are compared.
+    pub(crate) fn period(&self) -> u64 {
+        self.load(PERIOD)
+    }
+
+    /// Counts bytes that are filled, and the periods of `length` bytes that are full by them.
+    pub(crate) fn pass(&self, bytes: u64, length: u64) {
+        let (Some(filled), Some(period)) = (self.word(FILLED), self.word(PERIOD)) else { return };
+        let count = |before| Some(u64::from_le(before).saturating_add(bytes).to_le());
+        let before = filled.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).unwrap_or_default();
+        let sum = u64::from_le(before).saturating_add(bytes);
+        // One of those who see a full period counts it; that the others' bytes belong to the next does not matter.
+        if sum >= length
+            && filled
+                .compare_exchange(sum.to_le(), (sum % length).to_le(), Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        {
+            let count = |period| Some(u64::from_le(period).wrapping_add(sum / length).to_le());
+            _ = period.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
+        }
+    }
+
     /// Whether somebody has seen that `used` may be too high.
     pub(crate) fn recount_wanted(&self) -> bool {
         self.load(RECOUNT_WANTED) != 0
@@ -153,6 +178,15 @@ impl Control {
 
     pub(crate) fn unlock_sections(&self) {
         self.sections.unlock(SECTION);
+    }
+
+    /// Makes this process the one that evicts ahead of need, until it lets go or ends.
+    pub(crate) fn try_lock_evictor(&self) -> io::Result<bool> {
+        self.others.try_lock(EVICTOR, Lock::Exclusive)
+    }
+
+    pub(crate) fn unlock_evictor(&self) {
+        self.others.unlock(EVICTOR);
     }
 
     /// The lock of a key by its number, which excludes other processes; threads are excluded before.

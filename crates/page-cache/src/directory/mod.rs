@@ -18,6 +18,7 @@ mod files;
 mod head;
 mod heads;
 mod key_locks;
+mod maintenance;
 mod name;
 mod pair;
 mod pairs;
@@ -32,9 +33,10 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 pub(crate) use self::budget::Budget;
+use self::budget::DIRECTORY_CHARGE;
 pub(crate) use self::head::Head;
 pub(crate) use self::key_locks::KeyLock;
 pub(crate) use self::name::nonce;
@@ -44,8 +46,12 @@ pub(crate) use self::pairs::OpenedPair;
 pub use self::recount::Recount;
 
 use self::control::{Control, Opened};
+use self::eviction::Evictor;
+pub(crate) use self::eviction::Stock;
+pub use self::eviction::WhenFull;
 use self::files::{Files, is_damage, is_temporary};
 use self::key_locks::KeyLocks;
+use self::maintenance::Maintenance;
 use self::name::KeyHash;
 use self::pairs::Pairs;
 use self::shared::{Registration, Shared};
@@ -101,6 +107,10 @@ pub(crate) struct Directory {
     pairs: Pairs,
     keys: KeyLocks,
     budget: Budget,
+    evictor: Evictor,
+    maintenance: Maintenance,
+    /// Pairs of old versions that somebody was still reading.
+    superseded: Mutex<HashSet<String>>,
     patience: Duration,
     /// Keys whose object was found changed, and not looked at since.
     doubted: Mutex<HashSet<KeyHash>>,
@@ -138,6 +148,9 @@ impl Directory {
                 pairs: Pairs::new(settings.max_open_entries),
                 keys: KeyLocks::default(),
                 budget,
+                evictor: Evictor::default(),
+                maintenance: Maintenance::default(),
+                superseded: Mutex::default(),
                 patience: settings.patience,
                 doubted: Mutex::default(),
                 _registration: registration,
@@ -145,7 +158,8 @@ impl Directory {
             directory.tidy_up();
             Ok(directory)
         })?;
-        directory.set_limit(settings.max_bytes);
+        directory.set_limit(settings.max_bytes)?;
+        directory.maintenance.start(&directory);
         Ok(directory)
     }
 
@@ -190,13 +204,28 @@ impl Directory {
         }
     }
 
-    /// The last opener's limit holds.
-    fn set_limit(&self, max_bytes: Option<u64>) {
+    /// The last opener's limit holds, from when this returns: what is beyond it has gone by then.
+    fn set_limit(&self, max_bytes: Option<u64>) -> Result<(), OpenError> {
         let control = self.budget.control();
-        let unset = control.max_bytes().is_none().then_some(DEFAULT_MAX_BYTES);
-        if let Some(max_bytes) = max_bytes.or(unset) {
-            // 0 would mean that nobody has set one.
-            control.set_max_bytes(max_bytes.max(1));
+        let before = control.max_bytes();
+        let Some(limit) = max_bytes.or(before.is_none().then_some(DEFAULT_MAX_BYTES)) else { return Ok(()) };
+        // 0 would mean that nobody has set one.
+        control.set_max_bytes(limit.max(1));
+        // What a directory without anything in it is charged cannot go.
+        let goal = limit.max(DIRECTORY_CHARGE);
+        let path = || self.files.root.clone();
+        let restore = || control.set_max_bytes(before.unwrap_or(DEFAULT_MAX_BYTES));
+        match self.stock(WhenFull::Evict).evict_to(goal) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                restore();
+                let (charged, kept) = (self.budget.used(), self.stock(WhenFull::Evict).kept_bytes());
+                Err(OpenError::Held { path: path(), max_bytes: limit, charged, kept })
+            }
+            Err(source) => {
+                restore();
+                Err(OpenError::Unusable { path: path(), source })
+            }
         }
     }
 
@@ -270,8 +299,14 @@ impl Directory {
     }
 
     /// Makes an empty pair for a version of an object.
-    pub(crate) fn create_pair(&self, key: &str, stat: &Stat, page_size: u64) -> io::Result<Arc<Pair>> {
-        self.pairs.create(&self.files, &self.budget, key, stat, page_size)
+    pub(crate) fn create_pair(
+        &self,
+        key: &str,
+        stat: &Stat,
+        page_size: u64,
+        when_full: WhenFull,
+    ) -> io::Result<Arc<Pair>> {
+        self.pairs.create(&self.files, &self.budget, &self.stock(when_full), key, stat, page_size)
     }
 
     /// Closes pairs that nobody has a handle of, if too many are open.
@@ -281,7 +316,44 @@ impl Directory {
 
     /// Deletes the files of a pair, unless somebody works on it.
     pub(crate) fn delete_pair(&self, name: &str) {
-        self.pairs.delete(&self.files, &self.budget, name);
+        if !self.pairs.delete(&self.files, &self.budget, name) {
+            self.superseded.lock().insert(name.to_owned());
+        }
+    }
+
+    /// Evicts until no more than this is charged; whether it came so far. What is to be kept stays.
+    pub(crate) fn evict_to(&self, bytes: u64) -> io::Result<bool> {
+        self.stock(WhenFull::Evict).evict_to(bytes)
+    }
+
+    /// Evicts what was not used for so long, by the clock, and is not to be kept.
+    pub(crate) fn evict_older_than(&self, age: Duration) -> io::Result<()> {
+        for pair in self.pairs.all_open() {
+            pair.fold_uses(&self.budget);
+        }
+        self.stock(WhenFull::Evict).evict_unused_since(SystemTime::now().checked_sub(age))
+    }
+
+    /// What is evicted from.
+    pub(crate) fn stock(&self, when_full: WhenFull) -> Stock<'_> {
+        let Self { files, budget, pairs, keys, evictor, maintenance, .. } = self;
+        Stock { files, budget, pairs, keys, evictor, maintenance, when_full }
+    }
+
+    /// Does what has to be done now and then: writes down what was used, deletes what nobody reads any more, and sees to
+    /// it that who stores something next finds room.
+    fn maintain(&self) {
+        for pair in self.pairs.all_open() {
+            pair.fold_uses(&self.budget);
+        }
+        let superseded = self.superseded.lock().clone();
+        for name in superseded {
+            if self.pairs.delete(&self.files, &self.budget, &name) {
+                self.superseded.lock().remove(&name);
+            }
+        }
+        self.stock(WhenFull::Evict).evict_ahead();
+        self.stock(WhenFull::Evict).give_back_blocks();
     }
 }
 

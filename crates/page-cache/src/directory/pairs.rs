@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::budget::Budget;
 use super::files::{Files, is_damage};
 use super::head::Head;
-use super::pair::{self, Counted, Object, Pair};
+use super::pair::{self, Counted, Object, Pair, Room};
 use crate::origin::Stat;
 use crate::sync::Mutex;
 
@@ -71,28 +71,44 @@ impl Pairs {
         &self,
         files: &Files,
         budget: &Budget,
+        room: &dyn Room,
         key: &str,
         stat: &Stat,
         page_size: u64,
     ) -> io::Result<Arc<Pair>> {
         let section = budget.enter_within(SECTION_PATIENCE).ok_or_else(busy)?;
-        let pair = pair::create(files, &section, &Object::of(key, stat), page_size, budget.boot_id())?;
+        let pair = pair::create(files, &section, room, &Object::of(key, stat), page_size, budget.boot_id())?;
         Ok(self.share(pair))
     }
 
     /// Deletes the files of a pair that nobody works on, in whatever process; what somebody does work on is left to a
     /// later recount.
-    pub(crate) fn delete(&self, files: &Files, budget: &Budget, name: &str) {
+    /// False only if that may be better at another time.
+    pub(crate) fn delete(&self, files: &Files, budget: &Budget, name: &str) -> bool {
         self.close_if_idle(name);
-        let Some(section) = budget.enter() else { return };
-        match delete(files, budget, name, || true) {
+        let Some(section) = budget.enter() else { return false };
+        match delete(files, budget, name, |_| true) {
             Ok(Some(Counted { charge, .. })) => section.uncharge(charge),
-            Ok(None) => tracing::debug!(pair = name, "a pair is in use, and is deleted later"),
+            Ok(None) => {
+                tracing::debug!(pair = name, "a pair is in use, and is deleted later");
+                return false;
+            }
             Err(error) => {
                 section.want_recount();
                 tracing::warn!(pair = name, %error, "a pair that is not needed cannot be deleted");
             }
         }
+        true
+    }
+
+    /// A pair that this process has open, without counting that as an opening.
+    pub(crate) fn peek(&self, name: &str) -> Option<Arc<Pair>> {
+        self.open.lock().pairs.get(name).map(|(pair, _)| Arc::clone(pair))
+    }
+
+    /// All pairs that this process has open.
+    pub(crate) fn all_open(&self) -> Vec<Arc<Pair>> {
+        self.open.lock().pairs.values().map(|(pair, _)| Arc::clone(pair)).collect()
     }
 
     fn find(&self, name: &str) -> Option<Arc<Pair>> {
@@ -166,20 +182,26 @@ pub(super) fn delete(
     files: &Files,
     budget: &Budget,
     name: &str,
-    unwanted: impl Fn() -> bool,
+    unwanted: impl Fn(Option<&Pair>) -> bool,
 ) -> io::Result<Option<Counted>> {
     let [data, index] = files.pair(name);
     let live = match pair::exclude_live(files, &index) {
         Ok(live) => live.map(Arc::new),
         // It would be in the way for ever.
-        Err(error) if is_damage(&error) && unwanted() => {
+        Err(error) if is_damage(&error) && unwanted(None) => {
             budget.control().want_recount(true);
             files.set_aside_pair(name, &error.to_string());
             return Ok(Some(Counted::default()));
         }
         Err(error) => return Err(error),
     };
-    if (live.is_none() && files.disk.file_id(&index).is_ok()) || !unwanted() {
+    if live.is_none() && files.disk.file_id(&index).is_ok() {
+        return Ok(None);
+    }
+    let pair = live
+        .as_ref()
+        .map_or_else(|| Err(io::ErrorKind::NotFound.into()), |live| pair::open_excluded(files, name, live));
+    if !unwanted(pair.as_ref().ok()) {
         return Ok(None);
     }
     if live.is_none() && files.disk.file_id(&data).is_err() {
@@ -187,15 +209,11 @@ pub(super) fn delete(
         return Ok(Some(Counted::default()));
     }
     // Only now: until nobody could work on it any more, what it is charged could change.
-    let counted = live.as_ref().map_or_else(
-        || Err(io::ErrorKind::NotFound.into()),
-        |live| {
-            let pair = pair::open_excluded(files, name, live)?;
-            let counted = pair.count(budget.boot_id())?;
-            pair.free()?;
-            Ok(counted)
-        },
-    );
+    let counted = pair.and_then(|pair| {
+        let counted = pair.count(budget.boot_id())?;
+        pair.free()?;
+        Ok(counted)
+    });
     let counted = counted.unwrap_or_else(|error: io::Error| {
         tracing::debug!(pair = name, %error, "what was charged for a pair is given back by the next recount");
         budget.control().want_recount(true);

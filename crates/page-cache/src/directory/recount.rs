@@ -51,7 +51,7 @@ pub(crate) fn recount(
     let temporaries = remove_temporaries(files, budget, keys)?;
     for orphan in Listing::of(files)?.orphans(files) {
         open.close_if_idle(&orphan);
-        match pairs::delete(files, budget, &orphan, || !is_named(files, &orphan)) {
+        match pairs::delete(files, budget, &orphan, |_| !is_named(files, &orphan)) {
             Ok(Some(_)) => tracing::debug!(pair = orphan, "a pair that no head names was deleted"),
             Ok(None) => tracing::debug!(pair = orphan, "a pair that no head names is in use, and is deleted later"),
             Err(error) => tracing::warn!(pair = orphan, %error, "a pair that no head names cannot be deleted"),

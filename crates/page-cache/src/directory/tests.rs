@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::budget::Section;
 use super::control::{Control, Opened};
 use super::files::Files;
 use super::key_locks::KeyLocks;
@@ -48,10 +49,19 @@ impl Process {
     fn create(&self, key: &str, pages: u64) -> Pair {
         let section = self.budget.enter().unwrap();
         let object = Object::of(key, &stat());
-        let pair = pair::create(&self.files, &section, &object, PAGE, self.budget.boot_id()).unwrap();
+        let pair = pair::create(&self.files, &section, &Left, &object, PAGE, self.budget.boot_id()).unwrap();
         drop(section);
-        assert_eq!(pair.store(&self.budget, 0, &vec![7; LEN.min(pages * PAGE) as usize]), pair::Stored::All);
+        assert_eq!(pair.store(&self.budget, &Left, 0, &vec![7; LEN.min(pages * PAGE) as usize]), pair::Stored::All);
         pair
+    }
+}
+
+/// Room is what is left of the limit.
+struct Left;
+
+impl pair::Room for Left {
+    fn reserve(&self, section: &Section<'_>, bytes: u64) -> bool {
+        section.reserve(bytes)
     }
 }
 

@@ -184,6 +184,10 @@ impl DiskFile for File {
         Ok(rustix::fs::fallocate(self, flags, range.start, range.end - range.start)?)
     }
 
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+
     fn map_words(&self, range: Range<u64>) -> io::Result<SharedWords> {
         SharedWords::map(self, range)
     }

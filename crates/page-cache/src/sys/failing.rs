@@ -19,6 +19,7 @@ pub(crate) enum Operation {
     SetLen,
     Allocate,
     Punch,
+    Sync,
     Map,
     OpenLock,
     Link,
@@ -204,6 +205,11 @@ impl DiskFile for FailingFile {
     fn punch(&self, range: Range<u64>) -> io::Result<()> {
         self.disk.judge(Operation::Punch, &self.path)?;
         self.file.punch(range)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.disk.judge(Operation::Sync, &self.path)?;
+        self.file.sync()
     }
 
     fn map_words(&self, range: Range<u64>) -> io::Result<SharedWords> {

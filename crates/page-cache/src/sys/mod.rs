@@ -76,6 +76,8 @@ pub(crate) trait DiskFile: Debug + Send + Sync {
     fn allocate(&self, range: Range<u64>) -> io::Result<()>;
     /// Gives the blocks of a range back, so that it is a hole; its length stays.
     fn punch(&self, range: Range<u64>) -> io::Result<()>;
+    /// Waits until its bytes are on the medium.
+    fn sync(&self) -> io::Result<()>;
     /// Maps a range for loads and stores of words that other processes see. All of it must be allocated where a store
     /// goes, since a store into a hole needs a block, and its want is a signal.
     fn map_words(&self, range: Range<u64>) -> io::Result<SharedWords>;

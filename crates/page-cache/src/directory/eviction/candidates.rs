@@ -17,11 +17,13 @@ pub(crate) struct Candidates<T> {
     seen: Vec<(T, Stamp)>,
 }
 
-impl<T: PartialEq> Candidates<T> {
-    pub(crate) fn new() -> Self {
+impl<T> Default for Candidates<T> {
+    fn default() -> Self {
         Self { seen: Vec::new() }
     }
+}
 
+impl<T: PartialEq> Candidates<T> {
     /// Adds something that was looked at, unless it is to be kept.
     pub(crate) fn offer(&mut self, thing: T, stamp: Stamp) {
         self.seen.retain(|(seen, _)| *seen != thing);
@@ -30,11 +32,15 @@ impl<T: PartialEq> Candidates<T> {
         }
     }
 
-    /// Takes out the one that is to go first, as far as `stamp_now` finds it worth no more than it was when it was looked
-    /// at; that gives none for what is there no more.
-    pub(crate) fn take_stalest(&mut self, now: Period, mut stamp_now: impl FnMut(&T) -> Option<Stamp>) -> Option<T> {
+    /// Takes out the one that is to go first. `stamp_now` tells its stamp now, from the one it had when it was looked at;
+    /// none for what is there no more.
+    pub(crate) fn take_stalest(
+        &mut self,
+        now: Period,
+        mut stamp_now: impl FnMut(&T, Stamp) -> Option<Stamp>,
+    ) -> Option<T> {
         // What was used meanwhile is compared again by its new stamp; each thing is looked at once.
-        self.seen.retain_mut(|(thing, stamp)| match stamp_now(thing) {
+        self.seen.retain_mut(|(thing, stamp)| match stamp_now(thing, *stamp) {
             Some(found) if !found.is_kept() => {
                 *stamp = found;
                 true

@@ -1,6 +1,18 @@
-//! What goes when the limit is reached.
+//! What goes when the limit is reached: extents of pages that nobody has used for long, of all objects.
+//!
+//! ```text
+//! roster: all pairs, by what they take ─► a few extents, at random ─► candidates ─► the stalest goes
+//!                                                 stamps, in each index ▲
+//! uses, in each process ─► folded about once a second ──────────────────┘
+//! ```
 
 mod candidates;
+mod evictor;
+mod roster;
 #[cfg(test)]
 mod simulation;
 mod stamp;
+
+pub use self::evictor::WhenFull;
+pub(crate) use self::evictor::{Evictor, Stock};
+pub(crate) use self::stamp::{PERIODS, Period, Stamp};

@@ -125,7 +125,7 @@ fn ours(trace: &Trace) -> usize {
     let (mut stored, mut places) = (Vec::new(), HashMap::new());
     // The table of an index outlives what it speaks of.
     let mut stamps: HashMap<u64, (Stamp, Period)> = HashMap::new();
-    let mut candidates = Candidates::new();
+    let mut candidates = Candidates::default();
     let (mut filled, mut hits) = (0u64, 0);
     for &number in &trace.uses {
         let now = Period((filled * PERIODS / trace.capacity as u64) as u16);
@@ -137,7 +137,7 @@ fn ours(trace: &Trace) -> usize {
                     let seen = stored[random.below(stored.len() as u64) as usize];
                     candidates.offer(seen, stamps[&seen].0);
                 }
-                let found = |number: &u64| places.contains_key(number).then(|| stamps[number].0);
+                let found = |number: &u64, _| places.contains_key(number).then(|| stamps[number].0);
                 let goes = candidates.take_stalest(now, found).unwrap();
                 let place = places.remove(&goes).unwrap();
                 stored.swap_remove(place);

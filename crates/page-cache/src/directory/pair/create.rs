@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::data::Data;
 use super::index::{Identity, Index};
 use super::layout::Layout;
-use super::{Pair, fixed_charge};
+use super::{Pair, Room, fixed_charge};
 use crate::directory::budget::Section;
 use crate::directory::files::{Files, temporary};
 use crate::directory::name::{self, KeyHash};
@@ -38,6 +38,7 @@ impl Object {
 pub(crate) fn create(
     files: &Files,
     section: &Section<'_>,
+    room: &dyn Room,
     object: &Object,
     page_size: u64,
     boot_id: BootId,
@@ -47,7 +48,7 @@ pub(crate) fn create(
     let pages = Pages { page_size, length: object.length };
     let layout = Layout::of(pages).ok_or_else(|| io::Error::other("the object has too many pages for an index"))?;
     let charge = fixed_charge(&layout, files.file_system.unit);
-    if !section.reserve(charge) {
+    if !room.reserve(section, charge) {
         return Err(io::Error::new(io::ErrorKind::StorageFull, "the cache's limit leaves no room for another file"));
     }
     let identity = Identity { pages, nonce, data_inode: 0, key_hash: object.key.0, version_hash: object.version };

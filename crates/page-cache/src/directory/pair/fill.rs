@@ -21,9 +21,15 @@ pub(crate) enum Stored {
     NotAll,
 }
 
+/// Who charges, and sees to it that there is room.
+pub(crate) trait Room {
+    /// Charges bytes within the limit; false if there is no room for them.
+    fn reserve(&self, section: &Section<'_>, bytes: u64) -> bool;
+}
+
 impl Pair {
     /// Stores whole pages, whose locks the caller has. That it fails is no reason for a read to fail.
-    pub(crate) fn store(&self, budget: &Budget, start: u64, bytes: &[u8]) -> Stored {
+    pub(crate) fn store(&self, budget: &Budget, room: &dyn Room, start: u64, bytes: &[u8]) -> Stored {
         let pages = self.pages();
         let run = pages.touching(&(start..start + bytes.len() as u64));
         debug_assert_eq!(pages.bytes_of_run(run.clone()), start..start + bytes.len() as u64, "whole pages");
@@ -40,7 +46,7 @@ impl Pair {
         let mut stored = Stored::All;
         let mut rest = run.clone();
         while !rest.is_empty() {
-            let ready = match self.make_room(&section, &rest) {
+            let ready = match self.make_ready(&section, room, &rest) {
                 Ok(ready) => ready,
                 Err(error) => {
                     self.warn("a page cannot be stored", &error);
@@ -60,6 +66,7 @@ impl Pair {
                 self.warn("a page cannot be stored", &error);
                 return Stored::NotAll;
             }
+            self.note_fill(budget, &ready);
             rest.start = ready.end;
         }
         stored
@@ -67,10 +74,10 @@ impl Pair {
 
     /// Charges the first pages of `run`, as many as there is room for; those have a word that says so, now.
     /// What is returned starts at `run`'s start, or is empty behind one page that is to be passed over.
-    fn make_room(&self, section: &Section<'_>, run: &Range<u64>) -> io::Result<Range<u64>> {
+    fn make_ready(&self, section: &Section<'_>, room: &dyn Room, run: &Range<u64>) -> io::Result<Range<u64>> {
         let mut ready = run.start..run.start;
         for page in run.clone() {
-            if !self.is_ready(section, page)? {
+            if !self.is_ready(section, room, page)? {
                 break;
             }
             ready.end = page + 1;
@@ -79,9 +86,12 @@ impl Pair {
     }
 
     /// Whether the page may be written: it is charged, and nobody reads it.
-    fn is_ready(&self, section: &Section<'_>, page: u64) -> io::Result<bool> {
-        if !self.ensure_block(section, self.index.layout().block_of(page))? {
-            return Ok(false);
+    fn is_ready(&self, section: &Section<'_>, room: &dyn Room, page: u64) -> io::Result<bool> {
+        let layout = self.index.layout();
+        for block in [layout.block_of(page), layout.stamp_block_of(layout.extent_of(page))] {
+            if !self.ensure_block(section, room, block)? {
+                return Ok(false);
+            }
         }
         match self.index.load(page)?.state() {
             // What a dead process left, or a write that failed, or what was just withdrawn: it is charged already.
@@ -92,7 +102,7 @@ impl Pair {
             PageState::Empty | PageState::Invalid => {}
         }
         let charge = self.page_charge(page);
-        if !section.reserve(charge) {
+        if !room.reserve(section, charge) {
             return Ok(false);
         }
         // A word that could not be stored is what it was: nothing stands for the charge.
@@ -139,7 +149,7 @@ impl Pair {
     /// just doing it.
     ///
     /// Charged, allocated, marked: in this order, so that a mark is never ahead of its block.
-    fn ensure_block(&self, section: &Section<'_>, block: u64) -> io::Result<bool> {
+    pub(super) fn ensure_block(&self, section: &Section<'_>, room: &dyn Room, block: u64) -> io::Result<bool> {
         if self.index.is_marked(block)? {
             return Ok(true);
         }
@@ -151,7 +161,7 @@ impl Pair {
             return Ok(true);
         }
         let charge = block_charge(self.unit);
-        if !section.reserve(charge) {
+        if !room.reserve(section, charge) {
             return Ok(false);
         }
         let (file, range) = (self.index.file(), self.index.layout().block(block));

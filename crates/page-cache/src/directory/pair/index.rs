@@ -15,6 +15,7 @@ use super::entry_word::EntryWord;
 use super::layout::{BLOCK, Layout, VITAL_OFFSET};
 use super::words::Words;
 use crate::checksum::crc32c;
+use crate::directory::eviction::Stamp;
 use crate::pages::{MAX_PAGE_SIZE, MIN_PAGE_SIZE, Pages};
 use crate::sys::{BootId, DiskFile, Mapping, SharedWords};
 
@@ -24,6 +25,7 @@ const FORMAT: u32 = 2;
 /// Where in the words behind the header something is.
 const COUNTER: u64 = 0;
 const BOOT_ID: u64 = 1;
+const LAST_USED: u64 = 3;
 const MAP: u64 = BLOCK / 8;
 
 /// The first bytes of an index file.
@@ -91,7 +93,8 @@ pub(crate) struct Index {
 struct Writable {
     /// From the block behind the header to the end of the map.
     vital: SharedWords,
-    /// None for an object without pages.
+    /// None for an object without pages, as the next.
+    stamps: Option<SharedWords>,
     table: Option<SharedWords>,
 }
 
@@ -212,6 +215,16 @@ impl Index {
         Ok(())
     }
 
+    /// When anybody last used it, in seconds since 1970, by the clock of that time; 0 if nobody has.
+    pub(crate) fn last_used(&self) -> io::Result<u64> {
+        Ok(u64::from_le(self.vital(LAST_USED)?.load(Ordering::Relaxed)))
+    }
+
+    pub(crate) fn set_last_used(&self, seconds: u64) -> io::Result<()> {
+        self.vital(LAST_USED)?.store(seconds.to_le(), Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Whether a block of the table is allocated. Only inside a section does that hold for longer than the look.
     pub(crate) fn is_marked(&self, block: u64) -> io::Result<bool> {
         Ok(u64::from_le(self.vital(MAP + block / 64)?.load(Ordering::Acquire)) >> (block % 64) & 1 == 1)
@@ -267,6 +280,53 @@ impl Index {
         Ok(bytes.into_iter().map(|word| EntryWord::from_bits(u64::from_le_bytes(word))).collect())
     }
 
+    /// How an extent was used, as far as that is known.
+    pub(crate) fn stamp(&self, extent: u64) -> io::Result<Stamp> {
+        if !self.is_marked(self.layout.stamp_block_of(extent))? {
+            return Ok(Stamp::NEVER);
+        }
+        let offset = self.layout.stamp(extent);
+        Ok(Stamp::from_bits((self.load_bits(offset / 8 * 8)? >> stamp_shift(offset)) as u16))
+    }
+
+    /// All stamps of a block of them.
+    pub(crate) fn stamps_of(&self, block: u64) -> io::Result<Vec<Stamp>> {
+        let mut bytes = [[0; 2]; (BLOCK / 2) as usize];
+        self.file.read_exact_at(bytes.as_flattened_mut(), self.layout.block(block).start)?;
+        Ok(bytes.into_iter().map(|bits| Stamp::from_bits(u16::from_le_bytes(bits))).collect())
+    }
+
+    /// Changes the stamp of an extent, whose block is marked; only inside a section does it stay so.
+    pub(crate) fn restamp(&self, extent: u64, change: impl Fn(Stamp) -> Stamp) -> io::Result<()> {
+        let offset = self.layout.stamp(extent);
+        // A disk that cannot give the block says so here, by an error, and not by a signal below.
+        self.load_bits(offset / 8 * 8)?;
+        let stamps = self.writable.as_ref().and_then(|writable| writable.stamps.as_ref());
+        let word = stamps.and_then(|stamps| stamps.get((offset - self.layout.blocks_offset) / 8));
+        let shift = stamp_shift(offset);
+        let changed = |bits: u64| {
+            let bits = u64::from_le(bits);
+            let stamp = change(Stamp::from_bits((bits >> shift) as u16));
+            Some((bits & !(0xFFFF << shift) | u64::from(stamp.to_bits()) << shift).to_le())
+        };
+        // Stamps are a matter of good guesses, and nothing else depends on them.
+        _ = word.ok_or(io::ErrorKind::Unsupported)?.fetch_update(Ordering::Relaxed, Ordering::Relaxed, changed);
+        Ok(())
+    }
+
+    /// The eight bytes at an offset, which is a multiple of eight.
+    #[inline]
+    fn load_bits(&self, offset: u64) -> io::Result<u64> {
+        match &self.mapping {
+            Some(mapping) => Ok(mapping.load(offset).map_err(|_| io::ErrorKind::UnexpectedEof)?),
+            None => {
+                let mut word = [0; 8];
+                self.file.read_exact_at(&mut word, offset)?;
+                Ok(u64::from_le_bytes(word))
+            }
+        }
+    }
+
     fn vital(&self, index: u64) -> io::Result<&AtomicU64> {
         let no_mapping = || io::Error::other("the index could not be mapped, so nothing is stored");
         self.writable.as_ref().and_then(|writable| writable.vital.get(index)).ok_or_else(no_mapping)
@@ -275,26 +335,24 @@ impl Index {
 
 impl Writable {
     fn map(file: &dyn DiskFile, layout: &Layout) -> io::Result<Self> {
-        let table = layout.table_offset..layout.file_len;
+        let map = |range: Range<u64>| if range.is_empty() { Ok(None) } else { file.map_words(range).map(Some) };
         Ok(Self {
             vital: file.map_words(VITAL_OFFSET..layout.blocks_offset)?,
-            table: if table.is_empty() { None } else { Some(file.map_words(table)?) },
+            stamps: map(layout.blocks_offset..layout.table_offset)?,
+            table: map(layout.table_offset..layout.file_len)?,
         })
     }
+}
+
+/// Where in its word of four the stamp at an offset is.
+fn stamp_shift(offset: u64) -> u64 {
+    offset % 8 * 8
 }
 
 impl Words for Index {
     #[inline]
     fn load(&self, page: u64) -> io::Result<EntryWord> {
-        let offset = self.layout.word(page);
-        let bits = match &self.mapping {
-            Some(mapping) => mapping.load(offset).map_err(|_| io::ErrorKind::UnexpectedEof)?,
-            None => {
-                let mut word = [0; 8];
-                self.file.read_exact_at(&mut word, offset)?;
-                u64::from_le_bytes(word)
-            }
-        };
+        let bits = self.load_bits(self.layout.word(page))?;
         // What was written before the word is seen with it.
         fence(Ordering::Acquire);
         Ok(EntryWord::from_bits(bits))

@@ -68,6 +68,48 @@ impl Layout {
         self.table_blocks().start + page / WORDS_IN_BLOCK
     }
 
+    /// How many pages an extent has, but for the last.
+    fn pages_in_extent(&self) -> u64 {
+        (EXTENT / self.pages.page_size).max(1)
+    }
+
+    /// The extent that has a page.
+    pub(crate) fn extent_of(&self, page: u64) -> u64 {
+        page / self.pages_in_extent()
+    }
+
+    pub(crate) fn pages_of_extent(&self, extent: u64) -> Range<u64> {
+        let count = self.pages.count();
+        let start = extent.saturating_mul(self.pages_in_extent()).min(count);
+        start..start.saturating_add(self.pages_in_extent()).min(count)
+    }
+
+    /// Where in the file the stamp of an extent is.
+    pub(crate) fn stamp(&self, extent: u64) -> u64 {
+        self.blocks_offset + extent * RECENCY_BYTES
+    }
+
+    /// The block that has the stamp of an extent.
+    pub(crate) fn stamp_block_of(&self, extent: u64) -> u64 {
+        extent * RECENCY_BYTES / BLOCK
+    }
+
+    /// All blocks of which the map speaks: those of stamps, and behind them those of words.
+    pub(crate) fn all_blocks(&self) -> Range<u64> {
+        0..self.table_blocks().end
+    }
+
+    /// The pages whose extents have their stamps in a block.
+    pub(crate) fn pages_of_stamp_block(&self, block: u64) -> Range<u64> {
+        let extents = self.extents_of_stamp_block(block);
+        self.pages_of_extent(extents.start).start..self.pages_of_extent(extents.end - 1).end
+    }
+
+    pub(crate) fn extents_of_stamp_block(&self, block: u64) -> Range<u64> {
+        let extents = BLOCK / RECENCY_BYTES;
+        block * extents..(block + 1) * extents
+    }
+
     /// The pages whose words are in a block of the table.
     pub(crate) fn pages_of(&self, block: u64) -> Range<u64> {
         let first = block.saturating_sub(self.table_blocks().start) * WORDS_IN_BLOCK;
@@ -92,6 +134,14 @@ mod tests {
         assert_eq!(terabyte.table_offset, terabyte.blocks_offset + (2 << 20));
         assert_eq!(terabyte.file_len, terabyte.table_offset + (128 << 20));
         assert_eq!((terabyte.block_of(512), terabyte.pages_of(513)), (513, 512..1024));
+
+        assert_eq!((terabyte.extent_of(15), terabyte.extent_of(16), terabyte.pages_of_extent(1)), (0, 1, 16..32));
+        assert_eq!((terabyte.stamp(3), terabyte.stamp_block_of(2047), terabyte.stamp_block_of(2048)), (16_390, 0, 1));
+        assert_eq!(terabyte.pages_of_stamp_block(1), 32_768..65_536);
+        assert_eq!(layout.pages_of_extent(0), 0..16);
+        assert_eq!((layout.pages_of_extent(1), layout.pages_of_stamp_block(0)), (16..16, 0..16));
+        let large = Layout::of(Pages { page_size: 4 << 20, length: 10 << 20 }).unwrap();
+        assert_eq!((large.extent_of(2), large.pages_of_extent(2)), (2, 2..3));
 
         let empty = Layout::of(Pages { page_size: 4096, length: 0 }).unwrap();
         assert_eq!((empty.table_blocks(), empty.file_len), (0..0, 12_288));

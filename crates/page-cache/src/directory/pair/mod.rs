@@ -12,10 +12,12 @@
 mod create;
 mod data;
 mod entry_word;
+mod evict;
 mod fill;
 mod index;
 mod layout;
 mod range_locks;
+mod recent_uses;
 mod reconcile;
 mod verified;
 mod verify;
@@ -30,7 +32,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use svf_core::RangeSet;
 
 pub(crate) use self::create::{Object, create, exclude_live, open_excluded, open_pair};
-pub(crate) use self::fill::Stored;
+pub(crate) use self::fill::{Room, Stored};
 pub(crate) use self::index::Loads;
 pub(crate) use self::range_locks::RangeLocks;
 pub(crate) use self::reconcile::Counted;
@@ -39,6 +41,7 @@ pub use self::verify::Verification;
 use self::data::Data;
 use self::entry_word::EntryWord;
 use self::index::Index;
+use self::recent_uses::RecentUses;
 use self::reconcile::Retry;
 use self::verified::Verified;
 use self::words::{Words, copy_vouched};
@@ -61,6 +64,7 @@ pub(crate) struct Pair {
     data: Data,
     index: Index,
     verified: Verified,
+    recent: RecentUses,
     pages: RangeLocks,
     blocks: RangeLocks,
     /// Holds *live*, so that nobody deletes the files. Never locked otherwise.
@@ -90,6 +94,7 @@ impl Pair {
             data,
             index,
             verified: Verified::new(pages.count()),
+            recent: RecentUses::default(),
             pages: RangeLocks::new(Arc::clone(&locks), range_locks::PAGES),
             blocks: RangeLocks::new(locks, range_locks::BLOCKS),
             _live: live,
@@ -123,7 +128,7 @@ impl Pair {
             let mut count = 0;
             for (page, slot) in rest.clone().zip(&mut words) {
                 match self.index.load(page) {
-                    Ok(word) if word.is_present() && self.verified.contains(page, word) => *slot = word,
+                    Ok(word) if word.is_present() && self.verified.used(page, word) => *slot = word,
                     _ => break,
                 }
                 count += 1;
@@ -179,7 +184,7 @@ impl Pair {
                     return Copied::Absent;
                 }
             };
-            if self.verified.contains(page, word)
+            if self.verified.used(page, word)
                 && copy_vouched(&self.index, page, &[word], || self.data.copy_to(part.start, out))
             {
                 return Copied::Yes;
@@ -193,6 +198,7 @@ impl Pair {
                 (true, true) => {
                     self.data.map(part);
                     self.verified.insert(page, word);
+                    self.verified.note_use(page);
                     return Copied::Yes;
                 }
                 (true, false) => return Copied::Damaged(word),

@@ -9,6 +9,7 @@ use super::entry_word::EntryWord;
 use super::words::withdraw;
 use super::{Pair, Words, block_charge, fixed_charge};
 use crate::directory::budget::{Budget, PAIR_OVERHEAD, Section};
+use crate::directory::eviction::Stamp;
 use crate::sync::Mutex;
 use crate::sys::{BootId, DiskFile};
 
@@ -78,11 +79,11 @@ impl Pair {
         self.index.skip_generations(self.last_generation()?)?;
         let blocks = self.keep_whole_blocks()?;
 
-        let mut owed = fixed_charge(&layout, self.unit);
+        let mut owed = fixed_charge(&layout, self.unit) + block_charge(self.unit) * blocks.len() as u64;
         let mut kept_end = 0;
-        for &block in &blocks {
-            owed += block_charge(self.unit);
-            let run = layout.pages_of(block);
+        let runs = blocks.into_iter().filter(|block| layout.table_blocks().contains(block));
+        let runs: Vec<Range<u64>> = runs.map(|block| layout.pages_of(block)).collect();
+        for run in &runs {
             for (page, word) in run.clone().zip(self.index.load_run(&run)?) {
                 let bytes = self.pages().bytes(page);
                 if word.is_present() && is_whole(self.data.file(), &bytes)? {
@@ -100,7 +101,7 @@ impl Pair {
             self.data.file().punch(kept_end..end)?;
         }
         // Their blocks are gone, so the words that were withdrawn stand for nothing.
-        for run in blocks.into_iter().map(|block| layout.pages_of(block)) {
+        for run in runs {
             for (page, word) in run.clone().zip(self.index.load_run(&run)?) {
                 if word != EntryWord::EMPTY && !word.is_present() {
                     self.index.store(page, EntryWord::EMPTY)?;
@@ -143,9 +144,8 @@ impl Pair {
     fn keep_whole_blocks(&self) -> io::Result<Vec<u64>> {
         let (index, layout) = (&self.index, *self.index.layout());
         let mut kept = Vec::new();
-        // The recency table is nobody's yet.
         let mut next = layout.blocks_offset;
-        for block in index.marked(layout.table_blocks())? {
+        for block in index.marked(layout.all_blocks())? {
             let range = layout.block(block);
             if !is_whole(index.file(), &range)? {
                 index.mark(block, false)?;
@@ -172,9 +172,10 @@ impl Pair {
             return Ok(Counted { charge: self.unreconciled_charge()?, allocated, pages: 0 });
         }
         let layout = *self.index.layout();
-        let mut counted = Counted { charge: fixed_charge(&layout, self.unit), allocated, pages: 0 };
-        for block in self.index.marked(layout.table_blocks())? {
-            counted.charge += block_charge(self.unit);
+        let blocks = self.index.marked(layout.all_blocks())?;
+        let charge = fixed_charge(&layout, self.unit) + block_charge(self.unit) * blocks.len() as u64;
+        let mut counted = Counted { charge, allocated, pages: 0 };
+        for block in blocks.into_iter().filter(|block| layout.table_blocks().contains(block)) {
             let run = layout.pages_of(block);
             for (page, _) in run.clone().zip(self.index.load_run(&run)?).filter(|(_, word)| !word.is_empty()) {
                 counted.charge += self.page_charge(page);
@@ -204,7 +205,25 @@ impl Pair {
             index.file().punch(next..range.start)?;
             next = range.end;
         }
-        index.file().punch(next..layout.file_len)
+        index.file().punch(next..layout.file_len)?;
+        self.give_back_stamps()
+    }
+
+    /// Gives back the blocks of stamps that say nothing of what is stored, or is to be kept once it is.
+    fn give_back_stamps(&self) -> io::Result<()> {
+        let (index, layout) = (&self.index, *self.index.layout());
+        let mut next = layout.blocks_offset;
+        for block in index.marked(0..layout.table_blocks().start)? {
+            let is_held = index.runs_with_words(&layout.pages_of_stamp_block(block))?.next().is_some();
+            if !is_held && !index.stamps_of(block)?.into_iter().any(Stamp::is_kept) {
+                index.mark(block, false)?;
+                continue;
+            }
+            let range = layout.block(block);
+            index.file().punch(next..range.start)?;
+            next = range.end;
+        }
+        index.file().punch(next..layout.table_offset)
     }
 
     /// Empties a page that is charged, unless somebody has its lock: then it is no dead process's. Whether it is empty.

@@ -1,4 +1,5 @@
-//! What this process has checked: for each page the word for which its bytes were found right.
+//! What this process has checked: for each page the word for which its bytes were found right. And which of those pages
+//! were used since somebody last asked.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,8 +9,14 @@ use super::entry_word::EntryWord;
 const LEAF: u64 = 512;
 const BRANCH: u64 = 1024;
 
-type Leaf = Box<[AtomicU64]>;
-type Branch = Box<[OnceLock<Leaf>]>;
+type Branch = Box<[OnceLock<Box<Leaf>>]>;
+
+#[derive(Debug)]
+struct Leaf {
+    words: [AtomicU64; LEAF as usize],
+    /// A bit for each page that was used.
+    used: [AtomicU64; LEAF as usize / 64],
+}
 
 /// A word for each page, in a tree of three levels of which only what is touched is there: one cache line for each
 /// level, and no lock for a look.
@@ -24,23 +31,70 @@ impl Verified {
         Self { root: empty(pages.div_ceil(LEAF * BRANCH)) }
     }
 
-    /// Whether the page was found right for this very word.
+    /// Whether the page was found right for this very word; if it was, it is used.
     #[inline]
-    pub(crate) fn contains(&self, page: u64, word: EntryWord) -> bool {
-        let leaf = self.root.get((page / (LEAF * BRANCH)) as usize).and_then(OnceLock::get);
-        let leaf = leaf.and_then(|branch| branch.get((page / LEAF % BRANCH) as usize)).and_then(OnceLock::get);
-        // Nothing else depends on what is remembered here, and a word is never right for other bytes later.
-        leaf.and_then(|leaf| leaf.get((page % LEAF) as usize))
-            .is_some_and(|verified| verified.load(Ordering::Relaxed) == word.to_bits())
+    pub(crate) fn used(&self, page: u64, word: EntryWord) -> bool {
+        self.leaf(page).filter(|leaf| leaf.contains(page, word)).inspect(|leaf| leaf.note_use(page)).is_some()
     }
 
     /// Remembers that the page was found right for this word.
     pub(crate) fn insert(&self, page: u64, word: EntryWord) {
         let Some(branch) = self.root.get((page / (LEAF * BRANCH)) as usize) else { return };
         let Some(leaf) = branch.get_or_init(|| empty(BRANCH)).get((page / LEAF % BRANCH) as usize) else { return };
-        let leaf = leaf.get_or_init(|| (0..LEAF).map(|_| AtomicU64::new(0)).collect());
-        if let Some(verified) = leaf.get((page % LEAF) as usize) {
-            verified.store(word.to_bits(), Ordering::Relaxed);
+        leaf.get_or_init(Leaf::new).words[(page % LEAF) as usize].store(word.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Notes that the page is used. Nothing of a page that was never found right.
+    pub(crate) fn note_use(&self, page: u64) {
+        if let Some(leaf) = self.leaf(page) {
+            leaf.note_use(page);
+        }
+    }
+
+    /// Tells, in order, which pages were used, and forgets it.
+    pub(crate) fn take_used(&self, mut tell: impl FnMut(u64)) {
+        for (branch, first) in self.root.iter().zip((0..).step_by((LEAF * BRANCH) as usize)) {
+            let leaves =
+                branch.get().into_iter().flat_map(|branch| branch.iter().zip((first..).step_by(LEAF as usize)));
+            for (leaf, first) in leaves.filter_map(|(leaf, first)| Some((leaf.get()?, first))) {
+                for (bits, first) in leaf.used.iter().zip((first..).step_by(64)) {
+                    if bits.load(Ordering::Relaxed) == 0 {
+                        continue;
+                    }
+                    let mut bits = bits.swap(0, Ordering::Relaxed);
+                    while bits != 0 {
+                        tell(first + u64::from(bits.trailing_zeros()));
+                        bits &= bits - 1;
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn leaf(&self, page: u64) -> Option<&Leaf> {
+        let branch = self.root.get((page / (LEAF * BRANCH)) as usize).and_then(OnceLock::get)?;
+        branch.get((page / LEAF % BRANCH) as usize).and_then(OnceLock::get).map(|leaf| &**leaf)
+    }
+}
+
+impl Leaf {
+    fn new() -> Box<Self> {
+        Box::new(Self { words: [const { AtomicU64::new(0) }; _], used: [const { AtomicU64::new(0) }; _] })
+    }
+
+    #[inline]
+    fn contains(&self, page: u64, word: EntryWord) -> bool {
+        // Nothing else depends on what is remembered here, and a word is never right for other bytes later.
+        self.words[(page % LEAF) as usize].load(Ordering::Relaxed) == word.to_bits()
+    }
+
+    #[inline]
+    fn note_use(&self, page: u64) {
+        let (bits, bit) = (&self.used[(page % LEAF / 64) as usize], 1 << (page % 64));
+        // A page that is used again and again is written to once.
+        if bits.load(Ordering::Relaxed) & bit == 0 {
+            bits.fetch_or(bit, Ordering::Relaxed);
         }
     }
 }
@@ -58,14 +112,24 @@ mod tests {
         let verified = Verified::new(1 << 30);
         let (one, other) = (EntryWord::present(1, 1), EntryWord::present(1, 2));
         for page in [0, 511, 512, LEAF * BRANCH, (1 << 30) - 1] {
-            assert!(!verified.contains(page, one));
+            assert!(!verified.used(page, one));
             verified.insert(page, one);
-            assert!(verified.contains(page, one) && !verified.contains(page, other));
-            assert!(!verified.contains(page + 1, one));
+            assert!(verified.used(page, one) && !verified.used(page, other));
+            assert!(!verified.used(page + 1, one));
             verified.insert(page, other);
-            assert!(!verified.contains(page, one));
+            assert!(!verified.used(page, one));
         }
+        let mut used = Vec::new();
+        verified.take_used(|_| ());
+        for page in [0, 512, 512, LEAF * BRANCH + 63, (1 << 30) - 1] {
+            verified.insert(page, one);
+            assert!(!verified.used(page + 1, one) && verified.used(page, one) && !verified.used(page, other));
+        }
+        verified.note_use(511);
+        verified.take_used(|page| used.push(page));
+        assert_eq!(used, [0, 511, 512, LEAF * BRANCH + 63, (1 << 30) - 1]);
+        verified.take_used(|page| panic!("{page} is told once"));
         verified.insert(1 << 40, one);
-        assert!(!verified.contains(1 << 40, one), "there is no such page");
+        assert!(!verified.used(1 << 40, one), "there is no such page");
     }
 }

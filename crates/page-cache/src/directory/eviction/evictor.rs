@@ -1,0 +1,324 @@
+//! Making room: in the name of who needs it, and ahead of need.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
+
+use super::candidates::{Candidates, LOOKS};
+use super::roster::{self, Roster};
+use super::stamp::Stamp;
+use crate::directory::budget::{Budget, Section};
+use crate::directory::files::{Files, is_damage};
+use crate::directory::heads;
+use crate::directory::key_locks::KeyLocks;
+use crate::directory::maintenance::Maintenance;
+use crate::directory::name::{self, KeyHash};
+use crate::directory::pair::{self, Counted, Pair, Room};
+use crate::directory::pairs::{self, Pairs};
+use crate::sync::Mutex;
+
+/// How long who was told to evict waits for a recount.
+const SECTION_PATIENCE: Duration = Duration::from_secs(10);
+/// How long fillers are waited for that are to be kept out for a moment.
+const EXCLUSION_PATIENCE: Duration = Duration::from_millis(20);
+/// Less than this, in bytes, is not given back of indexes.
+const MIN_GIVEN_BACK: u64 = 256 << 10;
+/// How often something else is tried if what was chosen could not go.
+const ATTEMPTS: usize = 16;
+
+/// What happens when the limit is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WhenFull {
+    /// What can best be done without goes.
+    #[default]
+    Evict,
+    /// Nothing more is stored; what is stored stays, and the rest is read from its origin.
+    Stop,
+}
+
+/// What chooses and evicts, in one process.
+#[derive(Debug, Default)]
+pub(crate) struct Evictor {
+    choice: Mutex<Choice>,
+    /// Pairs in whose indexes there are blocks without anything in them, and about how many.
+    hollow: Mutex<HashMap<Arc<str>, u64>>,
+}
+
+#[derive(Debug, Default)]
+struct Choice {
+    roster: Roster,
+    candidates: Candidates<Extent>,
+}
+
+/// An extent of a pair.
+#[derive(Debug, Clone)]
+struct Extent {
+    pair: Arc<str>,
+    number: u64,
+    /// The pair, as long as anybody has it open: then its stamps can be looked at for nothing.
+    open: Weak<Pair>,
+}
+
+impl PartialEq for Extent {
+    fn eq(&self, other: &Self) -> bool {
+        (self.number, &self.pair) == (other.number, &other.pair)
+    }
+}
+
+/// What an evictor works on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stock<'a> {
+    pub(in crate::directory) files: &'a Files,
+    pub(in crate::directory) budget: &'a Budget,
+    pub(in crate::directory) pairs: &'a Pairs,
+    pub(in crate::directory) keys: &'a KeyLocks,
+    pub(in crate::directory) evictor: &'a Evictor,
+    pub(in crate::directory) maintenance: &'a Maintenance,
+    pub(in crate::directory) when_full: WhenFull,
+}
+
+impl Room for Stock<'_> {
+    fn reserve(&self, section: &Section<'_>, bytes: u64) -> bool {
+        // Others reserve what was just given back as well, so this may take more than once.
+        let mut failures = 0;
+        while !section.reserve(bytes) {
+            if self.when_full == WhenFull::Stop || bytes > self.budget.max_bytes() || failures == ATTEMPTS {
+                return false;
+            }
+            if self.evict_one(section) == 0 {
+                failures += 1;
+            }
+        }
+        if self.when_full == WhenFull::Evict && self.budget.is_short() {
+            self.maintenance.wake();
+        }
+        true
+    }
+}
+
+impl Stock<'_> {
+    /// Evicts one extent, about the one that can best be done without, and returns how much less is charged.
+    pub(crate) fn evict_one(&self, section: &Section<'_>) -> u64 {
+        match self.try_evict_one(section) {
+            Ok(freed) => freed,
+            Err(error) => {
+                tracing::warn!(path = %self.files.root.display(), %error, "nothing can be evicted");
+                0
+            }
+        }
+    }
+
+    fn try_evict_one(&self, section: &Section<'_>) -> io::Result<u64> {
+        let now = self.budget.now();
+        let mut freed = 0;
+        let chosen = {
+            let mut choice = self.evictor.choice.lock();
+            let Choice { roster, candidates } = &mut *choice;
+            roster.refresh(self.files, now)?;
+            for _ in 0..LOOKS {
+                let Some(name) = roster.choose(fastrand::u64(..)) else { break };
+                // Who has it open keeps it from being deleted; so nothing is open behind this.
+                let Some(pair) = self.open(&name)? else {
+                    roster.expire();
+                    continue;
+                };
+                match pair.any_extent(fastrand::u64(..)) {
+                    Ok(Some((number, stamp))) => {
+                        candidates.offer(Extent { pair: name, number, open: Arc::downgrade(&pair) }, stamp);
+                    }
+                    Ok(None) => {
+                        drop(pair);
+                        freed += self.delete_empty(section, &name);
+                        roster.expire();
+                    }
+                    Err(error) => pair.warn("the index cannot be read", &error),
+                }
+            }
+            let unchanged_or_now = |extent: &Extent, stamp: Stamp| match extent.open.upgrade() {
+                Some(pair) => pair.stamp(extent.number).ok(),
+                None => Some(stamp),
+            };
+            candidates.take_stalest(now, unchanged_or_now)
+        };
+        if freed > 0 {
+            // The one that was chosen is found again.
+            return Ok(freed);
+        }
+        let Some(Extent { pair: name, number, .. }) = chosen else { return Ok(0) };
+        let Some(pair) = self.open(&name)? else { return Ok(0) };
+        pair.reconcile(self.budget);
+        if !pair.is_reconciled(self.budget) || pair.stamp(number)?.is_kept() {
+            return Ok(0);
+        }
+        let freed = pair.evict(section, pair.pages_of_extent(number))?;
+        tracing::debug!(pair = pair.name(), extent = number, freed, "evicted");
+        if !pair.is_hollow_at(number)? {
+            return Ok(freed);
+        }
+        if pair.any_extent(0)?.is_none() {
+            drop(pair);
+            return Ok(freed + self.delete_empty(section, &name));
+        }
+        *self.evictor.hollow.lock().entry(name).or_default() += 1;
+        Ok(freed)
+    }
+
+    /// Gives back blocks of indexes in which nothing is any more, once there are so many that it is worth keeping all
+    /// fillers out for it. Not if they do not all go out soon.
+    pub(crate) fn give_back_blocks(&self) {
+        let hollow = {
+            let mut hollow = self.evictor.hollow.lock();
+            let bytes = hollow.values().sum::<u64>().saturating_mul(self.files.file_system.unit);
+            if bytes <= MIN_GIVEN_BACK.max(self.budget.max_bytes() / 1024) {
+                return;
+            }
+            std::mem::take(&mut *hollow)
+        };
+        let given_back = (|| {
+            let Some(exclusion) = self.budget.exclude(EXCLUSION_PATIENCE)? else { return Ok(()) };
+            for name in hollow.keys() {
+                let Some(pair) = self.open(name)?.filter(|pair| pair.is_reconciled(self.budget)) else { continue };
+                let before = pair.count(self.budget.boot_id())?.charge;
+                pair.give_back()?;
+                let after = pair.count(self.budget.boot_id())?.charge;
+                exclusion.uncharge(before.saturating_sub(after));
+            }
+            io::Result::Ok(())
+        })();
+        if let Err(error) = given_back {
+            // What was given back and not uncharged is too much, and no more.
+            self.budget.control().want_recount(true);
+            tracing::warn!(%error, "blocks of an index cannot be given back");
+        }
+    }
+
+    /// Makes room before somebody needs it, if there is little left, unless another process is at it.
+    pub(crate) fn evict_ahead(&self) {
+        if !self.budget.is_short() || !self.budget.control().try_lock_evictor().unwrap_or(false) {
+            return;
+        }
+        let mut failures = 0;
+        while !self.budget.is_short_no_more() && failures < ATTEMPTS {
+            // One section for each, so that a recount need not wait for all.
+            let Some(section) = self.budget.enter() else { break };
+            failures = if self.evict_one(&section) > 0 { 0 } else { failures + 1 };
+        }
+        self.budget.control().unlock_evictor();
+    }
+
+    /// Evicts until no more than this is charged: first what can best be done without, and then whatever is not to be
+    /// kept and nobody is working on. Whether it came so far.
+    pub(crate) fn evict_to(&self, bytes: u64) -> io::Result<bool> {
+        let mut failures = 0;
+        while self.budget.used() > bytes && failures < ATTEMPTS {
+            let Some(section) = self.budget.enter_within(SECTION_PATIENCE) else { return Ok(false) };
+            failures = if self.evict_one(&section) > 0 { 0 } else { failures + 1 };
+        }
+        for name in roster::names(self.files)? {
+            if self.budget.used() <= bytes {
+                break;
+            }
+            self.evict_from(&name, || self.budget.used() > bytes)?;
+        }
+        Ok(self.budget.used() <= bytes)
+    }
+
+    /// Evicts what nobody has used since a moment, or ever; nothing if there is no such moment.
+    pub(crate) fn evict_unused_since(&self, moment: Option<SystemTime>) -> io::Result<()> {
+        let Some(moment) = moment else { return Ok(()) };
+        for name in roster::names(self.files)? {
+            let is_old = match self.open(&name)? {
+                Some(pair) => pair.last_used()?.is_none_or(|used| used <= moment),
+                None => false,
+            };
+            if is_old {
+                self.evict_from(&name, || true)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How many bytes are stored that are to be kept; of what cannot be looked at none.
+    pub(crate) fn kept_bytes(&self) -> u64 {
+        let kept_of = |name: String| -> io::Result<u64> {
+            let Some(pair) = self.open(&name)? else { return Ok(0) };
+            let held = pair.held(&(0..pair.pages().length))?;
+            let kept = pair.kept()?;
+            Ok(kept.iter().map(|pages| held.intersection(pair.pages().bytes_of_run(pages))).map(total).sum())
+        };
+        roster::names(self.files).into_iter().flatten().map(|name| kept_of(name).unwrap_or_default()).sum()
+    }
+
+    /// Evicts what a pair has and is not to be kept, extent by extent, as long as `goes_on`; and the pair, if nothing is
+    /// left of it then.
+    pub(crate) fn evict_from(&self, name: &str, goes_on: impl Fn() -> bool) -> io::Result<()> {
+        let Some(pair) = self.open(name)? else { return Ok(()) };
+        pair.reconcile(self.budget);
+        if !pair.is_reconciled(self.budget) {
+            return Ok(());
+        }
+        for extent in pair.extents()? {
+            let Some(section) = self.budget.enter_within(SECTION_PATIENCE).filter(|_| goes_on()) else { return Ok(()) };
+            if !pair.stamp(extent)?.is_kept() {
+                pair.evict(&section, pair.pages_of_extent(extent))?;
+            }
+        }
+        let is_empty = pair.any_extent(0)?.is_none();
+        drop(pair);
+        if let Some(section) = self.budget.enter_within(SECTION_PATIENCE).filter(|_| is_empty && goes_on()) {
+            self.delete_empty(&section, name);
+        }
+        Ok(())
+    }
+
+    /// Deletes a pair of which nothing is stored any more, with its head, unless somebody works on it, and returns how
+    /// much less is charged.
+    fn delete_empty(&self, section: &Section<'_>, name: &str) -> u64 {
+        self.pairs.close_if_idle(name);
+        let Some(head) = name::head_of_pair(name) else { return 0 };
+        let lock = KeyHash::from_file_name(head).and_then(|key| self.keys.lock(self.budget, key, Duration::ZERO));
+        // Somebody is just opening the object.
+        let Some(_lock) = lock else { return 0 };
+        let path = self.files.heads().join(head);
+        let unwanted = |pair: Option<&Pair>| {
+            let is_empty = pair.is_some_and(|pair| pair.any_extent(0).is_ok_and(|found| found.is_none()));
+            // The head first: without it the pair is nobody's, and the next recount deletes it.
+            is_empty
+                && match heads::read(self.files, &path) {
+                    Ok(Some(head)) if head.pair == name => self.files.remove(&path),
+                    Ok(_) => true,
+                    Err(_) => false,
+                }
+        };
+        match pairs::delete(self.files, self.budget, name, unwanted) {
+            Ok(Some(Counted { charge, .. })) => {
+                section.uncharge(charge);
+                charge
+            }
+            Ok(None) => 0,
+            Err(error) => {
+                section.want_recount();
+                tracing::warn!(pair = name, %error, "a pair that nothing is left of cannot be deleted");
+                0
+            }
+        }
+    }
+
+    /// A pair by its name, as this process has it open, or opened for this; none if it is gone or damaged.
+    fn open(&self, name: &str) -> io::Result<Option<Arc<Pair>>> {
+        if let Some(pair) = self.pairs.peek(name) {
+            return Ok(Some(pair));
+        }
+        match pair::open_pair(self.files, name, None) {
+            Ok(pair) => Ok(Some(Arc::new(pair))),
+            // Whoever opens the object finds out what is wrong with it.
+            Err(error) if is_damage(&error) || error.kind() == io::ErrorKind::ResourceBusy => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn total(ranges: impl Iterator<Item = std::ops::Range<u64>>) -> u64 {
+    ranges.map(|range| range.end - range.start).sum()
+}

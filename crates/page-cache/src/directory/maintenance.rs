@@ -1,0 +1,93 @@
+//! The thread of a directory: does what nobody should have to wait for.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::Directory;
+use crate::sync::{Condvar, Mutex};
+use crate::sys::process;
+
+/// How often uses are written down: what a process that dies has used since is forgotten.
+const PAUSE: Duration = Duration::from_secs(1);
+const STACK: usize = 512 << 10;
+
+/// The thread. It ends when the directory is dropped.
+#[derive(Debug)]
+pub(super) struct Maintenance {
+    signal: Arc<Signal>,
+    started: AtomicBool,
+    process: u32,
+}
+
+#[derive(Debug, Default)]
+struct Signal {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    #[default]
+    Idle,
+    /// Somebody wants it to be done at once.
+    Wanted,
+    Over,
+}
+
+impl Default for Maintenance {
+    fn default() -> Self {
+        Self { signal: Arc::default(), started: AtomicBool::new(false), process: process() }
+    }
+}
+
+impl Maintenance {
+    /// Starts the thread, unless it has been started. Without it everything works, and is done by those who need it.
+    pub(super) fn start(&self, directory: &Arc<Directory>) {
+        if self.started.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (signal, directory) = (Arc::clone(&self.signal), Arc::downgrade(directory));
+        let run = move || run(&signal, &directory);
+        let started = std::thread::Builder::new().name("page-cache".to_owned()).stack_size(STACK).spawn(run);
+        if let Err(error) = started {
+            tracing::warn!(%error, "no thread can be started that evicts ahead of need");
+        }
+    }
+
+    /// Has it done at once.
+    pub(super) fn wake(&self) {
+        let mut state = self.signal.state.lock();
+        if *state == State::Idle {
+            *state = State::Wanted;
+            self.signal.changed.notify_all();
+        }
+    }
+}
+
+impl Drop for Maintenance {
+    fn drop(&mut self) {
+        // A child does not have the thread, and its parent's mutex may be locked for ever.
+        if self.process == process() {
+            *self.signal.state.lock() = State::Over;
+            self.signal.changed.notify_all();
+        }
+    }
+}
+
+fn run(signal: &Signal, directory: &Weak<Directory>) {
+    loop {
+        {
+            let mut state = signal.state.lock();
+            if *state == State::Idle {
+                state = signal.changed.wait_for(state, PAUSE);
+            }
+            if *state == State::Over {
+                return;
+            }
+            *state = State::Idle;
+        }
+        let Some(directory) = directory.upgrade() else { return };
+        directory.maintain();
+    }
+}

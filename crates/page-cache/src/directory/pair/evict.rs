@@ -1,0 +1,216 @@
+//! What goes: extents of pages, and which of them somebody uses or wants to keep.
+
+use std::io;
+use std::ops::Range;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use svf_core::RangeSet;
+
+use super::entry_word::EntryWord;
+use super::words::withdraw;
+use super::{Pair, Room, Words};
+use crate::directory::budget::{Budget, Section};
+use crate::directory::eviction::{Period, Stamp};
+
+/// The longest range that is given back by one call: a hit that has to wait behind it waits no longer than that takes.
+const LONGEST_PUNCH: u64 = 1 << 20;
+
+impl Pair {
+    /// An extent of which something is stored, any one, chosen by a number that nobody can guess. None if nothing is.
+    pub(crate) fn any_extent(&self, random: u64) -> io::Result<Option<(u64, Stamp)>> {
+        let (index, layout) = (&self.index, *self.index.layout());
+        let blocks = index.marked(layout.table_blocks())?;
+        let first = random as usize % blocks.len().max(1);
+        for &block in blocks[first..].iter().chain(&blocks[..first]) {
+            let pages = layout.pages_of(block);
+            let words = index.load_run(&pages)?;
+            let first = (random >> 32) as usize % words.len();
+            let found = (first..words.len()).chain(0..first).find(|&place| !words[place].is_empty());
+            if let Some(place) = found {
+                let extent = layout.extent_of(pages.start + place as u64);
+                return Ok(Some((extent, index.stamp(extent)?)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether nothing is stored any more of all pages whose words are in one block with those of an extent.
+    pub(crate) fn is_hollow_at(&self, extent: u64) -> io::Result<bool> {
+        let layout = self.index.layout();
+        let block = layout.block_of(layout.pages_of_extent(extent).start);
+        Ok(self.index.load_run(&layout.pages_of(block))?.into_iter().all(EntryWord::is_empty))
+    }
+
+    /// How an extent was used, as far as that is known.
+    pub(crate) fn stamp(&self, extent: u64) -> io::Result<Stamp> {
+        self.index.stamp(extent)
+    }
+
+    /// All extents of which something may be stored, in order.
+    pub(crate) fn extents(&self) -> io::Result<Vec<u64>> {
+        let layout = *self.index.layout();
+        let mut extents: Vec<u64> = Vec::new();
+        for block in self.index.marked(layout.table_blocks())? {
+            let pages = layout.pages_of(block);
+            for (page, _) in pages.clone().zip(self.index.load_run(&pages)?).filter(|(_, word)| !word.is_empty()) {
+                let extent = layout.extent_of(page);
+                if extents.last() != Some(&extent) {
+                    extents.push(extent);
+                }
+            }
+        }
+        Ok(extents)
+    }
+
+    /// The pages of an extent.
+    pub(crate) fn pages_of_extent(&self, extent: u64) -> Range<u64> {
+        self.index.layout().pages_of_extent(extent)
+    }
+
+    /// Gives back what is stored of these pages, but for what others are just working on, and returns how much less is
+    /// charged. The pair is reconciled.
+    ///
+    /// Withdrawn → punched → `EMPTY` → uncharged: in this order, so that whoever dies in between leaves too much charged.
+    pub(crate) fn evict(&self, section: &Section<'_>, pages: Range<u64>) -> io::Result<u64> {
+        let claim = self.page_locks().try_claim(&[pages].into_iter().collect())?;
+        let mut freed = 0;
+        for run in claim.ranges() {
+            for part in self.index.runs_with_words(&run)?.collect::<Vec<_>>() {
+                freed += self.evict_claimed(section, part)?;
+            }
+        }
+        Ok(freed)
+    }
+
+    fn evict_claimed(&self, section: &Section<'_>, run: Range<u64>) -> io::Result<u64> {
+        let words = run.clone().zip(self.index.load_run(&run)?);
+        let stored: RangeSet = words.filter(|(_, word)| !word.is_empty()).map(|(page, _)| page..page + 1).collect();
+        let mut freed = 0;
+        for pages in &stored {
+            withdraw(&self.index, pages.clone())?;
+            self.punch(&pages)?;
+            let mut charge = 0;
+            for page in pages {
+                self.index.store(page, EntryWord::EMPTY)?;
+                charge += self.page_charge(page);
+            }
+            section.uncharge(charge);
+            freed += charge;
+        }
+        Ok(freed)
+    }
+
+    /// Gives back the blocks of pages.
+    fn punch(&self, pages: &Range<u64>) -> io::Result<()> {
+        let bytes = self.pages().bytes_of_run(pages.clone());
+        let (mut start, end) = (bytes.start, bytes.end.next_multiple_of(self.unit));
+        while start < end {
+            let next = end.min(start + LONGEST_PUNCH);
+            self.data.file().punch(start..next)?;
+            start = next;
+        }
+        Ok(())
+    }
+
+    /// Has the extents of these pages stay, or not stay any longer, whoever uses them. False if there is no room to take
+    /// that down.
+    pub(crate) fn keep(
+        &self,
+        section: &Section<'_>,
+        room: &dyn Room,
+        pages: &Range<u64>,
+        kept: bool,
+        now: Period,
+    ) -> io::Result<bool> {
+        let layout = *self.index.layout();
+        if pages.is_empty() {
+            return Ok(true);
+        }
+        for extent in layout.extent_of(pages.start)..=layout.extent_of(pages.end - 1) {
+            let block = layout.stamp_block_of(extent);
+            if kept && !self.ensure_block(section, room, block)? {
+                return Ok(false);
+            }
+            if self.index.is_marked(block)? {
+                self.index.restamp(extent, |stamp| match (kept, stamp.is_kept()) {
+                    (true, _) => Stamp::KEPT,
+                    (false, true) => Stamp::NEVER.used(now, true),
+                    (false, false) => stamp,
+                })?;
+            }
+        }
+        // What was asked for once should not have to be asked for again after a power cut.
+        self.index.file().sync()?;
+        Ok(true)
+    }
+
+    /// The pages whose extents are to be kept.
+    pub(crate) fn kept(&self) -> io::Result<RangeSet> {
+        let (index, layout) = (&self.index, *self.index.layout());
+        let mut kept = RangeSet::new();
+        for block in index.marked(0..layout.table_blocks().start)? {
+            let first = layout.extents_of_stamp_block(block);
+            for (extent, _) in first.zip(index.stamps_of(block)?).filter(|(_, stamp)| stamp.is_kept()) {
+                kept.insert(layout.pages_of_extent(extent));
+            }
+        }
+        Ok(kept)
+    }
+
+    /// When anybody last used it, as far as that has been written down; none if nobody has.
+    pub(crate) fn last_used(&self) -> io::Result<Option<SystemTime>> {
+        let seconds = Some(self.index.last_used()?).filter(|&seconds| seconds > 0);
+        Ok(seconds.and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds))))
+    }
+
+    /// Writes the uses that this process has noted where all processes see them.
+    pub(crate) fn fold_uses(&self, budget: &Budget) {
+        let Some(_section) = budget.enter() else { return };
+        let (now, mut last) = (budget.now(), None);
+        self.verified.take_used(|page| {
+            let extent = self.index.layout().extent_of(page);
+            if last.replace(extent) != Some(extent) {
+                self.note_use(extent, now, || false);
+            }
+        });
+        if last.is_some() {
+            self.note_time();
+        }
+    }
+
+    /// Takes down that it is used now.
+    fn note_time(&self) {
+        let seconds = UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs());
+        // Whoever uses it meanwhile writes the same.
+        if self.index.last_used().is_ok_and(|last| last != seconds)
+            && let Err(error) = self.index.set_last_used(seconds)
+        {
+            self.warn("uses cannot be written down", &error);
+        }
+    }
+
+    /// Takes down that pages were stored: a use of each of their extents. The caller is in a section.
+    pub(super) fn note_fill(&self, budget: &Budget, run: &Range<u64>) {
+        let (now, layout) = (budget.now(), self.index.layout());
+        for extent in layout.extent_of(run.start)..=layout.extent_of(run.end.saturating_sub(1)) {
+            let is_held = |page: u64| self.index.load(page).is_ok_and(EntryWord::is_present);
+            let anew = || !layout.pages_of_extent(extent).any(|page| !run.contains(&page) && is_held(page));
+            self.note_use(extent, now, anew);
+        }
+        self.note_time();
+    }
+
+    /// Takes down a use of an extent: of what is stored, or of what is stored `anew`. The caller is in a section.
+    fn note_use(&self, extent: u64, now: Period, anew: impl FnOnce() -> bool) {
+        if !self.recent.note(extent, now) {
+            return;
+        }
+        let anew = anew();
+        let marked = self.index.is_marked(self.index.layout().stamp_block_of(extent));
+        let noted = marked
+            .and_then(|marked| if marked { self.index.restamp(extent, |stamp| stamp.used(now, anew)) } else { Ok(()) });
+        if let Err(error) = noted {
+            self.warn("uses cannot be written down", &error);
+        }
+    }
+}

@@ -6,8 +6,11 @@
 
 use super::stamp::{Period, Stamp};
 
-/// How many things are looked at for each that goes.
+/// How many things are looked at for each that goes. With more of them the choice comes nearer to that of a sorted list,
+/// which is not better: of a loop that does not fit, a sorted list keeps nothing.
 pub(crate) const LOOKS: usize = 4;
+/// The same where only so few things are stored that a few looks may well find nothing but what is used all the time.
+pub(crate) const LOOKS_AT_FEW: usize = 16;
 /// How many of those that stay are remembered.
 const REMEMBERED: usize = 4;
 

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
-use super::candidates::{Candidates, LOOKS};
+use super::candidates::{Candidates, LOOKS, LOOKS_AT_FEW};
 use super::roster::{self, Roster};
 use super::stamp::Stamp;
 use crate::directory::budget::{Budget, Section};
@@ -24,6 +24,8 @@ const SECTION_PATIENCE: Duration = Duration::from_secs(10);
 const EXCLUSION_PATIENCE: Duration = Duration::from_millis(20);
 /// Less than this, in bytes, is not given back of indexes.
 const MIN_GIVEN_BACK: u64 = 256 << 10;
+/// Below this limit, in bytes, there are only few extents.
+const FEW: u64 = 64 << 20;
 /// How often something else is tried if what was chosen could not go.
 const ATTEMPTS: usize = 16;
 
@@ -116,7 +118,8 @@ impl Stock<'_> {
             let mut choice = self.evictor.choice.lock();
             let Choice { roster, candidates } = &mut *choice;
             roster.refresh(self.files, now)?;
-            for _ in 0..LOOKS {
+            let looks = if self.budget.max_bytes() < FEW { LOOKS_AT_FEW } else { LOOKS };
+            for _ in 0..looks {
                 let Some(name) = roster.choose(fastrand::u64(..)) else { break };
                 // Who has it open keeps it from being deleted; so nothing is open behind this.
                 let Some(pair) = self.open(&name)? else {

@@ -24,6 +24,7 @@ mod recount;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 use std::collections::HashSet;
 use std::fs::Metadata;
@@ -48,6 +49,7 @@ use self::key_locks::KeyLocks;
 use self::name::KeyHash;
 use self::pairs::Pairs;
 use self::shared::{Registration, Shared};
+use self::upkeep::Upkeep;
 use crate::error::OpenError;
 use crate::origin::Stat;
 use crate::sync::Mutex;
@@ -61,6 +63,8 @@ const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
 const DEFAULT_MAX_BYTES: u64 = 10 << 30;
 /// How long an opener waits to count a directory that has not been counted since the system was started.
 const COUNT_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the others are waited for by who counts beside them: for that long at most they do not store.
+const UPKEEP_PATIENCE: Duration = Duration::from_millis(500);
 /// How long an opener waits to tidy up, which the next one can do as well.
 const TIDY_PATIENCE: Duration = Duration::from_millis(20);
 
@@ -100,6 +104,7 @@ pub(crate) struct Directory {
     pairs: Pairs,
     keys: KeyLocks,
     budget: Budget,
+    upkeep: Upkeep,
     patience: Duration,
     /// Keys whose object was found changed, and not looked at since.
     doubted: Mutex<HashSet<KeyHash>>,
@@ -137,6 +142,7 @@ impl Directory {
                 pairs: Pairs::new(settings.max_open_entries),
                 keys: KeyLocks::default(),
                 budget,
+                upkeep: Upkeep::default(),
                 patience: settings.patience,
                 doubted: Mutex::default(),
                 _registration: registration,
@@ -167,6 +173,31 @@ impl Directory {
         recount::recount(&self.files, &self.budget, &self.keys, &self.pairs, patience)
     }
 
+    /// Has a thread of its own count what is charged, if that is due and was not tried just now. Nobody waits for it.
+    pub(crate) fn keep_up(self: &Arc<Self>) {
+        if !self.budget.is_recount_due() || !self.upkeep.begin() {
+            return;
+        }
+        let directory = Arc::clone(self);
+        let recount = move || directory.upkeep.end(directory.recount_if_due());
+        if let Err(error) = std::thread::Builder::new().name("page-cache recount".to_owned()).spawn(recount) {
+            tracing::warn!(%error, "there is no thread to count what the directory takes, which is tried again later");
+            self.upkeep.end(false);
+        }
+    }
+
+    /// Whether a recount is not due any more.
+    fn recount_if_due(&self) -> bool {
+        let path = self.files.root.display();
+        match recount::recount_if_due(&self.files, &self.budget, &self.keys, &self.pairs, UPKEEP_PATIENCE) {
+            Ok(done) => done,
+            Err(error) => {
+                tracing::warn!(%path, %error, "what the directory takes cannot be counted, which is tried again later");
+                false
+            }
+        }
+    }
+
     /// Does what the first who comes has to do.
     fn tidy_up(&self) {
         let path = self.files.root.display();
@@ -176,8 +207,11 @@ impl Directory {
                 false
             })
         };
+        if self.budget.control().in_sections() > 0 {
+            self.budget.look_for_the_dead();
+        }
         let counted = self.budget.is_counted();
-        if counted && !self.budget.control().recount_wanted() && !untidy() {
+        if !self.budget.is_recount_due() && !untidy() {
             return;
         }
         let done = self.recount(if counted { TIDY_PATIENCE } else { COUNT_PATIENCE });

@@ -98,16 +98,16 @@ impl Budget {
     /// Waits until nobody in any process is in a section, and keeps everybody out until the result drops. None if
     /// somebody stays in, or recounts, for longer than `patience`.
     pub(crate) fn exclude(&self, patience: Duration) -> io::Result<Option<Exclusion<'_>>> {
-        {
-            let mut sections = self.sections.lock();
-            if sections.closed {
-                return Ok(None);
-            }
-            sections.closed = true;
+        let start = Instant::now();
+        // Another thread may be recounting.
+        let close = || (!std::mem::replace(&mut self.sections.lock().closed, true)).then_some(());
+        if within(patience, close).is_none() {
+            return Ok(None);
         }
         // From here on the drop of this opens what is closed, whatever happens.
         let mut exclusion = Exclusion { budget: self, gate: false, locked: false };
-        let tried = within(patience, || exclusion.try_step().transpose()).transpose()?;
+        let rest = patience.saturating_sub(start.elapsed());
+        let tried = within(rest, || exclusion.try_step().transpose()).transpose()?;
         Ok(tried.map(|()| exclusion))
     }
 

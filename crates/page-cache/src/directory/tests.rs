@@ -190,3 +190,25 @@ fn a_death_between_the_charge_and_the_word_is_seen_by_the_next_who_is_alone() {
         assert!(!process.budget.is_recount_due());
     }
 }
+
+#[test]
+fn two_threads_that_recount_do_so_one_after_the_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let process = Process::start(directory.path(), &FailingDisk::healthy());
+    let first = process.budget.exclude(PATIENCE).unwrap().unwrap();
+    assert!(process.budget.exclude(Duration::from_millis(1)).unwrap().is_none());
+    std::thread::scope(|scope| {
+        let (begin, begun) = std::sync::mpsc::channel();
+        let second = scope.spawn({
+            let process = &process;
+            move || {
+                begin.send(()).unwrap();
+                process.recount().charged
+            }
+        });
+        begun.recv().unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+        drop(first);
+        assert_eq!(second.join().unwrap(), process.budget.used());
+    });
+}

@@ -1,11 +1,12 @@
-//! When a recount that is due is tried: not by whoever finds that it is, who would wait for it, but beside; by one thread
-//! of the process at a time, and with growing pauses while it does not succeed.
+//! When a recount that is due is tried: not by whoever finds that it is, who would wait for it, but beside; not at once,
+//! since nothing is stored meanwhile; by one thread of the process at a time; and with growing pauses while it does not
+//! succeed.
 
 use std::time::{Duration, Instant};
 
 use crate::sync::Mutex;
 
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Who may try, and when.
@@ -18,16 +19,17 @@ pub(super) struct Upkeep {
 struct State {
     /// Whether somebody is trying.
     busy: bool,
-    /// How long the pause is after an attempt that failed; none since the last one that did not.
+    /// How long the last pause was; none since the last attempt that succeeded.
     pause: Option<Duration>,
+    /// None if nobody has found it due since.
     not_before: Option<Instant>,
 }
 
 impl Upkeep {
-    /// Whether the caller is the one who tries now; then it calls [`end`](Self::end) afterwards.
+    /// Whether the caller, who has found it due, is the one who tries now; then it calls [`end`](Self::end) afterwards.
     pub(super) fn begin(&self) -> bool {
-        let mut state = self.state.lock();
-        let begins = !state.busy && state.not_before.is_none_or(|then| Instant::now() >= then);
+        let (mut state, now) = (self.state.lock(), Instant::now());
+        let begins = !state.busy && now >= *state.not_before.get_or_insert(now + FIRST_PAUSE);
         state.busy |= begins;
         begins
     }
@@ -51,18 +53,22 @@ mod tests {
     #[test]
     fn one_tries_at_a_time_and_pauses_grow_until_it_succeeds() {
         let upkeep = Upkeep::default();
+        let pass = || upkeep.state.lock().not_before = Some(Instant::now());
+        assert!(!upkeep.begin(), "not at once");
+        pass();
         assert!(upkeep.begin() && !upkeep.begin());
-        upkeep.end(true);
-        assert!(upkeep.begin(), "at once");
-        let pause = || upkeep.state.lock().pause.unwrap();
-        for expected in [100, 200, 400, 800] {
+        for expected in [1, 2, 4, 8].map(|times| FIRST_PAUSE * times) {
             upkeep.end(false);
-            assert_eq!(pause(), Duration::from_millis(expected));
+            assert_eq!(upkeep.state.lock().pause, Some(expected));
             assert!(!upkeep.begin(), "not so soon");
+            pass();
+            assert!(upkeep.begin());
         }
         (0..20).for_each(|_| upkeep.end(false));
-        assert_eq!(pause(), LONGEST_PAUSE);
+        assert_eq!(upkeep.state.lock().pause, Some(LONGEST_PAUSE));
         upkeep.end(true);
+        assert!(!upkeep.begin());
+        pass();
         assert!(upkeep.begin());
     }
 }

@@ -179,23 +179,23 @@ impl Directory {
             return;
         }
         let directory = Arc::clone(self);
-        let recount = move || directory.upkeep.end(directory.recount_if_due());
+        let recount = move || {
+            let done = directory.recount_if_due(UPKEEP_PATIENCE).unwrap_or_else(|error| {
+                let path = directory.files.root.display();
+                tracing::warn!(%path, %error, "what the directory takes cannot be counted, which is tried again later");
+                false
+            });
+            directory.upkeep.end(done);
+        };
         if let Err(error) = std::thread::Builder::new().name("page-cache recount".to_owned()).spawn(recount) {
             tracing::warn!(%error, "there is no thread to count what the directory takes, which is tried again later");
             self.upkeep.end(false);
         }
     }
 
-    /// Whether a recount is not due any more.
-    fn recount_if_due(&self) -> bool {
-        let path = self.files.root.display();
-        match recount::recount_if_due(&self.files, &self.budget, &self.keys, &self.pairs, UPKEEP_PATIENCE) {
-            Ok(done) => done,
-            Err(error) => {
-                tracing::warn!(%path, %error, "what the directory takes cannot be counted, which is tried again later");
-                false
-            }
-        }
+    /// Whether a recount is not due any more; it still is if others are at work for longer than `patience`.
+    fn recount_if_due(&self, patience: Duration) -> io::Result<bool> {
+        recount::recount_if_due(&self.files, &self.budget, &self.keys, &self.pairs, patience)
     }
 
     /// Does what the first who comes has to do.
@@ -210,15 +210,17 @@ impl Directory {
         if self.budget.control().in_sections() > 0 {
             self.budget.look_for_the_dead();
         }
-        let counted = self.budget.is_counted();
-        if !self.budget.is_recount_due() && !untidy() {
+        let (counted, due) = (self.budget.is_counted(), self.budget.is_recount_due());
+        if !due && !untidy() {
             return;
         }
-        let done = self.recount(if counted { TIDY_PATIENCE } else { COUNT_PATIENCE });
+        let patience = if counted { TIDY_PATIENCE } else { COUNT_PATIENCE };
+        let done =
+            if due { self.recount_if_due(patience) } else { self.recount(patience).map(|found| found.is_some()) };
         match done {
-            Ok(Some(_)) => {}
-            Ok(None) if counted => tracing::debug!(%path, "others are at work, and tidying up is left to the next"),
-            Ok(None) => tracing::warn!(%path, "others are at work, and nothing is stored until it has been counted"),
+            Ok(true) => {}
+            Ok(false) if counted => tracing::debug!(%path, "others are at work, and tidying up is left to the next"),
+            Ok(false) => tracing::warn!(%path, "others are at work, and nothing is stored until it has been counted"),
             Err(error) => tracing::warn!(%path, %error, "what the directory takes cannot be counted"),
         }
     }

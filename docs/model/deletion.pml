@@ -1,9 +1,10 @@
 /* Deleting a pair that nobody works on: *live* is held shared by whoever does, and tried exclusively, on a descriptor of
- * its own, by whoever deletes. Processes die at any step.
+ * its own, by whoever deletes. Whoever makes a pair agree with itself after a restart works on it too, and changes what
+ * it is charged. Processes die at any step; and may have a child that keeps their descriptors, and not their locks.
  *
  * Promise:   what is charged is never less than what is allocated, also in files that have lost their names but are open;
- *            and nobody goes on to fill such a file.
- * It can fail: -DNO_NAME_CHECK  -DUNCHARGE_FIRST  -DOWN_DESCRIPTOR  -DWITHOUT_LIVE
+ *            once nobody is at it, it is no more either, but for what the dead left; and nobody goes on to fill such a file.
+ * It can fail: -DNO_NAME_CHECK  -DUNCHARGE_FIRST  -DOWN_DESCRIPTOR  -DWITHOUT_LIVE  -DCOUNT_BEFORE_LIVE  -DNOT_FREED
  */
 #define NP 2
 #ifndef OPS
@@ -11,15 +12,18 @@
 #endif
 
 bool named = 1;         /* whether the file has its name; it is never made anew here */
-byte blocks = 1;        /* what the file takes, while it has a name or somebody has it open */
-byte used = 1;
+short blocks = 2;       /* what the file takes, while it has a name or somebody has it open */
+short vouched = 1;      /* how many of them a word speaks of */
+bool reconciled;        /* until then it is charged what it takes, then what its words speak of */
+short used = 2;
 byte live[NP];          /* descriptors of each process that hold live, shared */
 byte descriptors;       /* all of the file */
 byte exclusive;         /* who holds live exclusively: process + 1 */
-byte crashes, ended;
+byte crashes, forks, ended;
 #define ME (i + 1)
 #define OTHER (1 - i)
 #define ALLOCATED (blocks * (named || descriptors > 0))
+#define CHARGE (reconciled -> vouched : blocks)
 
 inline crash() {
   if
@@ -35,7 +39,7 @@ inline crash() {
 inline shut() { atomic { descriptors--; mine--; live[i] = 0 } }
 
 active [NP] proctype Process() {
-  byte n, i = _pid, mine, charge; bool ok;
+  byte n, i = _pid, mine; short charge; bool ok;
   do
   :: n < OPS -> n++;
      if
@@ -51,10 +55,20 @@ active [NP] proctype Process() {
            if :: !ok -> shut() :: else fi
         :: else
         fi
-     :: mine == 1 -> used++; crash(); assert(named); blocks++; crash()     /* fill */
+     :: mine == 1 && reconciled ->                      /* fill */
+        used++; crash(); assert(named); atomic { vouched++; blocks++ }; crash()
+     :: mine == 1 && !reconciled ->                     /* reconcile, under the locks of all pages: one at a time */
+        atomic {
+          charge = blocks - vouched; blocks = vouched; reconciled = 1; assert(named)
+        };
+        used = used - charge; charge = 0
+     :: mine == 1 && forks < 1 -> atomic { forks++; descriptors++ }        /* for ever */
      :: mine == 1 -> shut()
      :: true ->                                         /* delete */
         ok = 0;
+#ifdef COUNT_BEFORE_LIVE
+        charge = CHARGE;
+#endif
         atomic {
           if
 #ifdef OWN_DESCRIPTOR
@@ -70,18 +84,24 @@ active [NP] proctype Process() {
           fi
         };
         if
-        :: ok && named -> charge = blocks;
+        :: ok && named ->
+#ifndef COUNT_BEFORE_LIVE
+           charge = CHARGE;
+#endif
 #ifdef UNCHARGE_FIRST
-           used = used - charge; crash(); named = 0;
-#else
+           used = used - charge; crash();
+#endif
+#ifndef NOT_FREED
+           blocks = 0; crash();
+#endif
            named = 0; crash();
-           /* Who has opened it meanwhile finds that it has no name, and closes; its blocks are there until then. (The
-            * program gives the charge back at once: what it opens before it looks is the index, for an instant.) */
-           if :: ALLOCATED == 0 -> used = used - charge :: else fi;
+#ifndef UNCHARGE_FIRST
+           used = used - charge;
 #endif
            crash()
         :: else
         fi;
+        charge = 0;
         atomic { if :: exclusive == ME -> exclusive = 0 :: else fi }
      fi;
      assert(used >= ALLOCATED)
@@ -89,5 +109,8 @@ active [NP] proctype Process() {
   od;
   if :: mine == 1 -> shut() :: else fi;
 dead:
-  atomic { ended++; if :: ended == NP -> assert(used >= ALLOCATED) :: else fi }
+  atomic {
+    ended++;
+    if :: ended == NP -> assert(used >= ALLOCATED); assert(crashes > 0 || used == ALLOCATED) :: else fi
+  }
 }

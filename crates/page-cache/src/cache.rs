@@ -184,7 +184,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// That the directory cannot be locked.
+    /// That the directory cannot be locked, or something in it cannot be looked at: then what is charged stays as it was.
     pub fn recount(&self, patience: Duration) -> io::Result<Option<Recount>> {
         match self.inner.state() {
             Some(state) => state.directory.recount(patience),
@@ -204,6 +204,7 @@ impl Cache {
             return Ok(CachedFile::new(origin, now, None, Arc::clone(&self.inner), None));
         };
         let directory = &state.directory;
+        directory.keep_up();
         // What is known and good needs no lock, and waits for nobody who is asking a slow origin.
         if let Some(head) = directory.peek_head(key).filter(|head| self.accepts(head))
             && let Ok(OpenedPair::Good(pair)) = directory.open_pair(&head)

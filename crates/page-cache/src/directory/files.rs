@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
 use super::name::{self, KeyHash};
 use super::pair::Loads;
 use crate::sys::{Disk, FileSystem, FileSystemKind};
@@ -106,12 +108,9 @@ impl Files {
         self.report(path, self.disk.remove_all(path))
     }
 
-    /// The names in one of the directories; none, with a warning, if it cannot be listed.
-    pub(crate) fn list(&self, path: &Path) -> Vec<OsString> {
-        self.disk.read_dir(path).unwrap_or_else(|error| {
-            tracing::warn!(path = %path.display(), %error, "a directory cannot be listed and is not tidied up");
-            Vec::new()
-        })
+    /// The names in one of the directories.
+    pub(crate) fn list(&self, path: &Path) -> io::Result<Vec<OsString>> {
+        self.disk.read_dir(path)
     }
 
     fn report(&self, path: &Path, removed: io::Result<()>) -> bool {
@@ -140,9 +139,11 @@ pub(crate) fn is_temporary(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".") && name.as_encoded_bytes().ends_with(TEMPORARY.as_bytes())
 }
 
-/// Whether an error of opening a file of ours says that the file is damaged, and not that the system is in trouble.
+/// Whether an error of opening a file of ours says that the file is damaged, and not that the system is in trouble: also
+/// that something else stands in its place, or that we, who made it, may not open it.
 pub(crate) fn is_damage(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidData, IsADirectory, NotFound, UnexpectedEof};
+    let other = [Errno::LOOP, Errno::NXIO, Errno::ACCESS].map(|errno| Some(errno.raw_os_error()));
     matches!(error.kind(), InvalidData | UnexpectedEof | NotFound | IsADirectory)
-        || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+        || other.contains(&error.raw_os_error())
 }

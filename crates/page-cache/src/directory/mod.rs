@@ -22,6 +22,9 @@ mod pair;
 mod pairs;
 mod recount;
 mod shared;
+#[cfg(test)]
+mod tests;
+mod upkeep;
 
 use std::collections::HashSet;
 use std::fs::Metadata;
@@ -46,6 +49,7 @@ use self::key_locks::KeyLocks;
 use self::name::KeyHash;
 use self::pairs::Pairs;
 use self::shared::{Registration, Shared};
+use self::upkeep::Upkeep;
 use crate::error::OpenError;
 use crate::origin::Stat;
 use crate::sync::Mutex;
@@ -59,6 +63,8 @@ const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
 const DEFAULT_MAX_BYTES: u64 = 10 << 30;
 /// How long an opener waits to count a directory that has not been counted since the system was started.
 const COUNT_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the others are waited for by who counts beside them: for that long at most they do not store.
+const UPKEEP_PATIENCE: Duration = Duration::from_millis(500);
 /// How long an opener waits to tidy up, which the next one can do as well.
 const TIDY_PATIENCE: Duration = Duration::from_millis(20);
 
@@ -98,6 +104,7 @@ pub(crate) struct Directory {
     pairs: Pairs,
     keys: KeyLocks,
     budget: Budget,
+    upkeep: Upkeep,
     patience: Duration,
     /// Keys whose object was found changed, and not looked at since.
     doubted: Mutex<HashSet<KeyHash>>,
@@ -135,6 +142,7 @@ impl Directory {
                 pairs: Pairs::new(settings.max_open_entries),
                 keys: KeyLocks::default(),
                 budget,
+                upkeep: Upkeep::default(),
                 patience: settings.patience,
                 doubted: Mutex::default(),
                 _registration: registration,
@@ -165,21 +173,54 @@ impl Directory {
         recount::recount(&self.files, &self.budget, &self.keys, &self.pairs, patience)
     }
 
-    /// Does what the first who comes has to do.
-    fn tidy_up(&self) {
-        let counted = self.budget.is_counted();
-        if counted
-            && !self.budget.control().recount_wanted()
-            && !recount::is_untidy(&self.files, &self.budget, &self.keys)
-        {
+    /// Has a thread of its own count what is charged, if that is due and was not tried just now. Nobody waits for it.
+    pub(crate) fn keep_up(self: &Arc<Self>) {
+        if !self.budget.is_recount_due() || !self.upkeep.begin() {
             return;
         }
-        let done = self.recount(if counted { TIDY_PATIENCE } else { COUNT_PATIENCE });
+        let directory = Arc::clone(self);
+        let recount = move || {
+            let done = directory.recount_if_due(UPKEEP_PATIENCE).unwrap_or_else(|error| {
+                let path = directory.files.root.display();
+                tracing::warn!(%path, %error, "what the directory takes cannot be counted, which is tried again later");
+                false
+            });
+            directory.upkeep.end(done);
+        };
+        if let Err(error) = std::thread::Builder::new().name("page-cache recount".to_owned()).spawn(recount) {
+            tracing::warn!(%error, "there is no thread to count what the directory takes, which is tried again later");
+            self.upkeep.end(false);
+        }
+    }
+
+    /// Whether a recount is not due any more; it still is if others are at work for longer than `patience`.
+    fn recount_if_due(&self, patience: Duration) -> io::Result<bool> {
+        recount::recount_if_due(&self.files, &self.budget, &self.keys, &self.pairs, patience)
+    }
+
+    /// Does what the first who comes has to do.
+    fn tidy_up(&self) {
         let path = self.files.root.display();
+        let untidy = || {
+            recount::is_untidy(&self.files, &self.budget, &self.keys).unwrap_or_else(|error| {
+                tracing::warn!(%path, %error, "the directory cannot be listed, and is not tidied up");
+                false
+            })
+        };
+        if self.budget.control().in_sections() > 0 {
+            self.budget.look_for_the_dead();
+        }
+        let (counted, due) = (self.budget.is_counted(), self.budget.is_recount_due());
+        if !due && !untidy() {
+            return;
+        }
+        let patience = if counted { TIDY_PATIENCE } else { COUNT_PATIENCE };
+        let done =
+            if due { self.recount_if_due(patience) } else { self.recount(patience).map(|found| found.is_some()) };
         match done {
-            Ok(Some(_)) => {}
-            Ok(None) if counted => tracing::debug!(%path, "others are at work, and tidying up is left to the next"),
-            Ok(None) => tracing::warn!(%path, "others are at work, and nothing is stored until it has been counted"),
+            Ok(true) => {}
+            Ok(false) if counted => tracing::debug!(%path, "others are at work, and tidying up is left to the next"),
+            Ok(false) => tracing::warn!(%path, "others are at work, and nothing is stored until it has been counted"),
             Err(error) => tracing::warn!(%path, %error, "what the directory takes cannot be counted"),
         }
     }
@@ -220,7 +261,12 @@ impl Directory {
 
     /// All heads that can be trusted, in no order.
     pub(crate) fn heads(&self) -> impl Iterator<Item = Head> + '_ {
-        let names = self.files.list(&self.files.heads()).into_iter().filter(|name| !is_temporary(name));
+        let heads = self.files.heads();
+        let names = self.files.list(&heads).unwrap_or_else(|error| {
+            tracing::warn!(path = %heads.display(), %error, "the heads cannot be listed");
+            Vec::new()
+        });
+        let names = names.into_iter().filter(|name| !is_temporary(name));
         names.filter_map(|name| heads::read(&self.files, &self.files.heads().join(name)).ok().flatten())
     }
 
@@ -300,7 +346,7 @@ fn prepare(files: &Files) -> Result<(), OpenError> {
         }
         Ok(_) => return Err(OpenError::NotACache { path: root.clone() }),
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            let not_a_file = is_damage(&error);
+            let not_a_file = is_damage(&error) && error.kind() != io::ErrorKind::PermissionDenied;
             return Err(if not_a_file { OpenError::NotACache { path: root.clone() } } else { unusable(error) });
         }
         Err(_) => {

@@ -162,19 +162,41 @@ pub(super) fn delete(
     files: &Files,
     budget: &Budget,
     name: &str,
-    unwanted: impl FnOnce() -> bool,
+    unwanted: impl Fn() -> bool,
 ) -> io::Result<Option<Counted>> {
     let [data, index] = files.pair(name);
-    let counted = match pair::open_pair(files, name, None) {
-        Ok(pair) => pair.count(budget.boot_id())?,
-        // What does not check out is counted by its blocks, and only by a recount.
-        Err(error) if is_damage(&error) => Counted::default(),
+    let live = match pair::exclude_live(files, &index) {
+        Ok(live) => live.map(Arc::new),
+        // It would be in the way for ever.
+        Err(error) if is_damage(&error) && unwanted() => {
+            budget.control().want_recount(true);
+            files.set_aside_pair(name, &error.to_string());
+            return Ok(Some(Counted::default()));
+        }
         Err(error) => return Err(error),
     };
-    let live = pair::exclude_live(files, &index)?;
     if (live.is_none() && files.disk.file_id(&index).is_ok()) || !unwanted() {
         return Ok(None);
     }
+    if live.is_none() && files.disk.file_id(&data).is_err() {
+        // Somebody else was faster.
+        return Ok(Some(Counted::default()));
+    }
+    // Only now: until nobody could work on it any more, what it is charged could change.
+    let counted = live.as_ref().map_or_else(
+        || Err(io::ErrorKind::NotFound.into()),
+        |live| {
+            let pair = pair::open_excluded(files, name, live)?;
+            let counted = pair.count(budget.boot_id())?;
+            pair.free()?;
+            Ok(counted)
+        },
+    );
+    let counted = counted.unwrap_or_else(|error: io::Error| {
+        tracing::debug!(pair = name, %error, "what was charged for a pair is given back by the next recount");
+        budget.control().want_recount(true);
+        Counted::default()
+    });
     // The index first: without it nothing vouches for the data.
     if files.remove(&index) && files.remove(&data) { Ok(Some(counted)) } else { Err(io::Error::other("it stays")) }
 }

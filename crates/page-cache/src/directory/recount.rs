@@ -3,10 +3,12 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::budget::{Budget, DIRECTORY_CHARGE};
+use rustix::io::Errno;
+
+use super::budget::{Budget, DIRECTORY_CHARGE, Exclusion};
 use super::files::{Files, is_damage, is_temporary};
 use super::heads;
 use super::key_locks::{KeyLock, KeyLocks};
@@ -31,6 +33,10 @@ pub struct Recount {
 }
 
 /// Counts everything and tidies up; none if others are in sections for longer than `patience`.
+///
+/// # Errors
+///
+/// That something could not be looked at: then what is charged stays as it was, and the recount is still wanted.
 pub(crate) fn recount(
     files: &Files,
     budget: &Budget,
@@ -39,9 +45,36 @@ pub(crate) fn recount(
     patience: Duration,
 ) -> io::Result<Option<Recount>> {
     let Some(exclusion) = budget.exclude(patience)? else { return Ok(None) };
+    recount_alone(files, budget, keys, open, &exclusion).map(Some)
+}
+
+/// The same, unless it turns out not to be due: others may have been faster. Whether it is not due any more.
+pub(crate) fn recount_if_due(
+    files: &Files,
+    budget: &Budget,
+    keys: &KeyLocks,
+    open: &Pairs,
+    patience: Duration,
+) -> io::Result<bool> {
+    let Some(exclusion) = budget.exclude(patience)? else { return Ok(false) };
+    if exclusion.is_recount_due() {
+        recount_alone(files, budget, keys, open, &exclusion)?;
+    }
+    Ok(true)
+}
+
+fn recount_alone(
+    files: &Files,
+    budget: &Budget,
+    keys: &KeyLocks,
+    open: &Pairs,
+    exclusion: &Exclusion<'_>,
+) -> io::Result<Recount> {
+    // Should it fail, or this process die, somebody else has to do it.
+    budget.control().want_recount(true);
     let charged_before = budget.used();
-    remove_temporaries(files, budget, keys);
-    for orphan in Listing::of(files).orphans(files) {
+    let temporaries = remove_temporaries(files, budget, keys)?;
+    for orphan in Listing::of(files)?.orphans(files) {
         open.close_if_idle(&orphan);
         match pairs::delete(files, budget, &orphan, || !is_named(files, &orphan)) {
             Ok(Some(_)) => tracing::debug!(pair = orphan, "a pair that no head names was deleted"),
@@ -50,7 +83,7 @@ pub(crate) fn recount(
         }
     }
     let mut total = Counted { charge: DIRECTORY_CHARGE, ..Counted::default() };
-    let listing = Listing::of(files);
+    let listing = Listing::of(files)?;
     let names: BTreeSet<&str> = listing.pairs_by_head().into_values().flatten().collect();
     for name in &names {
         let counted = count(files, budget, name)?;
@@ -58,33 +91,33 @@ pub(crate) fn recount(
         total.allocated = total.allocated.saturating_add(counted.allocated);
         total.pages += counted.pages;
     }
-    let aside = clear_aside(files);
-    total.charge = total.charge.saturating_add(aside);
+    let other = clear_aside(files)?.saturating_add(temporaries);
+    total.charge = total.charge.saturating_add(other);
     exclusion.set_used(total.charge);
     let pairs = names.len() as u64;
     let found = Recount {
         charged_before,
         charged: total.charge,
-        allocated: total.allocated.saturating_add(aside),
+        allocated: total.allocated.saturating_add(other),
         pages: total.pages,
         pairs,
     };
     tracing::info!(?found, "recounted");
-    Ok(Some(found))
+    Ok(found)
 }
 
 /// Whether there is anything that a recount would remove. What others are just making may look so too.
-pub(crate) fn is_untidy(files: &Files, budget: &Budget, keys: &KeyLocks) -> bool {
+pub(crate) fn is_untidy(files: &Files, budget: &Budget, keys: &KeyLocks) -> io::Result<bool> {
     let idle = |pair: &String| {
         let [_, index] = files.pair(pair);
         files.disk.file_id(&index).is_err() || pair::exclude_live(files, &index).is_ok_and(|lock| lock.is_some())
     };
     let left = |name: &OsString| is_temporary(name) && is_left(name, budget, keys).is_some();
-    let listing = Listing::of(files);
-    files.list(&files.root).iter().chain(&listing.pairs).any(|name| is_temporary(name))
+    let listing = Listing::of(files)?;
+    Ok(files.list(&files.root)?.iter().chain(&listing.pairs).any(|name| is_temporary(name))
         || listing.heads.iter().any(left)
-        || !files.list(&files.aside()).is_empty()
-        || listing.orphans(files).iter().any(idle)
+        || !files.list(&files.aside())?.is_empty()
+        || listing.orphans(files).iter().any(idle))
 }
 
 /// Whether nobody is working on the head of which this is a temporary file, `.KEY.NONCE.svf-tmp`; then nobody does for
@@ -108,6 +141,10 @@ fn is_named(files: &Files, pair: &str) -> bool {
 }
 
 /// What a pair is charged. One that does not check out is charged what it takes, until it is set aside and deleted.
+///
+/// # Errors
+///
+/// That the system has not what it takes to look, which says nothing of the pair.
 fn count(files: &Files, budget: &Budget, name: &str) -> io::Result<Counted> {
     let counted = pair::open_pair(files, name, None).and_then(|pair| {
         if pair.is_reconciled(budget) {
@@ -115,51 +152,78 @@ fn count(files: &Files, budget: &Budget, name: &str) -> io::Result<Counted> {
         }
         pair.count(budget.boot_id())
     });
-    counted.or_else(|error| {
+    let error = match counted {
+        Ok(counted) => return Ok(counted),
+        Err(error) => error,
+    };
+    let paths = files.pair(name);
+    let [data, index] = [files.disk.size(&paths[0])?, files.disk.size(&paths[1])?];
+    let allocated = data.allocated.saturating_add(index.allocated);
+    if is_damage(&error) {
         tracing::debug!(pair = name, %error, "a pair does not check out, and is counted by its blocks");
-        let allocated = files.pair(name).iter().map(|path| allocated(files, path)).sum();
-        Ok(Counted { charge: allocated, allocated, pages: 0 })
-    })
-}
-
-fn allocated(files: &Files, path: &Path) -> u64 {
-    files.disk.open(path, crate::sys::Access::Read).and_then(|file| file.allocated()).unwrap_or(0)
-}
-
-/// Nobody is making a pair, and what is made at other times is made under the lock of its key.
-fn remove_temporaries(files: &Files, budget: &Budget, keys: &KeyLocks) {
-    for directory in [files.root.clone(), files.pairs()] {
-        for name in files.list(&directory).into_iter().filter(|name| is_temporary(name)) {
-            files.remove(&directory.join(name));
-        }
+        return Ok(Counted { charge: allocated, allocated, pages: 0 });
     }
-    for name in files.list(&files.heads()).into_iter().filter(|name| is_temporary(name)) {
+    if error.raw_os_error() != Some(Errno::IO.raw_os_error()) {
+        return Err(error);
+    }
+    // Nobody can tell what its words say, and who has it open may go on filling what they call charged.
+    let charge = pair::greatest_charge(data.len, index.len, files.file_system.unit);
+    let paths = paths.map(|path| path.display().to_string());
+    tracing::warn!(?paths, %error, charge, "a pair cannot be read, and is charged as if all of it were stored");
+    Ok(Counted { charge: charge.max(allocated), allocated, pages: 0 })
+}
+
+/// Nobody is making a pair, and what is made at other times is made under the lock of its key. How many bytes of the disk
+/// those pairs take that could not be removed.
+fn remove_temporaries(files: &Files, budget: &Budget, keys: &KeyLocks) -> io::Result<u64> {
+    let below = |directory: PathBuf| -> io::Result<Vec<OsString>> {
+        Ok(files.list(&directory)?.into_iter().filter(|name| is_temporary(name)).collect())
+    };
+    for name in below(files.root.clone())? {
+        files.remove(&files.root.join(name));
+    }
+    for name in below(files.heads())? {
         if let Some(_lock) = is_left(&name, budget, keys) {
             files.remove(&files.heads().join(name));
         }
     }
+    let mut left = 0u64;
+    for name in below(files.pairs())? {
+        let path = files.pairs().join(name);
+        if !files.remove(&path) {
+            left = left.saturating_add(files.disk.size(&path)?.allocated);
+        }
+    }
+    Ok(left)
 }
 
 /// Removes what was set aside and nobody works on; how many bytes of the disk the rest takes.
-fn clear_aside(files: &Files) -> u64 {
-    let names = files.list(&files.aside());
+fn clear_aside(files: &Files) -> io::Result<u64> {
+    let names = files.list(&files.aside())?;
     let indexes: HashSet<&OsString> =
         names.iter().filter(|name| name.as_encoded_bytes().ends_with(b".index")).collect();
-    let is_live = |name: &OsString| {
+    let mut live = HashSet::new();
+    for name in &names {
         let index = PathBuf::from(name).with_extension("index").into_os_string();
-        // Of what is no file nobody holds anything.
-        indexes.contains(&index)
-            && pair::exclude_live(files, &files.aside().join(&index)).is_ok_and(|lock| lock.is_none())
-    };
-    let live: HashSet<&OsString> = names.iter().filter(|name| is_live(name)).collect();
-    let mut left = 0;
+        if !indexes.contains(&index) {
+            continue;
+        }
+        match pair::exclude_live(files, &files.aside().join(&index)) {
+            Ok(Some(_)) => {}
+            Ok(None) => _ = live.insert(name),
+            // Of what is no file of ours nobody holds anything.
+            Err(error) if is_damage(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let mut left = 0u64;
     for name in &names {
         let path = files.aside().join(name);
         if live.contains(name) || !files.remove_aside(&path) {
-            left += allocated(files, &path);
+            left = left.saturating_add(files.disk.size(&path)?.allocated);
         }
     }
-    left
+    Ok(left)
 }
 
 /// The names of all heads and of all files of pairs.
@@ -169,8 +233,8 @@ struct Listing {
 }
 
 impl Listing {
-    fn of(files: &Files) -> Self {
-        Self { heads: files.list(&files.heads()).into_iter().collect(), pairs: files.list(&files.pairs()) }
+    fn of(files: &Files) -> io::Result<Self> {
+        Ok(Self { heads: files.list(&files.heads())?.into_iter().collect(), pairs: files.list(&files.pairs())? })
     }
 
     /// The pairs that no head names.

@@ -1,7 +1,7 @@
 //! The file system itself.
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
@@ -11,7 +11,8 @@ use rustix::fs::{Access as Permission, FallocateFlags, OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::{
-    Access, BootId, Disk, DiskFile, FileId, FileSystem, FileSystemKind, LockFile, Mapping, SharedWords, mapping,
+    Access, BootId, Disk, DiskFile, FileId, FileSize, FileSystem, FileSystemKind, LockFile, Mapping, SharedWords,
+    mapping,
 };
 
 /// The file system itself.
@@ -33,7 +34,7 @@ impl Disk for LocalDisk {
 
     fn open_lock(&self, path: &Path) -> io::Result<LockFile> {
         // An exclusive lock needs a descriptor that may write.
-        Ok(LockFile::new(open_regular(path, Access::ReadWrite)?))
+        LockFile::open(|| open_regular(path, Access::ReadWrite))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
@@ -66,6 +67,14 @@ impl Disk for LocalDisk {
         Ok((metadata.dev(), metadata.ino()))
     }
 
+    fn size(&self, path: &Path) -> io::Result<FileSize> {
+        match path.symlink_metadata() {
+            Ok(metadata) => Ok(FileSize { len: metadata.len(), allocated: allocated(&metadata) }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(FileSize::default()),
+            Err(error) => Err(error),
+        }
+    }
+
     fn check_writable(&self, path: &Path) -> io::Result<()> {
         Ok(rustix::fs::access(path, Permission::WRITE_OK | Permission::EXEC_OK)?)
     }
@@ -92,6 +101,11 @@ fn open_regular(path: &Path, access: Access) -> io::Result<File> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"));
     }
     Ok(file)
+}
+
+fn allocated(metadata: &Metadata) -> u64 {
+    // In units of 512 bytes, whatever the file system's are.
+    metadata.blocks().saturating_mul(512)
 }
 
 /// By the numbers of statfs(2).
@@ -142,8 +156,7 @@ impl DiskFile for File {
     }
 
     fn allocated(&self) -> io::Result<u64> {
-        // In units of 512 bytes, whatever the file system's are.
-        Ok(self.metadata()?.blocks().saturating_mul(512))
+        Ok(allocated(&self.metadata()?))
     }
 
     fn next_data(&self, offset: u64) -> io::Result<Option<u64>> {

@@ -22,6 +22,7 @@ pub(crate) enum Operation {
     Map,
     OpenLock,
     Link,
+    Size,
 }
 
 type Verdict = dyn FnMut(Operation, &Path) -> Option<io::Error> + Send;
@@ -124,6 +125,11 @@ impl Disk for FailingDisk {
 
     fn file_id(&self, path: &Path) -> io::Result<FileId> {
         LocalDisk.file_id(path)
+    }
+
+    fn size(&self, path: &Path) -> io::Result<FileSize> {
+        self.judge(Operation::Size, path)?;
+        LocalDisk.size(path)
     }
 
     fn check_writable(&self, path: &Path) -> io::Result<()> {

@@ -4,11 +4,17 @@
 //! its parent's descriptors, on which locks lie that are its parent's. So before the first mutex of anything that is
 //! not a hit the process is compared, and a child makes its own tables ([`PerProcess`]) and closes the descriptors that
 //! hold locks ([`Descriptor`]): never unlocking, which would unlock for the parent too.
+//!
+//! A fork copies descriptors first and memory later, while other threads go on. So it waits until nobody is between
+//! opening a descriptor and noting it, or between the note and the closing ([`Changing`]): what a child then finds noted
+//! is what it has.
 
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::process::process;
 
@@ -136,13 +142,15 @@ const FREE: u64 = u64::MAX;
 static SLOTS: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
 
 impl Descriptor {
-    pub(crate) fn new(file: File) -> Self {
-        let (this, descriptor) = (process(), file.into_raw_fd());
+    pub(crate) fn open(open: impl FnOnce() -> io::Result<File>) -> io::Result<Self> {
+        let _changing = Changing::begin();
+        watch_forks()?;
+        let (this, descriptor) = (process(), open()?.into_raw_fd());
         let holder = holder(this, descriptor);
         let reused = slots()
             .find(|slot| slot.holder.compare_exchange(FREE, holder, Ordering::AcqRel, Ordering::Relaxed).is_ok());
         let slot = reused.unwrap_or_else(|| add_slot(holder));
-        Self { slot, descriptor, process: this }
+        Ok(Self { slot, descriptor, process: this })
     }
 
     /// The descriptor, for the process that opened it; none for a child of that.
@@ -195,11 +203,75 @@ fn close_inherited(this: u32) {
 
 /// Closes what a slot holds, if it still holds that.
 fn release(slot: &Slot, holder: u64) {
+    let _changing = Changing::begin();
     if slot.holder.compare_exchange(holder, FREE, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
         // SAFETY: the exchange gave this thread, and no other, what `into_raw_fd` gave the slot.
         #[expect(unsafe_code)]
         drop(unsafe { OwnedFd::from_raw_fd(holder as u32 as RawFd) });
     }
+}
+
+/// Keeps other threads from changing what is open and noted, and from forking, until it drops.
+#[derive(Debug)]
+struct Changing;
+
+/// The number of the process in which a thread is changing something, or which is being forked; 0 if nobody is. A mutex
+/// would be inherited locked; the number of an ancestor means nothing to a child.
+static CHANGING: AtomicU32 = AtomicU32::new(0);
+static WATCHED: AtomicBool = AtomicBool::new(false);
+/// How often a thread that waits looks before it sleeps, and for how long it does: opening takes microseconds, unless
+/// the disk is slow.
+const LOOKS: u32 = 64;
+const PAUSE: Duration = Duration::from_micros(100);
+
+impl Changing {
+    fn begin() -> Self {
+        let this = process();
+        let mut looks = 0;
+        loop {
+            let holder = CHANGING.load(Ordering::Relaxed);
+            let free = holder != this;
+            if free && CHANGING.compare_exchange(holder, this, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                return Self;
+            }
+            looks += 1;
+            if looks < LOOKS { std::thread::yield_now() } else { std::thread::sleep(PAUSE) }
+        }
+    }
+}
+
+impl Drop for Changing {
+    fn drop(&mut self) {
+        CHANGING.store(0, Ordering::Release);
+    }
+}
+
+/// Has every fork wait, from now on, until nobody is changing anything.
+///
+/// Noted before it is done: the child of a fork at just that moment may go unwatched, but none waits for itself because
+/// it was asked to twice.
+fn watch_forks() -> io::Result<()> {
+    if WATCHED.swap(true, Ordering::AcqRel) {
+        return Ok(());
+    }
+    // SAFETY: the functions are there for as long as the program, and do nothing but change a word. The child's word is
+    // its parent's number, which is nobody's there.
+    #[expect(unsafe_code)]
+    let error = unsafe { libc::pthread_atfork(Some(before_a_fork), Some(after_a_fork), None) };
+    if error == 0 {
+        return Ok(());
+    }
+    WATCHED.store(false, Ordering::Release);
+    Err(io::Error::from_raw_os_error(error))
+}
+
+extern "C" fn before_a_fork() {
+    std::mem::forget(Changing::begin());
+}
+
+/// In the parent, by the thread that forked.
+extern "C" fn after_a_fork() {
+    drop(Changing);
 }
 
 #[cfg(test)]
@@ -226,7 +298,7 @@ mod tests {
     #[test]
     fn a_descriptor_is_closed_when_it_is_dropped() {
         let directory = tempfile::tempdir().unwrap();
-        let open = || Descriptor::new(File::create(directory.path().join("file")).unwrap());
+        let open = || Descriptor::open(|| File::create(directory.path().join("file"))).unwrap();
         let (one, other) = (open(), open());
         assert!(one.get().is_some() && other.get().is_some());
         drop(one);

@@ -28,8 +28,8 @@ pub(crate) struct LockFile {
 }
 
 impl LockFile {
-    pub(super) fn new(file: File) -> Self {
-        Self { descriptor: Descriptor::new(file) }
+    pub(super) fn open(open: impl FnOnce() -> io::Result<File>) -> io::Result<Self> {
+        Ok(Self { descriptor: Descriptor::open(open)? })
     }
 
     /// Locks a range of bytes, if nobody else has a lock on any of it that forbids that; whether it did.
@@ -123,5 +123,98 @@ mod tests {
         drop(one);
         assert_eq!(other.conflict(0..100).unwrap(), None);
         assert!(other.try_lock(5..5, Lock::Shared).is_err() && other.try_lock(0..u64::MAX, Lock::Shared).is_err());
+    }
+
+    /// A fork copies descriptors first and memory later. What its child takes for its parent's locks must be just that,
+    /// whatever other threads were opening and closing meanwhile.
+    #[test]
+    fn a_fork_in_the_middle_of_opening_and_closing() {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--ignored", "--exact", "--nocapture", "sys::lock_file::tests::forking_child"]);
+        let mut child = child.stdout(std::process::Stdio::null()).env("FORKS", "500").spawn().unwrap();
+        let start = std::time::Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+            if start.elapsed() > std::time::Duration::from_secs(60) {
+                child.kill().unwrap();
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        };
+        assert!(status.success(), "{status}: see what it says");
+    }
+
+    #[test]
+    #[ignore = "a process that another test starts"]
+    fn forking_child() {
+        let Some(forks) = std::env::var("FORKS").ok().and_then(|forks| forks.parse().ok()) else { return };
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("locked");
+        LocalDisk.create(&path).unwrap();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        let mut found = [0; 3];
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                        assert!(LocalDisk.open_lock(&path).unwrap().try_lock(0..1, Lock::Shared).unwrap());
+                        std::thread::yield_now();
+                    }
+                });
+            }
+            for _ in 0..forks {
+                found[fork_and_look(&path)] += 1;
+            }
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        assert_eq!(
+            found[1..],
+            [0, 0],
+            "children that lost a descriptor of their own, and that kept a lock, of {found:?}"
+        );
+    }
+
+    /// Has a child open files of its own, do what it does before its first miss, and look at all that it has open: 1 if
+    /// one of its own is gone, 2 if it has a lock on `path`.
+    fn fork_and_look(path: &std::path::Path) -> usize {
+        // SAFETY: the child opens and reads files, and ends.
+        #[expect(unsafe_code)]
+        let pid = unsafe { libc::fork() };
+        assert!(pid >= 0);
+        if pid == 0 {
+            // SAFETY: it has no other thread, and ends here, also if it gets stuck.
+            #[expect(unsafe_code)]
+            unsafe {
+                libc::alarm(20);
+                libc::_exit(look(path));
+            }
+        }
+        let mut status = -1;
+        // SAFETY: it is a child of this process, and the status is written to a variable that outlives the call.
+        #[expect(unsafe_code)]
+        unsafe {
+            libc::waitpid(pid, &raw mut status, 0)
+        };
+        assert!(libc::WIFEXITED(status), "a child was stuck, or died: {status}");
+        libc::WEXITSTATUS(status) as usize
+    }
+
+    fn look(path: &std::path::Path) -> i32 {
+        let own: Vec<_> = (0..50).map(|_| File::open("/dev/zero").unwrap()).collect();
+        crate::sys::PerProcess::empty().get(|| ());
+        let target = |descriptor: &str| std::fs::read_link(format!("/proc/self/fd/{descriptor}"));
+        let is_zero = |file: &File| {
+            target(&file.as_raw_fd().to_string()).is_ok_and(|target| target == std::path::Path::new("/dev/zero"))
+        };
+        let lost = !own.iter().all(is_zero);
+        // What is gone must not be closed once more.
+        std::mem::forget(own);
+        let locked = std::fs::read_dir("/proc/self/fd").unwrap().any(|entry| {
+            let descriptor = entry.unwrap().file_name().into_string().unwrap();
+            target(&descriptor).is_ok_and(|target| target == path)
+                && std::fs::read_to_string(format!("/proc/self/fdinfo/{descriptor}")).unwrap().contains("OFDLCK")
+        });
+        if lost { 1 } else { 2 * i32::from(locked) }
     }
 }

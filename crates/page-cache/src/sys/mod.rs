@@ -47,6 +47,8 @@ pub(crate) trait Disk: Debug + Send + Sync {
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     /// Removes a file or, with all that is in it, a directory.
     fn remove_all(&self, path: &Path) -> io::Result<()>;
+    /// How long a file is, and what it takes, without opening it or following a symbolic link; nothing, if there is none.
+    fn size(&self, path: &Path) -> io::Result<FileSize>;
     /// Which file has this name now, without following a symbolic link.
     fn file_id(&self, path: &Path) -> io::Result<FileId>;
     /// Whether files may be made in a directory.
@@ -85,6 +87,13 @@ pub(crate) trait DiskFile: Debug + Send + Sync {
 pub(crate) enum Access {
     Read,
     ReadWrite,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct FileSize {
+    pub(crate) len: u64,
+    /// How many bytes of the disk it takes.
+    pub(crate) allocated: u64,
 }
 
 /// Device and inode.

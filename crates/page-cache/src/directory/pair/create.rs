@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::data::Data;
 use super::index::{Identity, Index};
@@ -12,7 +13,7 @@ use crate::directory::files::{Files, temporary};
 use crate::directory::name::{self, KeyHash};
 use crate::origin::Stat;
 use crate::pages::Pages;
-use crate::sys::{Access, BootId, Lock, LockFile};
+use crate::sys::{Access, BootId, DiskFile, Lock, LockFile};
 
 /// The byte that stands for *live*.
 const LIVE: std::ops::Range<u64> = 0..1;
@@ -57,6 +58,8 @@ pub(crate) fn create(
         let removed = temporaries.iter().chain(&finals).all(|path| files.remove(path));
         if removed {
             section.uncharge(charge);
+        } else {
+            section.want_recount();
         }
     }
     created
@@ -85,7 +88,7 @@ fn write(
 /// One that [`is_damage`](crate::directory::files::is_damage) if the pair does not check out; else that the system
 /// cannot give what it takes, or somebody deletes it just now.
 pub(crate) fn open_pair(files: &Files, name: &str, object: Option<&Object>) -> io::Result<Pair> {
-    let [data_path, index_path] = files.pair(name);
+    let [_, index_path] = files.pair(name);
     for _ in 0..ATTEMPTS {
         let live = files.disk.open_lock(&index_path)?;
         let index = files.disk.open(&index_path, Access::ReadWrite)?;
@@ -95,14 +98,32 @@ pub(crate) fn open_pair(files: &Files, name: &str, object: Option<&Object>) -> i
             std::thread::sleep(std::time::Duration::from_millis(1));
             continue;
         }
-        let index = Index::open(index, files.loads())?;
-        let data = files.disk.open(&data_path, Access::ReadWrite)?;
-        check(name, object, &index, data.id()?.1, data.len()?)?;
-        let data = Data::new(data, index.identity().pages.length, files.loads());
-        let locks = files.disk.open_lock(&index_path)?;
-        return Ok(Pair::new(name.to_owned(), data, index, live, locks, files.file_system.unit));
+        return open_files(files, name, object, index, Arc::new(live));
     }
     Err(io::Error::new(io::ErrorKind::ResourceBusy, "another process is deleting the files"))
+}
+
+/// The same for who has *live* exclusively already, by [`exclude_live`].
+pub(crate) fn open_excluded(files: &Files, name: &str, live: &Arc<LockFile>) -> io::Result<Pair> {
+    let [_, index_path] = files.pair(name);
+    let index = files.disk.open(&index_path, Access::ReadWrite)?;
+    open_files(files, name, None, index, Arc::clone(live))
+}
+
+fn open_files(
+    files: &Files,
+    name: &str,
+    object: Option<&Object>,
+    index: Box<dyn DiskFile>,
+    live: Arc<LockFile>,
+) -> io::Result<Pair> {
+    let [data_path, index_path] = files.pair(name);
+    let index = Index::open(index, files.loads())?;
+    let data = files.disk.open(&data_path, Access::ReadWrite)?;
+    check(name, object, &index, data.id()?.1, data.len()?)?;
+    let data = Data::new(data, index.identity().pages.length, files.loads());
+    let locks = files.disk.open_lock(&index_path)?;
+    Ok(Pair::new(name.to_owned(), data, index, live, locks, files.file_system.unit))
 }
 
 fn check(name: &str, object: Option<&Object>, index: &Index, data_inode: u64, data_len: u64) -> io::Result<()> {

@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use svf_core::RangeSet;
 
-pub(crate) use self::create::{Object, create, exclude_live, open_pair};
+pub(crate) use self::create::{Object, create, exclude_live, open_excluded, open_pair};
 pub(crate) use self::fill::Stored;
 pub(crate) use self::index::Loads;
 pub(crate) use self::range_locks::RangeLocks;
@@ -43,7 +43,7 @@ use self::verified::Verified;
 use self::words::{Words, copy_vouched};
 use super::budget::{PAGE_OVERHEAD, PAIR_OVERHEAD};
 use crate::checksum::page_checksum;
-use crate::pages::{Pages, overlap};
+use crate::pages::{MIN_PAGE_SIZE, Pages, overlap};
 use crate::sys::LockFile;
 
 /// How many pages are copied at once, so that their words have room on the stack.
@@ -63,7 +63,7 @@ pub(crate) struct Pair {
     pages: RangeLocks,
     blocks: RangeLocks,
     /// Holds *live*, so that nobody deletes the files. Never locked otherwise.
-    _live: LockFile,
+    _live: Arc<LockFile>,
     /// The smallest unit in which the file system allocates.
     unit: u64,
     /// Whether the operator has been told that this pair's files cannot be read or written.
@@ -80,7 +80,7 @@ pub(crate) struct Found {
 }
 
 impl Pair {
-    fn new(name: String, data: Data, index: Index, live: LockFile, locks: LockFile, unit: u64) -> Self {
+    fn new(name: String, data: Data, index: Index, live: Arc<LockFile>, locks: LockFile, unit: u64) -> Self {
         let (pages, locks) = (index.identity().pages, Arc::new(locks));
         Self {
             name,
@@ -241,6 +241,14 @@ impl Pair {
         page_charge(bytes.end - bytes.start, self.unit)
     }
 
+    /// Gives back all that it takes, before its names are removed by whoever has *live* exclusively: a file keeps its blocks
+    /// for as long as somebody has it open or mapped, and a child of a fork has whatever its parent had.
+    pub(crate) fn free(&self) -> io::Result<()> {
+        // The index first: such a child may still be reading what it vouches for.
+        self.index.file().punch(0..self.index.layout().file_len)?;
+        self.data.file().punch(0..self.pages().length.next_multiple_of(self.unit))
+    }
+
     /// Tells the operator, once a pair: a disk that is full or dying would else fill the log.
     pub(crate) fn warn(&self, what: &str, error: &io::Error) {
         if !self.warned.swap(true, Ordering::Relaxed) {
@@ -262,6 +270,14 @@ fn page_charge(valid_bytes: u64, unit: u64) -> u64 {
 /// What a pair without pages is charged.
 fn fixed_charge(layout: &layout::Layout, unit: u64) -> u64 {
     layout.blocks_offset.next_multiple_of(unit).saturating_add(PAIR_OVERHEAD)
+}
+
+/// No pair whose files are as long as these is charged more: that of one which holds all of its object in the smallest
+/// pages.
+pub(crate) fn greatest_charge(data_len: u64, index_len: u64, unit: u64) -> u64 {
+    let pages = data_len.div_ceil(MIN_PAGE_SIZE).saturating_mul(PAGE_OVERHEAD);
+    let lengths = [data_len, index_len].map(|len| len.checked_next_multiple_of(unit).unwrap_or(u64::MAX));
+    lengths.into_iter().chain([pages, PAIR_OVERHEAD]).fold(0, u64::saturating_add)
 }
 
 /// What a block of the index is charged.

@@ -1,9 +1,9 @@
 /* The blocks of an index: charged, allocated, marked, in this order, in a section; given back only while nobody is in
- * one. Processes die at any step.
+ * one. Processes die at any step, and a full disk gives no block, or a part of one.
  *
  * Promise:   nobody stores into a block that is not allocated (that would be a signal), and what is charged is never
  *            less than what is allocated.
- * It can fail: -DMARK_FIRST  -DALLOCATE_FIRST  -DLOOK_OUTSIDE  -DTRUST_MARKS  -DGIVE_BACK_IN_SECTION
+ * It can fail: -DMARK_FIRST  -DALLOCATE_FIRST  -DLOOK_OUTSIDE  -DTRUST_MARKS  -DGIVE_BACK_IN_SECTION  -DUNCHARGE_FIRST
  */
 #define NP 3
 #ifndef OPS
@@ -64,13 +64,21 @@ active [NP] proctype Process() {
 #ifdef MARK_FIRST
                     marked = 1; crash(); allocated = 1;
 #else
-                    allocated = 1; crash(); marked = 1;
+                    if
+                    :: allocated = 1; crash(); marked = 1
+                    :: if :: allocated = 1; crash() :: true fi;   /* the disk is full */
+#ifdef UNCHARGE_FIRST
+                       used--; crash(); allocated = 0
+#else
+                       allocated = 0; crash(); used--
+#endif
+                    fi;
 #endif
 #endif
                     crash()
                  :: else
                  fi;
-                 ready = 1; owner = 0
+                 ready = marked; owner = 0
               :: else
               fi
            :: else

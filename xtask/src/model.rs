@@ -61,6 +61,7 @@ const PROTOCOLS: [Protocol; 5] = [
             &["-DLOOK_OUTSIDE"],
             &["-DTRUST_MARKS"],
             &["-DGIVE_BACK_IN_SECTION"],
+            &["-DUNCHARGE_FIRST"],
         ],
     },
     Protocol {
@@ -68,9 +69,14 @@ const PROTOCOLS: [Protocol; 5] = [
         size: &["-DOPS=2"],
         breaks: &[
             &["-DBOOT_ID_FIRST"],
-            &["-DCOUNTER_NOT_RAISED", "-DOPS=3"],
+            &["-DCOUNTER_NOT_RAISED"],
+            &["-DCOUNTER_LAST"],
+            &["-DCOUNT_MARKED"],
             &["-DWITHOUT_LOCKS"],
             &["-DUNCHARGE_FIRST"],
+            &["-DFIXED_PART_LOST"],
+            &["-DALLOCATE_FIRST"],
+            &["-DKEEP_LOST_MARK"],
         ],
     },
     Protocol {

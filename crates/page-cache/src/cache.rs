@@ -143,6 +143,7 @@ impl Cache {
             OpenedPair::Good(pair) => Ok((pair.pages().page_size, pair.held(&(0..head.stat.length))?)),
             OpenedPair::Damaged => Ok((self.inner.page_size, RangeSet::new())),
         });
+        state.directory.close_idle();
         let warn = |error: &io::Error| {
             tracing::warn!(key = head.key, %error, "the files of an object cannot be opened");
         };
@@ -150,7 +151,8 @@ impl Cache {
         Some(Entry { key: head.key.clone(), checked: head.checked(), stat: head.stat, page_size, held })
     }
 
-    /// Reads and checks all that is held of all objects. What is damaged is held no more afterwards.
+    /// Reads and checks all that is held of all objects. What is damaged is held no more afterwards, unless others keep
+    /// it from being taken away just now.
     ///
     /// An object whose files cannot be opened is left out, with a warning in the log.
     pub fn verify(&self) -> Vec<(String, Verification)> {
@@ -161,8 +163,9 @@ impl Cache {
         };
         let verified = |head: Head| {
             let warn = |error: &io::Error| tracing::warn!(key = head.key, %error, "an object cannot be verified");
-            let verification = verify(&head).inspect_err(warn).ok()?;
-            Some((head.key, verification))
+            let verification = verify(&head).inspect_err(warn).ok();
+            state.directory.close_idle();
+            Some((head.key, verification?))
         };
         state.directory.heads().filter_map(verified).collect()
     }

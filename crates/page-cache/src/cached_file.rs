@@ -190,7 +190,7 @@ impl CachedFile {
     }
 
     /// Reads and checks all that is held, as a first read of each page would. What is damaged is held no more
-    /// afterwards, and the next read fetches it.
+    /// afterwards, unless others keep it from being taken away just now; the next read fetches it in either case.
     ///
     /// # Errors
     ///
@@ -199,7 +199,8 @@ impl CachedFile {
         match &self.opened().0 {
             Some((directory, pair)) => {
                 let verification = pair.verify(directory.budget())?;
-                for _ in 0..verification.damaged.num_bytes().div_ceil(pair.pages().page_size) {
+                let corrupt = verification.damaged.num_bytes() + verification.still_held.num_bytes();
+                for _ in 0..corrupt.div_ceil(pair.pages().page_size) {
                     self.inner.counters.found_corrupt();
                 }
                 Ok(verification)

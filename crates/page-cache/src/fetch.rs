@@ -82,8 +82,10 @@ impl Source<'_> {
             return Ok(());
         }
         self.counters.miss();
+        // Who could not store what he fetches needs no lock for it, and keeps nobody waiting.
+        let stores = !self.offline && store.pair.may_be_filled(store.budget);
         let (mut waiting, mut pauses) = (None::<Instant>, BackOff::new());
-        while !pending.is_empty() && !self.offline {
+        while !pending.is_empty() && stores {
             let mut claim = match store.pair.page_locks().try_claim(&pages_of(store.pair, &pending)) {
                 Ok(claim) => claim,
                 Err(error) => {

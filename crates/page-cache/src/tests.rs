@@ -1,8 +1,11 @@
 //! Reads over a disk that fails, through the seam: right bytes, or the origin's own error, and nothing else.
 
+mod charges;
 #[path = "../tests/it/memory_origin.rs"]
 #[expect(dead_code, reason = "it is the origin of all tests, and these use some of it")]
 mod memory_origin;
+mod others;
+mod restart;
 
 use std::io;
 use std::path::Path;

@@ -164,6 +164,9 @@ impl CachedFile {
     /// Stores the whole pages of what was gathered, of those that are not held and nobody else is fetching.
     fn store_gathered(&self, gathered: &mut Gathered, stored: &mut RangeSet) -> io::Result<()> {
         let Some((directory, pair)) = self.opened().pair() else { return Ok(()) };
+        if !pair.may_be_filled(directory.budget()) {
+            return Ok(());
+        }
         let pages = pair.pages();
         let (start, end) = (gathered.start, gathered.end());
         let first = start.div_ceil(pages.page_size);

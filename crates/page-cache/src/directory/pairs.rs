@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use super::budget::{Budget, Section};
+use super::budget::Budget;
 use super::files::{Files, is_damage};
 use super::head::Head;
 use super::pair::{self, Counted, Object, Pair};
@@ -54,10 +54,11 @@ impl Pairs {
                 // Without an index there is nothing to set aside: somebody is deleting the pair, or was.
                 let [_, index] = files.pair(&head.pair);
                 if files.disk.file_id(&index).is_ok() {
-                    // It stays charged as it was, until it is counted as what it is now.
-                    let section = budget.enter();
+                    // It stays charged as it was, until it is counted as what it is now. Who counts just now would
+                    // miss it on its way.
+                    let section = budget.enter_within(SECTION_PATIENCE).ok_or_else(busy)?;
                     files.set_aside_pair(&head.pair, &error.to_string());
-                    section.inspect(Section::want_recount);
+                    section.want_recount();
                 }
                 Ok(OpenedPair::Damaged)
             }
@@ -74,7 +75,6 @@ impl Pairs {
         stat: &Stat,
         page_size: u64,
     ) -> io::Result<Arc<Pair>> {
-        let busy = || io::Error::new(io::ErrorKind::ResourceBusy, "the cache is being counted");
         let section = budget.enter_within(SECTION_PATIENCE).ok_or_else(busy)?;
         let pair = pair::create(files, &section, &Object::of(key, stat), page_size, budget.boot_id())?;
         Ok(self.share(pair))
@@ -152,8 +152,12 @@ impl Open {
     }
 }
 
-/// How long who makes a pair waits for a recount.
+/// How long who makes a pair, or sets one aside, waits for a recount.
 const SECTION_PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
+
+fn busy() -> io::Error {
+    io::Error::new(io::ErrorKind::ResourceBusy, "the cache is being counted")
+}
 
 /// Deletes the files of a pair if nobody works on it, and tells what a recount would have counted for it. The caller is
 /// in a section, or keeps everybody out of them. Whether it is `unwanted` is asked once nobody can work on it any more:

@@ -149,6 +149,28 @@ fn data_that_is_truncated_while_it_is_read() {
     }
 }
 
+/// Zeros in a hole before what was stored would be taken for the bytes that this process has checked there.
+#[test]
+fn data_that_was_truncated_is_not_made_longer_by_what_is_fetched() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = open(directory.path()).unwrap().file(origin("a")).unwrap();
+    let bytes = pattern(LEN, 1);
+    assert!(file.bytes(0..LEN as u64).unwrap() == bytes);
+    let data = pair(directory.path(), "data");
+    File::options().write(true).open(&data).unwrap().set_len(40_960).unwrap();
+    for start in [90_000, 50_000, 0] {
+        assert!(file.bytes(start..start + 10_000).unwrap() == bytes[start as usize..start as usize + 10_000]);
+    }
+    assert_eq!(data.metadata().unwrap().len(), 40_960);
+    // Who opens it anew finds out, and begins again.
+    drop(file);
+    let file = open(directory.path()).unwrap().file(origin("a")).unwrap();
+    for _ in 0..2 {
+        assert!(file.bytes(0..LEN as u64).unwrap() == bytes);
+    }
+    assert!(file.held().contains(0..LEN as u64) && file.stats().hits == 1);
+}
+
 #[test]
 fn no_descriptors_no_mappings_no_address_space() {
     for lack in ["descriptors", "address space"] {

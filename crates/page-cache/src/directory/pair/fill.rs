@@ -37,6 +37,10 @@ impl Pair {
         if !self.is_reconciled(budget) {
             return Stored::NotAll;
         }
+        if let Err(error) = self.data.check_length() {
+            self.warn("a page cannot be stored", &error);
+            return Stored::NotAll;
+        }
         let mut stored = Stored::All;
         let mut rest = run.clone();
         while !rest.is_empty() {
@@ -91,10 +95,12 @@ impl Pair {
             // What cannot be is not believed to be charged either.
             PageState::Empty | PageState::Invalid => {}
         }
-        if !section.reserve(self.page_charge(page)) {
+        let charge = self.page_charge(page);
+        if !section.reserve(charge) {
             return Ok(false);
         }
-        withdraw(&self.index, [page])?;
+        // A word that could not be stored is what it was: nothing stands for the charge.
+        withdraw(&self.index, [page]).inspect_err(|_| section.uncharge(charge))?;
         Ok(true)
     }
 
@@ -113,20 +119,24 @@ impl Pair {
         Ok(())
     }
 
-    /// Takes damaged pages, whose locks the caller has, away from readers. What cannot be taken away now stays; nobody
-    /// can read it, since it does not agree with its word.
-    pub(crate) fn withdraw_damaged(&self, budget: &Budget, damaged: &[(u64, EntryWord)]) {
+    /// Takes damaged pages, whose locks the caller has, away from readers; whether none is left. What cannot be taken
+    /// away now stays; nobody can read it, since it does not agree with its word.
+    ///
+    /// Before the pair is reconciled nothing is: its counter may not have seen the generations that would go.
+    pub(crate) fn withdraw_damaged(&self, budget: &Budget, damaged: &[(u64, EntryWord)]) -> bool {
         if damaged.is_empty() {
-            return;
+            return true;
         }
-        let Some(_section) = budget.enter() else { return };
+        let Some(_section) = budget.enter() else { return false };
+        if !self.is_reconciled(budget) {
+            return false;
+        }
         let unchanged = damaged
             .iter()
             .filter(|(page, word)| self.index.load(*page).is_ok_and(|now| now == *word))
             .map(|(page, _)| *page);
-        if let Err(error) = withdraw(&self.index, unchanged) {
-            self.warn("the index cannot be written", &error);
-        }
+        let withdrawn = withdraw(&self.index, unchanged);
+        withdrawn.inspect_err(|error| self.warn("the index cannot be written", error)).is_ok()
     }
 
     /// Makes sure that a block of the index may be stored to; false if there is no room for it, or another process is
@@ -148,9 +158,15 @@ impl Pair {
         if !section.reserve(charge) {
             return Ok(false);
         }
-        // Should this fail with the block taken, it stays charged until it is recounted; else nothing stands for it.
-        self.index.file().allocate(self.index.layout().block(block)).inspect_err(|_| section.want_recount())?;
-        self.index.mark(block, true)?;
-        Ok(true)
+        let (file, range) = (self.index.file(), self.index.layout().block(block));
+        let marked = file.allocate(range.clone()).and_then(|()| self.index.mark(block, true));
+        if marked.is_err() {
+            // Nobody stores into a block without a mark, so what was taken of it can go; and then its charge.
+            match file.punch(range) {
+                Ok(()) => section.uncharge(charge),
+                Err(_) => section.want_recount(),
+            }
+        }
+        marked.map(|()| true)
     }
 }

@@ -53,6 +53,11 @@ impl Layout {
         start..start + BLOCK
     }
 
+    /// The block that an offset behind the map is in.
+    pub(crate) fn block_at(&self, offset: u64) -> u64 {
+        offset.saturating_sub(self.blocks_offset) / BLOCK
+    }
+
     /// Where in the file the word of a page is.
     pub(crate) fn word(&self, page: u64) -> u64 {
         self.table_offset + page * 8
@@ -79,6 +84,7 @@ mod tests {
         let layout = Layout::of(Pages { page_size: 65_536, length: 1_000_000 }).unwrap();
         assert_eq!((layout.blocks_offset, layout.table_offset, layout.file_len), (12_288, 16_384, 20_480));
         assert_eq!((layout.table_blocks(), layout.block(1), layout.word(3)), (1..2, 16_384..20_480, 16_408));
+        assert_eq!([16_383, 16_384, 20_479].map(|offset| layout.block_at(offset)), [0, 1, 1]);
         assert_eq!((layout.block_of(15), layout.pages_of(1)), (1, 0..16));
 
         let terabyte = Layout::of(Pages { page_size: 65_536, length: 1 << 40 }).unwrap();

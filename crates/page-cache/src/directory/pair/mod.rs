@@ -39,6 +39,7 @@ pub use self::verify::Verification;
 use self::data::Data;
 use self::entry_word::EntryWord;
 use self::index::Index;
+use self::reconcile::Retry;
 use self::verified::Verified;
 use self::words::{Words, copy_vouched};
 use super::budget::{PAGE_OVERHEAD, PAIR_OVERHEAD};
@@ -66,6 +67,8 @@ pub(crate) struct Pair {
     _live: Arc<LockFile>,
     /// The smallest unit in which the file system allocates.
     unit: u64,
+    /// When it may be reconciled that was not when it was opened.
+    retry: Retry,
     /// Whether the operator has been told that this pair's files cannot be read or written.
     warned: AtomicBool,
 }
@@ -91,6 +94,7 @@ impl Pair {
             blocks: RangeLocks::new(locks, range_locks::BLOCKS),
             _live: live,
             unit,
+            retry: Retry::default(),
             warned: AtomicBool::new(false),
         }
     }

@@ -3,17 +3,28 @@
 
 use std::io;
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use super::entry_word::EntryWord;
 use super::words::withdraw;
 use super::{Pair, Words, block_charge, fixed_charge};
-use crate::directory::budget::{Budget, PAIR_OVERHEAD};
-use crate::sys::BootId;
+use crate::directory::budget::{Budget, PAIR_OVERHEAD, Section};
+use crate::sync::Mutex;
+use crate::sys::{BootId, DiskFile};
 
 impl Pair {
     /// Whether it was made to agree with itself since the system was started, so that it may be filled.
     pub(crate) fn is_reconciled(&self, budget: &Budget) -> bool {
         self.index.boot_id().is_ok_and(|boot_id| boot_id == budget.boot_id())
+    }
+
+    /// Whether it may be filled, by the caller who has none of its locks. What kept it from being reconciled when it was
+    /// opened, somebody's locks, a recount or the disk, may have passed: so that is tried again, in pauses that grow.
+    pub(crate) fn may_be_filled(&self, budget: &Budget) -> bool {
+        if !self.is_reconciled(budget) && self.retry.is_due() {
+            self.reconcile(budget);
+        }
+        self.is_reconciled(budget)
     }
 
     /// Makes it agree with itself, if that has not been done since the system was started. Not if anybody else is just
@@ -35,73 +46,117 @@ impl Pair {
             return Ok(());
         }
         // It is charged as a recount does it that finds it in this state, whoever began with this before.
-        let charged = self.unreconciled_charge()?;
-        let owed = self.agree(pages)?;
-        if owed > charged {
-            section.charge(owed - charged);
+        let mut paid = self.unreconciled_charge()?;
+        let agreed = self.agree(&section, &mut paid).and_then(|owed| {
+            if owed > paid {
+                section.charge(owed - paid);
+                paid = owed;
+            }
+            self.index.set_boot_id(budget.boot_id())?;
+            Ok(owed)
+        });
+        // Who begins with this again counts from what is taken then.
+        let owed = agreed.as_ref().map_or_else(|_| self.unreconciled_charge(), |&owed| Ok(owed));
+        match owed {
+            Ok(owed) => section.uncharge(paid.saturating_sub(owed)),
+            Err(_) => section.want_recount(),
         }
-        self.index.set_boot_id(budget.boot_id())?;
-        if owed < charged {
-            section.uncharge(charged - owed);
-        }
+        agreed?;
         tracing::info!(pair = self.name, "reconciled after a restart of the system");
         Ok(())
     }
 
-    /// Makes words and blocks agree, and returns what is owed for them then.
-    fn agree(&self, pages: Range<u64>) -> io::Result<u64> {
-        let (index, layout) = (&self.index, *self.index.layout());
-        // Blocks without a mark are nobody's. The recency table is nobody's yet.
-        let mut next = layout.blocks_offset;
-        for block in index.marked(layout.table_blocks())? {
-            let range = layout.block(block);
-            index.file().punch(next..range.start)?;
-            next = range.end;
-            // Of a mark whose block was lost the words are lost, and the block is needed for the next store.
-            index.file().allocate(range)?;
-        }
-        index.file().punch(next..layout.file_len)?;
+    /// Makes words and blocks agree, and returns what is owed for them then. What is charged on the way is added to
+    /// `paid`.
+    ///
+    /// Nobody stores a word meanwhile: fillers need a page's lock, and all of these are the caller's. Readers of this
+    /// boot may have checked any page already, so each word goes before its bytes do.
+    fn agree(&self, section: &Section<'_>, paid: &mut u64) -> io::Result<u64> {
+        let layout = *self.index.layout();
+        self.allocate_fixed_part(section, paid)?;
+        // A word that is lost on the way must not come again either, so the counter is raised before the first goes.
+        self.index.skip_generations(self.last_generation()?)?;
+        let blocks = self.keep_whole_blocks()?;
 
         let mut owed = fixed_charge(&layout, self.unit);
         let mut kept_end = 0;
-        let mut last_generation = 0;
-        for block in index.marked(layout.table_blocks())? {
+        for &block in &blocks {
             owed += block_charge(self.unit);
             let run = layout.pages_of(block);
-            for (page, word) in run.clone().zip(index.load_run(&run)?) {
-                last_generation = last_generation.max(word.generation());
-                if word.is_present() && self.has_no_hole(page)? {
-                    let bytes = self.pages().bytes(page);
+            for (page, word) in run.clone().zip(self.index.load_run(&run)?) {
+                let bytes = self.pages().bytes(page);
+                if word.is_present() && is_whole(self.data.file(), &bytes)? {
                     // What no word vouches for, up to here.
                     self.data.file().punch(kept_end..bytes.start)?;
                     kept_end = bytes.end.next_multiple_of(self.unit).max(bytes.end);
                     owed += self.page_charge(page);
                 } else if word != EntryWord::EMPTY {
-                    // Readers of this boot may have checked it already: its word goes before its bytes do.
-                    withdraw(index, [page])?;
+                    withdraw(&self.index, [page])?;
                 }
             }
         }
-        index.skip_generations(last_generation)?;
         let end = self.pages().length.next_multiple_of(self.unit);
         if kept_end < end {
             self.data.file().punch(kept_end..end)?;
         }
         // Their blocks are gone, so the words that were withdrawn stand for nothing.
-        for run in index.runs_with_words(&pages)? {
-            for (page, word) in run.clone().zip(index.load_run(&run)?) {
+        for run in blocks.into_iter().map(|block| layout.pages_of(block)) {
+            for (page, word) in run.clone().zip(self.index.load_run(&run)?) {
                 if word != EntryWord::EMPTY && !word.is_present() {
-                    index.store(page, EntryWord::EMPTY)?;
+                    self.index.store(page, EntryWord::EMPTY)?;
                 }
             }
         }
         Ok(owed)
     }
 
-    fn has_no_hole(&self, page: u64) -> io::Result<bool> {
-        let bytes = self.pages().bytes(page);
-        let data = self.data.file().next_data(bytes.start)?;
-        Ok(data == Some(bytes.start) && self.data.file().next_hole(bytes.start)? >= bytes.end)
+    /// Takes again what was lost of the part before the blocks: marks and the boot id are stored there, and a store into
+    /// a hole may be a signal.
+    ///
+    /// Whatever the limit is: without it nothing of the pair could ever be given back.
+    fn allocate_fixed_part(&self, section: &Section<'_>, paid: &mut u64) -> io::Result<()> {
+        let (file, fixed) = (self.index.file(), 0..self.index.layout().blocks_offset);
+        let lost = bytes_in_holes(file, &fixed, self.unit)?;
+        if lost == 0 {
+            return Ok(());
+        }
+        section.charge(lost);
+        *paid = paid.saturating_add(lost);
+        file.allocate(fixed)
+    }
+
+    /// The highest generation of all words, also of those in blocks without a mark: readers look at them all the same.
+    fn last_generation(&self) -> io::Result<u32> {
+        let (file, layout) = (self.index.file(), *self.index.layout());
+        let (mut last, mut offset) = (0, layout.table_offset);
+        while let Some(data) = file.next_data(offset)?.filter(|&data| data < layout.file_len) {
+            let block = layout.block_at(data);
+            let words = self.index.load_run(&layout.pages_of(block))?;
+            last = words.iter().map(|word| word.generation()).fold(last, u32::max);
+            offset = layout.block(block).end;
+        }
+        Ok(last)
+    }
+
+    /// Gives back the blocks of the index that have no mark, and are nobody's, and the marks of those that were lost, as
+    /// their words are. The blocks that are left.
+    fn keep_whole_blocks(&self) -> io::Result<Vec<u64>> {
+        let (index, layout) = (&self.index, *self.index.layout());
+        let mut kept = Vec::new();
+        // The recency table is nobody's yet.
+        let mut next = layout.blocks_offset;
+        for block in index.marked(layout.table_blocks())? {
+            let range = layout.block(block);
+            if !is_whole(index.file(), &range)? {
+                index.mark(block, false)?;
+                continue;
+            }
+            index.file().punch(next..range.start)?;
+            next = range.end;
+            kept.push(block);
+        }
+        index.file().punch(next..layout.file_len)?;
+        Ok(kept)
     }
 
     /// What a pair is charged that has not been reconciled: what it takes.
@@ -163,6 +218,46 @@ impl Pair {
         self.index.store(page, EntryWord::EMPTY)?;
         Ok(true)
     }
+}
+
+/// When it is time to try again: at once, and then after pauses that grow.
+#[derive(Debug, Default)]
+pub(super) struct Retry {
+    next: Mutex<Option<(Instant, Duration)>>,
+}
+
+impl Retry {
+    const FIRST_PAUSE: Duration = Duration::from_millis(10);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+    /// True for one of those who ask, if it is time.
+    fn is_due(&self) -> bool {
+        let mut next = self.next.lock();
+        let (due, pause) = next.unwrap_or_else(|| (Instant::now(), Self::FIRST_PAUSE));
+        let is_due = due <= Instant::now();
+        if is_due {
+            *next = Some((Instant::now() + pause, (pause * 2).min(Self::LONGEST_PAUSE)));
+        }
+        is_due
+    }
+}
+
+/// Whether no byte of a range, which is not empty, is in a hole.
+fn is_whole(file: &dyn DiskFile, range: &Range<u64>) -> io::Result<bool> {
+    Ok(file.next_data(range.start)? == Some(range.start) && file.next_hole(range.start)? >= range.end)
+}
+
+/// How many bytes of the disk a range takes at most for what is in holes of it now. What was allocated and never written
+/// looks like a hole too.
+fn bytes_in_holes(file: &dyn DiskFile, range: &Range<u64>, unit: u64) -> io::Result<u64> {
+    let (mut bytes, mut offset) = (0, range.start);
+    while offset < range.end {
+        let hole = file.next_hole(offset)?.min(range.end);
+        let data = file.next_data(hole)?.unwrap_or(range.end).min(range.end);
+        bytes += data.next_multiple_of(unit) - hole / unit * unit;
+        offset = data;
+    }
+    Ok(bytes)
 }
 
 /// What a pair costs.

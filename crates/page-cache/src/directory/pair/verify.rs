@@ -16,6 +16,9 @@ pub struct Verification {
     pub good: RangeSet,
     /// The bytes that were held and did not: they are held no more, and the next read fetches them.
     pub damaged: RangeSet,
+    /// The bytes that do not agree and could not be taken away now, since others are at work on them or everything is
+    /// being counted. They are still listed as held; no read returns them.
+    pub still_held: RangeSet,
 }
 
 impl Pair {
@@ -41,11 +44,15 @@ impl Pair {
                     self.verified.insert(page, word);
                     verification.good.insert(bytes);
                 } else if unchanged {
-                    // Whoever has the lock is about to fetch it.
-                    if let Some(_claim) = self.page_locks().try_claim_all(page..page + 1)? {
-                        self.withdraw_damaged(budget, &[(page, word)]);
+                    let claim = self.page_locks().try_claim_all(page..page + 1)?;
+                    if claim.is_some() && self.index.load(page)? != word {
+                        continue;
                     }
-                    verification.damaged.insert(bytes);
+                    if claim.is_some() && self.withdraw_damaged(budget, &[(page, word)]) {
+                        verification.damaged.insert(bytes);
+                    } else {
+                        verification.still_held.insert(bytes);
+                    }
                 }
             }
         }

@@ -1,0 +1,48 @@
+//! What is charged while a disk fails is what stands in the files.
+
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+
+use super::memory_origin::{MemoryOrigin, pattern};
+use super::{full, open};
+use crate::sync::Mutex;
+use crate::sys::FileSystemKind;
+use crate::sys::failing::FailingDisk;
+
+/// A block of the index for each mark, a page and its share of the extents for each word: whichever operation of a
+/// fill fails.
+#[test]
+fn a_fill_that_fails_is_charged_no_more_than_what_it_leaves() {
+    for kind in [FileSystemKind::Local, FileSystemKind::Memory] {
+        let (mut failing, mut steps) = (0, 1);
+        while failing < steps {
+            let (directory, disk) = (tempfile::tempdir().unwrap(), FailingDisk::healthy());
+            disk.pretend(kind);
+            let bytes = pattern(20_000, 13);
+            let cache = open(directory.path(), &disk).unwrap();
+            let file = cache.file(MemoryOrigin::new("a", bytes.clone())).unwrap();
+            let before = cache.usage().charged;
+            let count = Arc::new(Mutex::new(0));
+            let counter = Arc::clone(&count);
+            disk.fail(move |_, _| {
+                let mut count = counter.lock();
+                *count += 1;
+                (*count == failing + 1).then(full)
+            });
+            assert!(file.bytes(4096..12_288).unwrap() == bytes[4096..12_288]);
+            disk.fail(|_, _| None);
+            steps = *count.lock();
+
+            let mut indexes = directory.path().join("pairs").read_dir().unwrap().map(|entry| entry.unwrap().path());
+            let index = indexes.find(|path| path.to_string_lossy().ends_with(".index")).unwrap();
+            let content = std::fs::read(&index).unwrap();
+            let marked = u64::from(content[8192].count_ones());
+            let words = content[16_384..].chunks(8).filter(|word| word.iter().any(|&byte| byte != 0)).count() as u64;
+            let charged = cache.usage().charged - before;
+            assert_eq!(charged, marked * 4096 + words * (4096 + 64), "{kind:?}, failing: {failing}");
+            assert_eq!(index.metadata().unwrap().blocks() * 512, (3 + marked) * 4096, "{kind:?}, failing: {failing}");
+            failing += 1;
+        }
+        assert!(failing >= 2, "only {failing} operations were seen");
+    }
+}

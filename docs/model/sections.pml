@@ -1,8 +1,12 @@
 /* Budget sections: counted over the threads of a process, with kernel locks that belong to a descriptor, do not count,
- * and convert silently; a gate that keeps others out while somebody recounts; processes that die.
+ * and convert silently; a gate that keeps others out while somebody recounts; processes that die, and the note by which
+ * it is seen that one died in a section, where it may have charged what stands for nothing.
  *
- * Promise:   while one recounts, no thread of any process is in a section; and the dead keep nobody out.
- * It can fail: -DNO_COUNT  -DCONVERTS  -DENTER_WHILE_RECOUNTING  -DGATE_IN_MEMORY
+ * Promise:   while one recounts, no thread of any process is in a section; the dead keep nobody out; and until it is
+ *            recounted, a death in a section shows in the number of those who are noted in one, and nothing else does
+ *            while nobody is in one.
+ * It can fail: -DNO_COUNT  -DCONVERTS  -DENTER_WHILE_RECOUNTING  -DGATE_IN_MEMORY  -DNOTE_LATE  -DNOTED_OUT_UNLOCKED
+ *              -DNOTE_CLEARED
  */
 #define NP 2
 #define NT 2
@@ -16,9 +20,13 @@ bool closed[NP];        /* a thread of the process recounts, or is about to */
 bool mutex[NP];         /* of count and closed */
 byte gate;              /* who holds the gate byte: process + 1; the kernel drops it with its holder */
 bool hint;              /* in mapped memory: that somebody holds the gate */
+byte noted;             /* in mapped memory: how many processes are in sections, or died in one */
 bool dead[NP];
 byte inside[NP];        /* what is true, whatever is counted */
+bool in_note[NP];
 byte recounting[NP];
+byte stale;             /* how many of the noted are dead */
+bool lost;              /* somebody died inside, and nobody has recounted since */
 byte ended;
 
 #define OTHER (1 - i)
@@ -33,7 +41,10 @@ inline unlock() { mutex[i] = 0 }
 
 inline die() {          /* all threads of the process end at their next step */
   if
-  :: !dead[OTHER] && i == 0 -> atomic {
+  :: atomic {
+       !dead[i] && !dead[OTHER] && i == 0 ->
+       if :: inside[i] > 0 -> lost = 1 :: else fi;
+       if :: in_note[i] -> stale++ :: else fi;
        dead[i] = 1; kernel[i] = 0; inside[i] = 0; recounting[i] = 0;
        if :: gate == i + 1 -> gate = 0 :: else fi
      }
@@ -43,8 +54,15 @@ inline die() {          /* all threads of the process end at their next step */
 
 inline alive() { if :: dead[i] -> goto done :: else fi }
 
+inline note()     { atomic { if :: !dead[i] -> noted++; in_note[i] = 1 :: else fi } }
+#ifdef NOTE_CLEARED
+inline note_out() { atomic { if :: !dead[i] -> noted = 0; in_note[i] = 0 :: else fi } }
+#else
+inline note_out() { atomic { if :: !dead[i] -> noted = (noted > 0 -> noted - 1 : 0); in_note[i] = 0 :: else fi } }
+#endif
+
 proctype Thread(byte i) {
-  byte n; bool ok, mine;
+  byte n; bool ok, mine, first;
   do
   :: n < OPS -> n++;
      alive();
@@ -56,19 +74,29 @@ proctype Thread(byte i) {
 #else
         if :: closed[i] || GATE_CLOSED -> ok = 0 :: else fi;
 #endif
+        first = (count[i] == 0);
 #ifdef NO_COUNT
         if
         :: ok ->
 #else
         if
-        :: ok && count[i] == 0 ->
+        :: ok && first ->
 #endif
-           atomic { if :: !dead[i] && kernel[OTHER] != 2 -> kernel[i] = 1 :: else -> ok = 0 fi }
+           atomic {
+             if :: !dead[i] && kernel[OTHER] != 2 -> kernel[i] = 1 :: else -> ok = 0 fi;
+#ifndef NOTE_LATE
+             if :: ok && first -> note() :: else fi     /* only a recounter would see it missing: never now */
+#endif
+           }
         :: else
         fi;
         atomic {
           if :: ok && !dead[i] -> count[i]++; inside[i]++; assert(recounting[0] + recounting[1] == 0) :: else fi
         };
+#ifdef NOTE_LATE
+        if :: ok && first -> die(); note() :: else fi;
+#endif
+        first = 0;
         unlock();
         if
         :: ok -> alive(); die(); alive();
@@ -77,7 +105,17 @@ proctype Thread(byte i) {
 #ifdef NO_COUNT
            atomic { if :: !dead[i] -> kernel[i] = 0 :: else fi };
 #else
-           atomic { if :: count[i] == 0 && !dead[i] -> kernel[i] = 0 :: else fi };
+           if
+           :: count[i] == 0 ->
+#ifdef NOTED_OUT_UNLOCKED
+              atomic { if :: !dead[i] -> kernel[i] = 0 :: else fi };
+              die(); note_out()
+#else
+              note_out();
+              atomic { if :: !dead[i] -> kernel[i] = 0 :: else fi }
+#endif
+           :: else
+           fi;
 #endif
            unlock()
         :: else
@@ -104,7 +142,10 @@ proctype Thread(byte i) {
               if
               :: ok -> atomic { if :: !dead[i] -> recounting[i]++; assert(inside[0] + inside[1] == 0) :: else fi };
                  die(); alive();
-                 atomic { assert(inside[0] + inside[1] == 0); recounting[i]-- };
+                 atomic {
+                   assert(inside[0] + inside[1] == 0 && noted == stale);
+                   noted = 0; stale = 0; lost = 0; recounting[i]--
+                 };
                  atomic { if :: !dead[i] -> kernel[i] = 0 :: else fi }
               :: else
               fi;
@@ -122,7 +163,12 @@ proctype Thread(byte i) {
 done:
   atomic {
     ended++;
-    if :: ended == NP * NT && !dead[i] -> assert(!GATE_CLOSED && kernel[OTHER] == 0) :: else fi
+    if
+    :: ended == NP * NT && !dead[i] ->
+       assert(!GATE_CLOSED && kernel[OTHER] == 0);
+       assert(noted == stale && (!lost || noted > 0))
+    :: else
+    fi
   }
 }
 

@@ -42,7 +42,15 @@ const PROTOCOLS: [Protocol; 5] = [
     Protocol {
         file: "sections.pml",
         size: &["-DOPS=2"],
-        breaks: &[&["-DNO_COUNT"], &["-DCONVERTS"], &["-DENTER_WHILE_RECOUNTING"], &["-DGATE_IN_MEMORY"]],
+        breaks: &[
+            &["-DNO_COUNT"],
+            &["-DCONVERTS"],
+            &["-DENTER_WHILE_RECOUNTING"],
+            &["-DGATE_IN_MEMORY"],
+            &["-DNOTE_LATE"],
+            &["-DNOTED_OUT_UNLOCKED"],
+            &["-DNOTE_CLEARED"],
+        ],
     },
     Protocol {
         file: "index_blocks.pml",

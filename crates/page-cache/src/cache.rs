@@ -147,6 +147,7 @@ impl Cache {
             }
             OpenedPair::Damaged => Ok((self.inner.policy.page_size, RangeSet::new(), None)),
         });
+        state.directory.close_idle();
         let warn = |error: &io::Error| {
             tracing::warn!(key = head.key, %error, "the files of an object cannot be opened");
         };
@@ -166,8 +167,9 @@ impl Cache {
         };
         let verified = |head: Head| {
             let warn = |error: &io::Error| tracing::warn!(key = head.key, %error, "an object cannot be verified");
-            let verification = verify(&head).inspect_err(warn).ok()?;
-            Some((head.key, verification))
+            let verification = verify(&head).inspect_err(warn).ok();
+            state.directory.close_idle();
+            Some((head.key, verification?))
         };
         state.directory.heads().filter_map(verified).collect()
     }
@@ -238,6 +240,7 @@ impl Cache {
             return Ok(CachedFile::new(origin, now, None, Arc::clone(&self.inner), None));
         };
         let directory = &state.directory;
+        directory.keep_up();
         // What is known and good needs no lock, and waits for nobody who is asking a slow origin.
         if let Some(head) = directory.peek_head(key).filter(|head| self.accepts(head))
             && let Ok(OpenedPair::Good(pair)) = directory.open_pair(&head)

@@ -337,3 +337,63 @@ fn what_stands_in_the_place_of_a_file_and_cannot_be_opened_is_set_aside() {
         }
     }
 }
+
+/// Looks until it is so, and tells whether it ever was.
+fn comes_true(mut is_so: impl FnMut() -> bool) -> bool {
+    let start = std::time::Instant::now();
+    while !is_so() {
+        if start.elapsed() > std::time::Duration::from_secs(20) {
+            return false;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    true
+}
+
+/// A directory that cannot be counted when it is opened is counted once it can be, though nobody opens it again.
+#[test]
+fn a_recount_that_failed_is_tried_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FailingDisk::healthy();
+    let (origin, bytes) = (MemoryOrigin::new("a", pattern(50_000, 13)), pattern(50_000, 13));
+    open(directory.path(), &disk).unwrap().file(origin.clone()).unwrap().bytes(0..10_000).unwrap();
+    disk.reboot([3, 4]);
+    let tries = Arc::new(crate::sync::Mutex::new(0));
+    disk.fail({
+        let tries = Arc::clone(&tries);
+        move |operation, path| {
+            let lists = operation == Operation::ReadDir && path.ends_with("pairs");
+            *tries.lock() += u32::from(lists);
+            lists.then(|| io::Error::from_raw_os_error(libc::EMFILE))
+        }
+    });
+    let cache = open(directory.path(), &disk).unwrap();
+    let read = || {
+        let file = cache.file(origin.clone()).unwrap();
+        assert!(file.bytes(0..50_000).unwrap() == bytes);
+        file.held().num_bytes()
+    };
+    assert!(comes_true(|| read() < 50_000 && *tries.lock() >= 3), "it is tried again, and with pauses");
+    disk.fail(|_, _| None);
+    assert!(comes_true(|| read() == 50_000), "it was counted, and is stored");
+}
+
+#[test]
+fn a_recount_that_somebody_asks_for_is_done_by_who_is_at_work() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FailingDisk::healthy();
+    let origin = MemoryOrigin::new("a", pattern(50_000, 14));
+    let cache = open(directory.path(), &disk).unwrap();
+    cache.file(origin.clone()).unwrap().bytes(0..10_000).unwrap();
+    let right = cache.usage().charged;
+    let control = std::fs::File::options().write(true).open(directory.path().join("control")).unwrap();
+    use std::os::unix::fs::FileExt;
+    control.write_all_at(&(right + 1_000_000).to_le_bytes(), 88).unwrap();
+    control.write_all_at(&1u64.to_le_bytes(), 96).unwrap();
+    assert_eq!(cache.usage().charged, right + 1_000_000);
+    let charged_after_opening = || {
+        drop(cache.file(origin.clone()).unwrap());
+        cache.usage().charged
+    };
+    assert!(comes_true(|| charged_after_opening() == right));
+}

@@ -1,6 +1,7 @@
 //! Budget sections: who changes what is charged does so inside of one, and a recount waits until nobody is.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::control::Control;
@@ -26,6 +27,8 @@ pub(crate) struct Budget {
     control: Control,
     boot_id: BootId,
     sections: Mutex<Sections>,
+    /// Whether somebody seems to have died in a section. What that was is counted by nobody but a recount.
+    death: AtomicBool,
     process: u32,
 }
 
@@ -40,7 +43,7 @@ struct Sections {
 
 impl Budget {
     pub(crate) fn new(control: Control, boot_id: BootId) -> Self {
-        Self { control, boot_id, sections: Mutex::default(), process: process() }
+        Self { control, boot_id, sections: Mutex::default(), death: AtomicBool::new(false), process: process() }
     }
 
     pub(crate) fn control(&self) -> &Control {
@@ -68,9 +71,28 @@ impl Budget {
                     return None;
                 }
             }
+            if self.control.note_in_section() > 0 {
+                self.look_for_the_dead();
+            }
         }
         sections.open += 1;
         Some(Section { budget: self })
+    }
+
+    /// Looks whether somebody died in a section: processes are noted in one, and nobody is. If others come and go just
+    /// now it may only seem so; whoever recounts knows.
+    pub(crate) fn look_for_the_dead(&self) {
+        match self.control.others_in_sections() {
+            Ok(true) => {}
+            Ok(false) => self.death.store(true, Ordering::Relaxed),
+            Err(error) => tracing::warn!(%error, "it cannot be found out whether somebody has died"),
+        }
+    }
+
+    /// Whether what is charged has not been counted since the system was started, or was found to be too much, or
+    /// somebody seems to have died while changing it.
+    pub(crate) fn is_recount_due(&self) -> bool {
+        !self.is_counted() || self.control.recount_wanted() || self.death.load(Ordering::Relaxed)
     }
 
     /// Enters a section, and waits while somebody recounts, in bounded steps and for no longer than `patience`.
@@ -81,16 +103,16 @@ impl Budget {
     /// Waits until nobody in any process is in a section, and keeps everybody out until the result drops. None if
     /// somebody stays in, or recounts, for longer than `patience`.
     pub(crate) fn exclude(&self, patience: Duration) -> io::Result<Option<Exclusion<'_>>> {
-        {
-            let mut sections = self.sections.lock();
-            if sections.closed {
-                return Ok(None);
-            }
-            sections.closed = true;
+        let start = Instant::now();
+        // Another thread may be recounting.
+        let close = || (!std::mem::replace(&mut self.sections.lock().closed, true)).then_some(());
+        if within(patience, close).is_none() {
+            return Ok(None);
         }
         // From here on the drop of this opens what is closed, whatever happens.
         let mut exclusion = Exclusion { budget: self, gate: false, locked: false };
-        let tried = within(patience, || exclusion.try_step().transpose()).transpose()?;
+        let rest = patience.saturating_sub(start.elapsed());
+        let tried = within(rest, || exclusion.try_step().transpose()).transpose()?;
         Ok(tried.map(|()| exclusion))
     }
 
@@ -191,6 +213,7 @@ impl Drop for Section<'_> {
         let mut sections = self.budget.sections.lock();
         sections.open -= 1;
         if sections.open == 0 {
+            self.budget.control.note_out_of_section();
             self.budget.control.unlock_sections();
         }
     }
@@ -224,10 +247,19 @@ impl Exclusion<'_> {
         self.budget.control.update_used(|used| Some(used.saturating_sub(bytes)));
     }
 
+    /// Whether a recount is due. What only seemed so is forgotten: nobody is in a section, so whoever is noted is dead.
+    pub(crate) fn is_recount_due(&self) -> bool {
+        let died = self.budget.control.in_sections() > 0;
+        self.budget.death.store(died, Ordering::Relaxed);
+        self.budget.is_recount_due()
+    }
+
     /// Says what is charged, counted now.
     pub(crate) fn set_used(&self, bytes: u64) {
         let control = &self.budget.control;
         control.set_used(bytes);
+        control.forget_the_dead();
+        self.budget.death.store(false, Ordering::Relaxed);
         control.want_recount(false);
         control.set_boot_id(self.budget.boot_id);
     }

@@ -34,6 +34,7 @@ const MAX_BYTES: u64 = 10;
 const USED: u64 = 11;
 const RECOUNT_WANTED: u64 = 12;
 const GATE_HINT: u64 = 13;
+const IN_SECTIONS: u64 = 14;
 const FILLED: u64 = 16;
 const PERIOD: u64 = 17;
 
@@ -187,6 +188,37 @@ impl Control {
 
     pub(crate) fn unlock_evictor(&self) {
         self.others.unlock(EVICTOR);
+    }
+
+    /// Whether another process is in a section, or recounts. This one's lock does not count.
+    pub(crate) fn others_in_sections(&self) -> io::Result<bool> {
+        Ok(self.sections.conflict(SECTION)?.is_some())
+    }
+
+    /// How many processes are in sections; and how many were, and died. Exact only while nobody is in one.
+    pub(crate) fn in_sections(&self) -> u64 {
+        self.load(IN_SECTIONS)
+    }
+
+    /// Notes, under its section lock, that this process is in a section, and gives what stood there before.
+    pub(crate) fn note_in_section(&self) -> u64 {
+        self.change_in_sections(|count| count.saturating_add(1))
+    }
+
+    /// The opposite, before the lock is given back.
+    pub(crate) fn note_out_of_section(&self) {
+        self.change_in_sections(|count| count.saturating_sub(1));
+    }
+
+    /// While nobody is in a section: who is noted is dead.
+    pub(crate) fn forget_the_dead(&self) {
+        self.store(IN_SECTIONS, 0);
+    }
+
+    fn change_in_sections(&self, change: impl Fn(u64) -> u64) -> u64 {
+        let change = |count| Some(change(u64::from_le(count)).to_le());
+        let before = self.word(IN_SECTIONS).map(|word| word.fetch_update(Ordering::AcqRel, Ordering::Acquire, change));
+        before.map_or(0, |before| u64::from_le(before.unwrap_or_default()))
     }
 
     /// The lock of a key by its number, which excludes other processes; threads are excluded before.

@@ -26,6 +26,7 @@ mod recount;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 
 use std::collections::HashSet;
 use std::fs::Metadata;
@@ -55,6 +56,7 @@ use self::maintenance::Maintenance;
 use self::name::KeyHash;
 use self::pairs::Pairs;
 use self::shared::{Registration, Shared};
+use self::upkeep::Upkeep;
 use crate::error::OpenError;
 use crate::origin::Stat;
 use crate::sync::Mutex;
@@ -68,6 +70,8 @@ const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
 const DEFAULT_MAX_BYTES: u64 = 10 << 30;
 /// How long an opener waits to count a directory that has not been counted since the system was started.
 const COUNT_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the others are waited for by who counts beside them: for that long at most they do not store.
+const UPKEEP_PATIENCE: Duration = Duration::from_millis(500);
 /// How long an opener waits to tidy up, which the next one can do as well.
 const TIDY_PATIENCE: Duration = Duration::from_millis(20);
 
@@ -111,6 +115,7 @@ pub(crate) struct Directory {
     maintenance: Maintenance,
     /// Pairs of old versions that somebody was still reading.
     superseded: Mutex<HashSet<String>>,
+    upkeep: Upkeep,
     patience: Duration,
     /// Keys whose object was found changed, and not looked at since.
     doubted: Mutex<HashSet<KeyHash>>,
@@ -151,6 +156,7 @@ impl Directory {
                 evictor: Evictor::default(),
                 maintenance: Maintenance::default(),
                 superseded: Mutex::default(),
+                upkeep: Upkeep::default(),
                 patience: settings.patience,
                 doubted: Mutex::default(),
                 _registration: registration,
@@ -182,6 +188,31 @@ impl Directory {
         recount::recount(&self.files, &self.budget, &self.keys, &self.pairs, patience)
     }
 
+    /// Has a thread of its own count what is charged, if that is due and was not tried just now. Nobody waits for it.
+    pub(crate) fn keep_up(self: &Arc<Self>) {
+        if !self.budget.is_recount_due() || !self.upkeep.begin() {
+            return;
+        }
+        let directory = Arc::clone(self);
+        let recount = move || {
+            let done = directory.recount_if_due(UPKEEP_PATIENCE).unwrap_or_else(|error| {
+                let path = directory.files.root.display();
+                tracing::warn!(%path, %error, "what the directory takes cannot be counted, which is tried again later");
+                false
+            });
+            directory.upkeep.end(done);
+        };
+        if let Err(error) = std::thread::Builder::new().name("page-cache recount".to_owned()).spawn(recount) {
+            tracing::warn!(%error, "there is no thread to count what the directory takes, which is tried again later");
+            self.upkeep.end(false);
+        }
+    }
+
+    /// Whether a recount is not due any more; it still is if others are at work for longer than `patience`.
+    fn recount_if_due(&self, patience: Duration) -> io::Result<bool> {
+        recount::recount_if_due(&self.files, &self.budget, &self.keys, &self.pairs, patience)
+    }
+
     /// Does what the first who comes has to do.
     fn tidy_up(&self) {
         let path = self.files.root.display();
@@ -191,15 +222,20 @@ impl Directory {
                 false
             })
         };
-        let counted = self.budget.is_counted();
-        if counted && !self.budget.control().recount_wanted() && !untidy() {
+        if self.budget.control().in_sections() > 0 {
+            self.budget.look_for_the_dead();
+        }
+        let (counted, due) = (self.budget.is_counted(), self.budget.is_recount_due());
+        if !due && !untidy() {
             return;
         }
-        let done = self.recount(if counted { TIDY_PATIENCE } else { COUNT_PATIENCE });
+        let patience = if counted { TIDY_PATIENCE } else { COUNT_PATIENCE };
+        let done =
+            if due { self.recount_if_due(patience) } else { self.recount(patience).map(|found| found.is_some()) };
         match done {
-            Ok(Some(_)) => {}
-            Ok(None) if counted => tracing::debug!(%path, "others are at work, and tidying up is left to the next"),
-            Ok(None) => tracing::warn!(%path, "others are at work, and nothing is stored until it has been counted"),
+            Ok(true) => {}
+            Ok(false) if counted => tracing::debug!(%path, "others are at work, and tidying up is left to the next"),
+            Ok(false) => tracing::warn!(%path, "others are at work, and nothing is stored until it has been counted"),
             Err(error) => tracing::warn!(%path, %error, "what the directory takes cannot be counted"),
         }
     }

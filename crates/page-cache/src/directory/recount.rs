@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::budget::{Budget, DIRECTORY_CHARGE};
+use super::budget::{Budget, DIRECTORY_CHARGE, Exclusion};
 use super::files::{Files, is_damage, is_temporary};
 use super::heads;
 use super::key_locks::{KeyLock, KeyLocks};
@@ -45,6 +45,31 @@ pub(crate) fn recount(
     patience: Duration,
 ) -> io::Result<Option<Recount>> {
     let Some(exclusion) = budget.exclude(patience)? else { return Ok(None) };
+    recount_alone(files, budget, keys, open, &exclusion).map(Some)
+}
+
+/// The same, unless it turns out not to be due: others may have been faster. Whether it is not due any more.
+pub(crate) fn recount_if_due(
+    files: &Files,
+    budget: &Budget,
+    keys: &KeyLocks,
+    open: &Pairs,
+    patience: Duration,
+) -> io::Result<bool> {
+    let Some(exclusion) = budget.exclude(patience)? else { return Ok(false) };
+    if exclusion.is_recount_due() {
+        recount_alone(files, budget, keys, open, &exclusion)?;
+    }
+    Ok(true)
+}
+
+fn recount_alone(
+    files: &Files,
+    budget: &Budget,
+    keys: &KeyLocks,
+    open: &Pairs,
+    exclusion: &Exclusion<'_>,
+) -> io::Result<Recount> {
     // Should it fail, or this process die, somebody else has to do it.
     budget.control().want_recount(true);
     let charged_before = budget.used();
@@ -78,7 +103,7 @@ pub(crate) fn recount(
         pairs,
     };
     tracing::info!(?found, "recounted");
-    Ok(Some(found))
+    Ok(found)
 }
 
 /// Whether there is anything that a recount would remove. What others are just making may look so too.

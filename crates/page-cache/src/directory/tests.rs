@@ -165,3 +165,60 @@ fn a_recount_on_a_failing_disk_forgets_nothing() {
         assert!(n > 20, "only {n} operations were seen");
     }
 }
+
+/// Between the charge and the word that it stands for nothing on the disk tells of it but that somebody was in a section.
+#[test]
+fn a_death_between_the_charge_and_the_word_is_seen_by_the_next_who_is_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let [process, victim, other] = [(); 3].map(|()| Process::start(directory.path(), &FailingDisk::healthy()));
+    let right = process.budget.used();
+    for _ in 0..3 {
+        let sections = [&other, &victim, &process].map(|process| process.budget.enter().unwrap());
+        drop(sections);
+        assert!(!process.budget.is_recount_due(), "nobody has died");
+    }
+    let section = victim.budget.enter().unwrap();
+    assert!(section.reserve(12_345));
+    // As by a signal that kills: nothing of it is undone, and the system takes its locks away.
+    std::mem::forget(section);
+    drop(victim);
+    let section = other.budget.enter().unwrap();
+    assert!(other.budget.is_recount_due(), "it is alone");
+    drop(process.budget.enter().unwrap());
+    assert!(!process.budget.is_recount_due(), "it may be the other's section");
+    drop(section);
+    drop(process.budget.enter().unwrap());
+    assert!(process.budget.is_recount_due());
+    assert_eq!(process.recount().charged, right);
+    // Who has seen it too finds that all of it is done; and nobody sees it again.
+    let Process { files, budget, keys, pairs } = &other;
+    budget.enter().unwrap().charge(1);
+    assert!(budget.is_recount_due() && recount::recount_if_due(files, budget, keys, pairs, PATIENCE).unwrap());
+    assert_eq!(budget.used(), right + 1, "it was not counted again");
+    for process in [&other, &process] {
+        drop(process.budget.enter().unwrap());
+        assert!(!process.budget.is_recount_due());
+    }
+}
+
+#[test]
+fn two_threads_that_recount_do_so_one_after_the_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let process = Process::start(directory.path(), &FailingDisk::healthy());
+    let first = process.budget.exclude(PATIENCE).unwrap().unwrap();
+    assert!(process.budget.exclude(Duration::from_millis(1)).unwrap().is_none());
+    std::thread::scope(|scope| {
+        let (begin, begun) = std::sync::mpsc::channel();
+        let second = scope.spawn({
+            let process = &process;
+            move || {
+                begin.send(()).unwrap();
+                process.recount().charged
+            }
+        });
+        begun.recv().unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+        drop(first);
+        assert_eq!(second.join().unwrap(), process.budget.used());
+    });
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::memory_origin::{MemoryOrigin, pattern};
 use super::open;
+use crate::cache::Cache;
 use crate::directory::{Directory, OpenedPair, Settings};
 use crate::origin::Origin;
 use crate::sys::failing::FailingDisk;
@@ -93,4 +94,23 @@ fn a_pair_is_set_aside_only_while_nobody_counts() {
     drop(counting);
     assert!(matches!(shared.open_pair(&head), Ok(OpenedPair::Damaged)));
     assert!(!data.exists());
+}
+
+/// What stays open is not checked again when it is opened the next time.
+#[test]
+fn a_look_at_what_is_held_leaves_nothing_open_that_may_not_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = Cache::builder(directory.path()).max_open_entries(0).open().unwrap();
+    let origin = MemoryOrigin::new("a", pattern(20_000, 17));
+    cache.file(origin.clone()).unwrap().bytes(0..20_000).unwrap();
+    let looks: [(&str, &dyn Fn() -> bool); 3] = [
+        ("entries", &|| cache.entries().len() == 1),
+        ("entry", &|| cache.entry(origin.key()).is_some()),
+        ("verify", &|| cache.verify().len() == 1),
+    ];
+    for (name, look) in looks {
+        assert!(look(), "{name}");
+        let index = LocalDisk.open_lock(&path(directory.path(), ".index")).unwrap();
+        assert!(index.try_lock(0..1, Lock::Exclusive).unwrap(), "{name} leaves it live");
+    }
 }

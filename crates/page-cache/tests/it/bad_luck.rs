@@ -50,7 +50,7 @@ fn a_control_file_of_anything_is_made_anew_and_counted() {
         assert_eq!(origin.take_reads(), [], "nothing that is held was lost");
     }
     // What is behind the header is numbers that change, so a flipped bit there is not seen; it costs room, or a recount.
-    for bit in 64 * 8..112 * 8 {
+    for bit in 64 * 8..120 * 8 {
         let mut bytes = good.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
         fs::write(&control, &bytes).unwrap();
@@ -147,6 +147,28 @@ fn data_that_is_truncated_while_it_is_read() {
         assert!(file.bytes(0..LEN as u64).unwrap() == bytes);
         assert_eq!(origin.take_reads(), [len..LEN as u64]);
     }
+}
+
+/// Zeros in a hole before what was stored would be taken for the bytes that this process has checked there.
+#[test]
+fn data_that_was_truncated_is_not_made_longer_by_what_is_fetched() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = open(directory.path()).unwrap().file(origin("a")).unwrap();
+    let bytes = pattern(LEN, 1);
+    assert!(file.bytes(0..LEN as u64).unwrap() == bytes);
+    let data = pair(directory.path(), "data");
+    File::options().write(true).open(&data).unwrap().set_len(40_960).unwrap();
+    for start in [90_000, 50_000, 0] {
+        assert!(file.bytes(start..start + 10_000).unwrap() == bytes[start as usize..start as usize + 10_000]);
+    }
+    assert_eq!(data.metadata().unwrap().len(), 40_960);
+    // Who opens it anew finds out, and begins again.
+    drop(file);
+    let file = open(directory.path()).unwrap().file(origin("a")).unwrap();
+    for _ in 0..2 {
+        assert!(file.bytes(0..LEN as u64).unwrap() == bytes);
+    }
+    assert!(file.held().contains(0..LEN as u64) && file.stats().hits == 1);
 }
 
 #[test]

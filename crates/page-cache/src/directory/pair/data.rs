@@ -82,6 +82,17 @@ impl Data {
         self.file.read_exact_at(out, offset)
     }
 
+    /// Whether it is as long as the object. What is written to one that somebody has cut short would make it longer, with
+    /// zeros where pages were that are already checked; as it is, reading those is an error.
+    pub(crate) fn check_length(&self) -> io::Result<()> {
+        let len = self.file.len()?;
+        if len < self.length {
+            let what = format!("its data file is {len} bytes long, not {}", self.length);
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
+        }
+        Ok(())
+    }
+
     pub(crate) fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, offset)
     }

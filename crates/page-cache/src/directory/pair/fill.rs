@@ -43,6 +43,10 @@ impl Pair {
         if !self.is_reconciled(budget) {
             return Stored::NotAll;
         }
+        if let Err(error) = self.data.check_length() {
+            self.warn("a page cannot be stored", &error);
+            return Stored::NotAll;
+        }
         let mut stored = Stored::All;
         let mut rest = run.clone();
         while !rest.is_empty() {

@@ -240,7 +240,6 @@ impl Cache {
             return Ok(CachedFile::new(origin, now, None, Arc::clone(&self.inner), None));
         };
         let directory = &state.directory;
-        directory.keep_up();
         // What is known and good needs no lock, and waits for nobody who is asking a slow origin.
         if let Some(head) = directory.peek_head(key).filter(|head| self.accepts(head))
             && let Ok(OpenedPair::Good(pair)) = directory.open_pair(&head)

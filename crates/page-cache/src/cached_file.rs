@@ -271,9 +271,6 @@ impl CachedFile {
     fn read_absent(&self, destinations: &mut [Destination<'_>], absent: &RangeSet) -> Result<(), ReadError> {
         let opened = self.opened();
         let read = self.source(opened).read(destinations, absent);
-        if let Some((directory, _)) = &opened.0 {
-            directory.keep_up();
-        }
         if let (Err(ReadError::Origin(OriginError::Changed { .. })), Some((directory, _))) = (&read, &opened.0) {
             directory.doubt(self.key(), &self.inner.pinned);
         } else if matches!(read, Err(ReadError::Origin(OriginError::Changed { .. }))) {

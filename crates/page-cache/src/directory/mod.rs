@@ -23,10 +23,10 @@ mod name;
 mod pair;
 mod pairs;
 mod recount;
+mod retry;
 mod shared;
 #[cfg(test)]
 mod tests;
-mod upkeep;
 
 use std::collections::HashSet;
 use std::fs::Metadata;
@@ -55,8 +55,8 @@ use self::key_locks::KeyLocks;
 use self::maintenance::Maintenance;
 use self::name::KeyHash;
 use self::pairs::Pairs;
+use self::retry::Retry;
 use self::shared::{Registration, Shared};
-use self::upkeep::Upkeep;
 use crate::error::OpenError;
 use crate::origin::Stat;
 use crate::sync::Mutex;
@@ -71,7 +71,7 @@ const DEFAULT_MAX_BYTES: u64 = 10 << 30;
 /// How long an opener waits to count a directory that has not been counted since the system was started.
 const COUNT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long the others are waited for by who counts beside them: for that long at most they do not store.
-const UPKEEP_PATIENCE: Duration = Duration::from_millis(500);
+const RECOUNT_PATIENCE: Duration = Duration::from_millis(500);
 /// How long an opener waits to tidy up, which the next one can do as well.
 const TIDY_PATIENCE: Duration = Duration::from_millis(20);
 
@@ -115,7 +115,8 @@ pub(crate) struct Directory {
     maintenance: Maintenance,
     /// Pairs of old versions that somebody was still reading.
     superseded: Mutex<HashSet<String>>,
-    upkeep: Upkeep,
+    /// Attempts to count what is charged.
+    recounts: Retry,
     patience: Duration,
     /// Keys whose object was found changed, and not looked at since.
     doubted: Mutex<HashSet<KeyHash>>,
@@ -156,7 +157,7 @@ impl Directory {
                 evictor: Evictor::default(),
                 maintenance: Maintenance::default(),
                 superseded: Mutex::default(),
-                upkeep: Upkeep::default(),
+                recounts: Retry::new(Duration::from_millis(500), Duration::from_secs(60)),
                 patience: settings.patience,
                 doubted: Mutex::default(),
                 _registration: registration,
@@ -188,23 +189,18 @@ impl Directory {
         recount::recount(&self.files, &self.budget, &self.keys, &self.pairs, patience)
     }
 
-    /// Has a thread of its own count what is charged, if that is due and was not tried just now. Nobody waits for it.
-    pub(crate) fn keep_up(self: &Arc<Self>) {
-        if !self.budget.is_recount_due() || !self.upkeep.begin() {
+    /// Counts what is charged, if that is due and was not tried just now.
+    fn keep_count(&self) {
+        if !self.budget.is_recount_due() || !self.recounts.is_due() {
             return;
         }
-        let directory = Arc::clone(self);
-        let recount = move || {
-            let done = directory.recount_if_due(UPKEEP_PATIENCE).unwrap_or_else(|error| {
-                let path = directory.files.root.display();
+        match self.recount_if_due(RECOUNT_PATIENCE) {
+            Ok(true) => self.recounts.succeeded(),
+            Ok(false) => {}
+            Err(error) => {
+                let path = self.files.root.display();
                 tracing::warn!(%path, %error, "what the directory takes cannot be counted, which is tried again later");
-                false
-            });
-            directory.upkeep.end(done);
-        };
-        if let Err(error) = std::thread::Builder::new().name("page-cache recount".to_owned()).spawn(recount) {
-            tracing::warn!(%error, "there is no thread to count what the directory takes, which is tried again later");
-            self.upkeep.end(false);
+            }
         }
     }
 
@@ -376,9 +372,10 @@ impl Directory {
         Stock { files, budget, pairs, keys, evictor, maintenance, when_full }
     }
 
-    /// Does what has to be done now and then: writes down what was used, deletes what nobody reads any more, and sees to
+    /// Does what has to be done now and then: counts what is charged where that is due, writes down what was used, deletes what nobody reads any more, and sees to
     /// it that who stores something next finds room.
     fn maintain(&self) {
+        self.keep_count();
         for pair in self.pairs.all_open() {
             pair.fold_uses(&self.budget);
         }

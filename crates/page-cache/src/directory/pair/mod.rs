@@ -28,6 +28,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use svf_core::RangeSet;
 
@@ -42,10 +43,10 @@ use self::data::Data;
 use self::entry_word::EntryWord;
 use self::index::Index;
 use self::recent_uses::RecentUses;
-use self::reconcile::Retry;
 use self::verified::Verified;
 use self::words::{Words, copy_vouched};
 use super::budget::{PAGE_OVERHEAD, PAIR_OVERHEAD};
+use super::retry::Retry;
 use crate::checksum::page_checksum;
 use crate::pages::{MIN_PAGE_SIZE, Pages, overlap};
 use crate::sys::LockFile;
@@ -99,7 +100,7 @@ impl Pair {
             blocks: RangeLocks::new(locks, range_locks::BLOCKS),
             _live: live,
             unit,
-            retry: Retry::default(),
+            retry: Retry::new(Duration::from_millis(10), Duration::from_secs(10)),
             warned: AtomicBool::new(false),
         }
     }

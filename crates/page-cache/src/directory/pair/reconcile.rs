@@ -3,14 +3,12 @@
 
 use std::io;
 use std::ops::Range;
-use std::time::{Duration, Instant};
 
 use super::entry_word::EntryWord;
 use super::words::withdraw;
 use super::{Pair, Words, block_charge, fixed_charge};
 use crate::directory::budget::{Budget, PAIR_OVERHEAD, Section};
 use crate::directory::eviction::Stamp;
-use crate::sync::Mutex;
 use crate::sys::{BootId, DiskFile};
 
 impl Pair {
@@ -236,28 +234,6 @@ impl Pair {
         self.data.file().punch(bytes.start..bytes.end.next_multiple_of(self.unit))?;
         self.index.store(page, EntryWord::EMPTY)?;
         Ok(true)
-    }
-}
-
-/// When it is time to try again: at once, and then after pauses that grow.
-#[derive(Debug, Default)]
-pub(super) struct Retry {
-    next: Mutex<Option<(Instant, Duration)>>,
-}
-
-impl Retry {
-    const FIRST_PAUSE: Duration = Duration::from_millis(10);
-    const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-
-    /// True for one of those who ask, if it is time.
-    fn is_due(&self) -> bool {
-        let mut next = self.next.lock();
-        let (due, pause) = next.unwrap_or_else(|| (Instant::now(), Self::FIRST_PAUSE));
-        let is_due = due <= Instant::now();
-        if is_due {
-            *next = Some((Instant::now() + pause, (pause * 2).min(Self::LONGEST_PAUSE)));
-        }
-        is_due
     }
 }
 

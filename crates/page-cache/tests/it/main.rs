@@ -14,3 +14,4 @@ mod memory_origin;
 mod model;
 mod processes;
 mod reader;
+mod transfer;

@@ -109,7 +109,7 @@ impl Cache {
     /// open the same key at once, one asks, and the others find its answer, if the policy lets them.
     ///
     /// An object whose origin gives nothing to tell one version from another ([`Validators::identity`]) is read
-    /// without storing anything.
+    /// without storing anything; so is one whose key and validators are longer than a head can hold, which is 1 MiB.
     ///
     /// # Errors
     ///
@@ -288,6 +288,8 @@ impl Cache {
             tracing::warn!(key, "others are busy with the object for too long; it is read from its origin");
             None
         })?;
+        // What cannot be found again would only be stored again and again.
+        directory.check_head(key, now).inspect_err(|error| warn(error)).ok()?;
         let page_size = self.inner.page_size;
         let pair = directory.create_pair(key, now, page_size).inspect_err(|error| warn(error)).ok()?;
         let saved = save_head(directory, key, now, &pair, lock);

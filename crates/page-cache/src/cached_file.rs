@@ -95,7 +95,7 @@ impl CachedFile {
     }
 
     /// The size in bytes of the pages in which this file is stored; `None` if it is not, because its origin gives no
-    /// validators or the cache's files could not be opened (the log says which).
+    /// validators, its key is too long, or the cache's files could not be opened (the log says which).
     pub fn page_size(&self) -> Option<u64> {
         let opened = self.inner.opened.peek()?.0.as_ref();
         opened.map(|(_, pair)| pair.pages().page_size)

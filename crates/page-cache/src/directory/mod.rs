@@ -224,6 +224,15 @@ impl Directory {
         names.filter_map(|name| heads::read(&self.files, &self.files.heads().join(name)).ok().flatten())
     }
 
+    /// Whether a version of an object can have a head at all.
+    ///
+    /// # Errors
+    ///
+    /// That what is to be written into it is too long.
+    pub(crate) fn check_head(&self, key: &str, stat: &Stat) -> io::Result<()> {
+        heads::check(key, stat)
+    }
+
     /// Writes the head of a key that was confirmed just now, in the place of the one there was. Only under its lock.
     pub(crate) fn save_head(&self, head: &Head, _lock: &KeyLock<'_>) -> io::Result<()> {
         heads::save(&self.files, head)?;

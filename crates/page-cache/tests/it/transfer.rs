@@ -9,7 +9,7 @@ use crate::memory_origin::{MemoryOrigin, pattern};
 use page_cache::{Cache, CachedFile, TransferError};
 use svf_core::RangeSet;
 
-const LEN: u64 = (40 << 20) + 12_345;
+const LEN: u64 = (20 << 20) + 12_345;
 
 fn open(dir: &Path, name: &str, page_size: u64, origin: &MemoryOrigin) -> CachedFile {
     let cache = Cache::builder(dir.join(name)).page_size(page_size).open().unwrap();

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use svf_core::RangeSet;
 
 use crate::cached_file::CachedFile;
-use crate::directory::{Directory, Head, KeyLock, OpenedPair, Pair, Recount, Settings, Verification};
+use crate::directory::{Directory, Head, KeyLock, OpenPair, OpenedPair, Pair, Recount, Settings, Verification};
 use crate::freshness::Freshness;
 use crate::origin::{Origin, OriginError, Stat};
 use crate::stats::{Stats, Totals};
@@ -256,7 +256,7 @@ impl Cache {
         known: Option<Head>,
         confirmed: bool,
         lock: Option<&KeyLock<'_>>,
-    ) -> Option<Arc<Pair>> {
+    ) -> Option<OpenPair> {
         if now.validators.identity().is_none() {
             tracing::warn!(key, "the origin gives no validators that vouch for the bytes; nothing of it is stored");
             return None;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use svf_core::RangeSet;
 
 use crate::cache::{CacheInner, State};
-use crate::directory::{Directory, Head, OpenedPair, Pair, Verification};
+use crate::directory::{Directory, Head, OpenPair, OpenedPair, Verification};
 use crate::error::ReadError;
 use crate::fetch::{Destination, Source, Store};
 use crate::origin::{Origin, OriginError, Stat};
@@ -51,10 +51,10 @@ struct Inner {
 
 /// The pair of a file and the directory that it is in, both there or neither.
 #[derive(Debug)]
-pub(crate) struct Opened(Option<(Arc<Directory>, Arc<Pair>)>);
+pub(crate) struct Opened(Option<(Arc<Directory>, OpenPair)>);
 
 impl Opened {
-    pub(crate) fn pair(&self) -> Option<&(Arc<Directory>, Arc<Pair>)> {
+    pub(crate) fn pair(&self) -> Option<&(Arc<Directory>, OpenPair)> {
         self.0.as_ref()
     }
 }
@@ -63,7 +63,7 @@ impl CachedFile {
     pub(crate) fn new(
         origin: Arc<dyn Origin>,
         pinned: Stat,
-        pair: Option<Arc<Pair>>,
+        pair: Option<OpenPair>,
         cache: Arc<CacheInner>,
         state: Option<&State>,
     ) -> Self {
@@ -290,7 +290,7 @@ impl CachedFile {
 }
 
 impl Inner {
-    fn reopen(&self) -> Option<(Arc<Directory>, Arc<Pair>)> {
+    fn reopen(&self) -> Option<(Arc<Directory>, OpenPair)> {
         let (name, directory) = (self.pair.as_ref()?, &self.cache.state()?.directory);
         let head = Head::new(self.origin.key().to_owned(), self.pinned.clone(), name.clone());
         match directory.open_pair(&head) {
@@ -308,8 +308,9 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // What this process opened; a parent's is left as it is.
         if let Some(Opened(Some((directory, pair)))) = self.opened.take() {
+            // In this order: who opens a directory anew finds all closed that was open in it.
             drop(pair);
-            directory.close_idle();
+            drop(directory);
         }
     }
 }

@@ -10,9 +10,13 @@ use super::name::{self, KeyHash};
 use crate::origin::Stat;
 use crate::sys::Access;
 
-/// The head of `key`, if there is one that can be read and trusted.
-pub(crate) fn peek(files: &Files, key: &str) -> Option<Head> {
-    read(files, &files.head(&KeyHash::of(key))).ok().flatten().filter(|head| head.key == key)
+/// The head of `key`, if there is one that can be trusted. Nothing is done about one that cannot.
+///
+/// # Errors
+///
+/// That it cannot be read, or is damaged.
+pub(crate) fn peek(files: &Files, key: &str) -> io::Result<Option<Head>> {
+    Ok(read(files, &files.head(&KeyHash::of(key)))?.filter(|head| head.key == key))
 }
 
 /// The head of `key`, if there is one that can be trusted. One that cannot is set aside, so this is done under its lock.

@@ -7,6 +7,7 @@ mod bad_luck;
 mod cached_file;
 mod child;
 mod coming_from_pfio;
+mod descriptors;
 mod directory;
 mod fixture;
 #[cfg(feature = "http")]

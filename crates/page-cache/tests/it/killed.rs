@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 const LEN: usize = 200_000;
 /// Room for most of the objects, and not for all.
-const MAX_BYTES: u64 = 1_000_000;
+const MAX_BYTES: u64 = 1_300_000;
 /// Those that all processes read, and behind them those that only the ones read that are killed.
 const SHARED: u64 = 4;
 const OBJECTS: u64 = 6;
@@ -57,7 +57,12 @@ fn processes_that_are_killed() {
     let (mut random, mut of_the_dead) = (Random::new(7), 0);
     for kill in 1..=kills {
         let mut victim = start(kill, OBJECTS);
-        std::thread::sleep(Duration::from_micros(8_000 + random.below(80_000)));
+        // Every other one has read something before, however long a busy machine takes to start it.
+        let start = Instant::now();
+        while kill % 2 == 0 && !began(dir, kill).exists() && start.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_micros(random.below(60_000)));
         victim.kill().unwrap();
         // One that ended by itself has read a wrong byte, or has been ended by a signal that it must not get.
         assert_eq!(victim.wait().unwrap().signal(), Some(libc::SIGKILL), "victim {kill}");
@@ -72,6 +77,7 @@ fn processes_that_are_killed() {
     look_at_rest(&cache);
     check_budget(&open(&cache, false));
     check_tidy(&cache);
+    println!("{of_the_dead} bytes that only the dead have stored");
     assert!(of_the_dead > 0, "nothing was read that only a dead process can have stored");
 }
 
@@ -115,6 +121,11 @@ fn look_at_rest(dir: &Path) -> u64 {
     of_the_dead
 }
 
+/// There once the process of this seed has read something.
+fn began(dir: &Path, seed: u64) -> PathBuf {
+    dir.join(format!("began-{seed}"))
+}
+
 /// Reads objects whose versions go on all the time, so that there is always something to make, fill and delete.
 fn read_for_ever() {
     let dir = PathBuf::from(std::env::var_os("DIR").unwrap());
@@ -126,7 +137,10 @@ fn read_for_ever() {
             scope.spawn(move || {
                 let mut random = Random::new(seed * 2 + thread + 1);
                 while !dir.join("stop").exists() && start.elapsed() < Duration::from_secs(600) {
-                    let object = random.below(number("OBJECTS", OBJECTS));
+                    // Those of its own as often as the others.
+                    let (objects, own) = (number("OBJECTS", OBJECTS), random.below(2) == 0);
+                    let first = if own && objects > SHARED { SHARED } else { 0 };
+                    let object = first + random.below(objects - first);
                     let version = version(object);
                     let (origin, bytes) = (origin(object, version), bytes(object, version));
                     let file = cache.file(origin.clone()).unwrap();
@@ -137,6 +151,7 @@ fn read_for_ever() {
                         let read = file.bytes(start..end).unwrap();
                         assert!(read == bytes[start as usize..end as usize], "{} {start}..{end}", origin.key());
                     }
+                    std::fs::write(began(dir, seed), b"").unwrap();
                 }
             });
         }

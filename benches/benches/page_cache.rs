@@ -151,25 +151,64 @@ fn hits_in_a_gigabyte(criterion: &mut Criterion) {
     });
 }
 
-/// Two threads that hit: in one file, and each in a file of a directory of its own, which share nothing.
-fn two_threads(criterion: &mut Criterion) {
-    let workload = Workload::new(32 << 20);
-    let directories = [workload.fresh_directory(), workload.fresh_directory()];
-    let caches = directories.each_ref().map(|directory| cache(directory.path()));
-    let files = caches.each_ref().map(|cache| workload.open(cache));
-    for file in &files {
-        assert_eq!(file.bytes(0..workload.len()).unwrap(), workload.content);
+/// How many bytes each of two readers hits in. They are the same ones whether the readers share anything or not, so that
+/// nobody has less of them to keep in the processor's caches.
+const HALF: u64 = 16 << 20;
+
+/// Two directories of one filled file of `HALF` bytes each, and one of a file of twice as many.
+struct SharedOrNot {
+    shared: Workload,
+    shared_directory: TempDir,
+    apart: [Workload; 2],
+    apart_directories: [TempDir; 2],
+}
+
+impl SharedOrNot {
+    fn new() -> Self {
+        let (shared, apart) = (Workload::new(2 * HALF), [HALF; 2].map(Workload::new));
+        let fill = |workload: &Workload| {
+            let directory = workload.fresh_directory();
+            assert_eq!(workload.open(&cache(directory.path())).bytes(0..workload.len()).unwrap(), workload.content);
+            directory
+        };
+        let (shared_directory, apart_directories) = (fill(&shared), apart.each_ref().map(fill));
+        Self { shared, shared_directory, apart, apart_directories }
     }
+
+    /// The origin and the directory that a reader uses, and where its bytes begin.
+    fn of(&self, shares: bool, reader: usize) -> (&Workload, &Path, u64) {
+        if shares {
+            (&self.shared, self.shared_directory.path(), reader as u64 * HALF)
+        } else {
+            (&self.apart[reader], self.apart_directories[reader].path(), 0)
+        }
+    }
+}
+
+/// Two threads that hit, each in a half of one file, and each in a file of a directory of its own, which share nothing.
+fn two_threads(criterion: &mut Criterion) {
+    let workloads = SharedOrNot::new();
     for size in [64, 4 << 10] {
-        let reads = random_reads(READS, size, 1, workload.len(), SEED);
+        let reads = random_reads(READS, size, 1, HALF, SEED);
         let mut group = criterion.benchmark_group("page-cache/hit-two-threads");
-        for (name, second) in [("ours", 0), ("share-nothing", 1)] {
+        for (name, shares) in [("ours", true), ("share-nothing", false)] {
+            let open = |reader| {
+                let (workload, directory, start) = workloads.of(shares, reader);
+                let file = workload.open(&cache(directory));
+                file.bytes(0..file.len()).unwrap();
+                assert_eq!(file.stats().origin_bytes, 0);
+                (file, start)
+            };
+            let first = open(0);
+            // Those that share anything share everything, the handle too.
+            let second = if shares { (first.0.clone(), HALF) } else { open(1) };
+            let readers = [first, second];
             group.bench_function(BenchmarkId::new(name, size), |bencher| {
                 bencher.iter_custom(|times| {
-                    let elapsed = |file: &CachedFile| hit_times(file, &reads, size, times);
+                    let elapsed = |(file, start): &(CachedFile, u64)| hit_times(file, &reads, *start, size, times);
                     std::thread::scope(|scope| {
-                        let other = scope.spawn(|| elapsed(&files[second]));
-                        elapsed(&files[0]).max(other.join().unwrap())
+                        let other = scope.spawn(|| elapsed(&readers[1]));
+                        elapsed(&readers[0]).max(other.join().unwrap())
                     })
                 });
             });
@@ -177,31 +216,33 @@ fn two_threads(criterion: &mut Criterion) {
     }
 }
 
-fn hit_times(file: &CachedFile, reads: &[Range<u64>], size: u64, times: u64) -> Duration {
+/// Hits in turn, at places that are counted from `base`.
+fn hit_times(file: &CachedFile, reads: &[Range<u64>], base: u64, size: u64, times: u64) -> Duration {
     let mut out = vec![0; size as usize];
     let (mut reads, start) = (reads.iter().cycle(), Instant::now());
     for _ in 0..times {
-        file.read_at(black_box(&mut out), reads.next().unwrap().start).unwrap();
+        file.read_at(black_box(&mut out), base + reads.next().unwrap().start).unwrap();
     }
     start.elapsed()
 }
 
-/// Two processes that hit in one file, beside one that does so alone.
+/// Two processes that hit, each in a half of one file, and each in a file of a directory of its own, which share nothing;
+/// and one that is alone.
 fn two_processes(criterion: &mut Criterion) {
-    let workload = Workload::new(32 << 20);
-    let directory = workload.fresh_directory();
-    workload.open(&cache(directory.path())).bytes(0..workload.len()).map(drop).unwrap();
+    let workloads = SharedOrNot::new();
     for size in [64_u64, 4 << 10] {
         let mut group = criterion.benchmark_group("page-cache/hit-two-processes");
-        for (name, processes) in [("ours", 2), ("one", 1)] {
+        for (name, shares, processes) in [("ours", true, 2), ("share-nothing", false, 2), ("one", true, 1)] {
             group.bench_function(BenchmarkId::new(name, size), |bencher| {
                 bencher.iter_custom(|times| {
-                    let start = || {
+                    let start = |reader| {
+                        let (workload, directory, base) = workloads.of(shares, reader);
                         let mut child = Command::new(std::env::current_exe().unwrap());
-                        child.env(CHILD, directory.path()).env("ORIGIN", &workload.path).env("SIZE", size.to_string());
-                        child.env("TIMES", times.to_string()).stdout(Stdio::piped()).spawn().unwrap()
+                        child.env(CHILD, directory).env("ORIGIN", &workload.path).env("SIZE", size.to_string());
+                        child.env("BASE", base.to_string()).env("TIMES", times.to_string());
+                        child.stdout(Stdio::piped()).spawn().unwrap()
                     };
-                    let children: Vec<_> = (0..processes).map(|_| start()).collect();
+                    let children: Vec<_> = (0..processes).map(start).collect();
                     let elapsed = |child: Child| {
                         let output = child.wait_with_output().unwrap();
                         assert!(output.status.success());
@@ -224,13 +265,15 @@ fn child(directory: &Path) {
     // All of it is checked before.
     file.bytes(0..file.len()).unwrap();
     assert_eq!(file.stats().origin_bytes, 0);
-    let reads = random_reads(READS, number("SIZE"), 1, file.len(), SEED);
+    let reads = random_reads(READS, number("SIZE"), 1, HALF, SEED);
+    let hit_times = |times| hit_times(&file, &reads, number("BASE"), number("SIZE"), times);
     // And all of it is in the process's page tables.
-    hit_times(&file, &reads, number("SIZE"), 4 * READS as u64);
-    println!("{}", hit_times(&file, &reads, number("SIZE"), number("TIMES")).as_nanos());
+    hit_times(4 * READS as u64);
+    println!("{}", hit_times(number("TIMES")).as_nanos());
 }
 
-/// One page: fetched, checked, charged, locked, written, published; beside the same `pread` and `pwrite`.
+/// One page: fetched, given to the caller, checked, charged, locked, written, published; beside a bare `pwrite` of it, and
+/// beside giving it to the caller and a `pwrite`.
 fn fill_a_page(criterion: &mut Criterion) {
     let workload = Workload::new(32 << 20);
     let mut out = vec![0; PAGE as usize];
@@ -269,24 +312,31 @@ fn fill_a_page(criterion: &mut Criterion) {
     });
     drop((file, cache, directory));
     let directory = workload.fresh_directory();
-    let (mut copy, mut page) = (None, pages);
-    group.bench_function(BenchmarkId::new("bare-pwrite", PAGE), |bencher| {
-        bencher.iter_custom(|times| {
-            let mut elapsed = Duration::ZERO;
-            for number in 0..times {
-                if page == pages {
-                    let path = directory.path().join(format!("copy-{number}"));
-                    _ = std::fs::remove_file(&path);
-                    (page, copy) = (0, Some(File::create(path).unwrap()));
+    for (name, gives) in [("bare-pwrite", false), ("bare-copy-and-pwrite", true)] {
+        let (mut copy, mut page) = (None, pages);
+        group.bench_function(BenchmarkId::new(name, PAGE), |bencher| {
+            bencher.iter_custom(|times| {
+                let mut elapsed = Duration::ZERO;
+                for _ in 0..times {
+                    if page == pages {
+                        // As in ours, there is one file at a time, with its final length from the start.
+                        let fresh = File::create(directory.path().join("copy")).unwrap();
+                        fresh.set_len(pages * PAGE).unwrap();
+                        (page, copy) = (0, Some(fresh));
+                    }
+                    let source = &workload.content[..PAGE as usize];
+                    let start = Instant::now();
+                    if gives {
+                        black_box(&mut out).copy_from_slice(black_box(source));
+                    }
+                    copy.as_ref().unwrap().write_all_at(black_box(source), page * PAGE).unwrap();
+                    elapsed += start.elapsed();
+                    page += 1;
                 }
-                let start = Instant::now();
-                copy.as_ref().unwrap().write_all_at(black_box(&out), page * PAGE).unwrap();
-                elapsed += start.elapsed();
-                page += 1;
-            }
-            elapsed
+                elapsed
+            });
         });
-    });
+    }
 }
 
 /// Opening: an object of 1 TiB that is known, and a directory of 100,000 objects.
@@ -310,6 +360,15 @@ fn opening(criterion: &mut Criterion) {
     group.bench_function(BenchmarkId::new("entry-and-first-touch", "1TiB"), |bencher| {
         bencher.iter(|| open().read_exact_at(black_box(&mut out), 1 << 39).unwrap());
     });
+
+    // One more handle beside so many, of more objects than are kept open without one.
+    for handles in [1_000, 10_000] {
+        let beside = Cache::builder(directory.path().join("beside")).freshness(Freshness::Immutable).open().unwrap();
+        let open = |number| beside.file(origin(format!("object:{}", number % 100), 1_000_000)).unwrap();
+        let held: Vec<_> = (0..handles).map(open).collect();
+        assert!(held.iter().all(|file| file.page_size().is_some()), "all are stored");
+        group.bench_function(BenchmarkId::new("handle-beside", handles), |bencher| bencher.iter(|| open(handles)));
+    }
 
     let objects = 100_000;
     let many = options("many").open().unwrap();

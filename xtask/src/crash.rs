@@ -25,7 +25,9 @@ impl Crash {
         if self.power {
             return power::cut(self.times.unwrap_or(50));
         }
-        let mut tests = cargo(["test", "--package", "page-cache", "--test", "it", "processes::", "--", "--nocapture"]);
+        let arguments =
+            ["test", "--package", "page-cache", "--test", "it", "--", "processes::", "killed::", "--nocapture"];
+        let mut tests = cargo(arguments);
         tests.env("PAGE_CACHE_KILLS", self.times.unwrap_or(1_000).to_string());
         run(tests.env("PAGE_CACHE_SECONDS", self.seconds.to_string()))
     }

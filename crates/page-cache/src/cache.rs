@@ -9,7 +9,9 @@ use svf_core::RangeSet;
 
 use crate::admission::Admit;
 use crate::cached_file::CachedFile;
-use crate::directory::{Directory, Head, KeyLock, OpenedPair, Pair, Recount, Settings, Verification, WhenFull};
+use crate::directory::{
+    Directory, Head, KeyLock, OpenPair, OpenedPair, Pair, Recount, Settings, Verification, WhenFull,
+};
 use crate::freshness::Freshness;
 use crate::origin::{Origin, OriginError, Stat};
 use crate::stats::{Stats, Totals};
@@ -111,7 +113,7 @@ impl Cache {
     /// open the same key at once, one asks, and the others find its answer, if the policy lets them.
     ///
     /// An object whose origin gives nothing to tell one version from another ([`Validators::identity`]) is read
-    /// without storing anything.
+    /// without storing anything; so is one whose key and validators are longer than a head can hold, which is 1 MiB.
     ///
     /// # Errors
     ///
@@ -147,7 +149,6 @@ impl Cache {
             }
             OpenedPair::Damaged => Ok((self.inner.policy.page_size, RangeSet::new(), None)),
         });
-        state.directory.close_idle();
         let warn = |error: &io::Error| {
             tracing::warn!(key = head.key, %error, "the files of an object cannot be opened");
         };
@@ -168,7 +169,6 @@ impl Cache {
         let verified = |head: Head| {
             let warn = |error: &io::Error| tracing::warn!(key = head.key, %error, "an object cannot be verified");
             let verification = verify(&head).inspect_err(warn).ok();
-            state.directory.close_idle();
             Some((head.key, verification?))
         };
         state.directory.heads().filter_map(verified).collect()
@@ -292,7 +292,7 @@ impl Cache {
         known: Option<Head>,
         confirmed: bool,
         lock: Option<&KeyLock<'_>>,
-    ) -> Option<Arc<Pair>> {
+    ) -> Option<OpenPair> {
         if now.validators.identity().is_none() {
             tracing::warn!(key, "the origin gives no validators that vouch for the bytes; nothing of it is stored");
             return None;
@@ -324,6 +324,8 @@ impl Cache {
             tracing::warn!(key, "others are busy with the object for too long; it is read from its origin");
             None
         })?;
+        // What cannot be found again would only be stored again and again.
+        directory.check_head(key, now).inspect_err(|error| warn(error)).ok()?;
         let page_size = self.inner.policy.page_size;
         let pair = directory
             .create_pair(key, now, page_size, self.inner.policy.when_full)

@@ -96,8 +96,9 @@ impl CacheBuilder {
     }
 
     /// How many objects this process keeps open although nobody has a handle of them, so that they are opened quickly
-    /// again; with each go four descriptors. Default: 64. Those with a handle count too, and are never closed. Of several
-    /// caches of a process over one directory the first one's number holds.
+    /// again; with each go four descriptors. Default: 64. Those with a handle count too, and are never closed; the others
+    /// are closed in the order in which they were given back, and all of them when the system has no descriptor left. Of
+    /// several caches of a process over one directory the first one's number holds.
     pub fn max_open_entries(self, count: usize) -> Self {
         Self { settings: Settings { max_open_entries: count, ..self.settings }, ..self }
     }

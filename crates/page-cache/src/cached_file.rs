@@ -8,7 +8,7 @@ use bytes::Bytes;
 use svf_core::RangeSet;
 
 use crate::cache::{CacheInner, State};
-use crate::directory::{Directory, Head, OpenedPair, Pair, Verification, WhenFull};
+use crate::directory::{Directory, Head, OpenPair, OpenedPair, Verification, WhenFull};
 use crate::error::ReadError;
 use crate::fetch::{Destination, Source, Store};
 use crate::origin::{Origin, OriginError, Stat};
@@ -53,10 +53,10 @@ struct Inner {
 
 /// The pair of a file and the directory that it is in, both there or neither.
 #[derive(Debug)]
-pub(crate) struct Opened(Option<(Arc<Directory>, Arc<Pair>)>);
+pub(crate) struct Opened(Option<(Arc<Directory>, OpenPair)>);
 
 impl Opened {
-    pub(crate) fn pair(&self) -> Option<&(Arc<Directory>, Arc<Pair>)> {
+    pub(crate) fn pair(&self) -> Option<&(Arc<Directory>, OpenPair)> {
         self.0.as_ref()
     }
 }
@@ -65,7 +65,7 @@ impl CachedFile {
     pub(crate) fn new(
         origin: Arc<dyn Origin>,
         pinned: Stat,
-        pair: Option<Arc<Pair>>,
+        pair: Option<OpenPair>,
         cache: Arc<CacheInner>,
         state: Option<&State>,
     ) -> Self {
@@ -102,7 +102,7 @@ impl CachedFile {
     }
 
     /// The size in bytes of the pages in which this file is stored; `None` if it is not, because its origin gives no
-    /// validators or the cache's files could not be opened (the log says which).
+    /// validators, its key is too long, or the cache's files could not be opened (the log says which).
     pub fn page_size(&self) -> Option<u64> {
         let opened = self.inner.opened.peek()?.0.as_ref();
         opened.map(|(_, pair)| pair.pages().page_size)
@@ -304,7 +304,7 @@ impl CachedFile {
 }
 
 impl Inner {
-    fn reopen(&self) -> Option<(Arc<Directory>, Arc<Pair>)> {
+    fn reopen(&self) -> Option<(Arc<Directory>, OpenPair)> {
         let (name, directory) = (self.pair.as_ref()?, &self.cache.state()?.directory);
         let head = Head::new(self.origin.key().to_owned(), self.pinned.clone(), name.clone());
         match directory.open_pair(&head) {
@@ -322,8 +322,10 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // What this process opened; a parent's is left as it is.
         if let Some(Opened(Some((directory, pair)))) = self.opened.take() {
+            pair.fold_uses(directory.budget());
+            // In this order: who opens a directory anew finds all closed that was open in it.
             drop(pair);
-            directory.close_idle();
+            drop(directory);
         }
     }
 }

@@ -53,9 +53,30 @@ pub(crate) struct Counters {
 /// The counters of a cache: those of its open files, and the sums of those that are closed.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
-    open: Mutex<Vec<Weak<Counters>>>,
+    open: Mutex<Open>,
     closed_hits: AtomicU64,
     closed: [AtomicU64; FIELDS],
+}
+
+/// The counters of open files, and of some that are closed.
+#[derive(Debug, Default)]
+struct Open {
+    counters: Vec<Weak<Counters>>,
+    /// When there are so many, those of closed files are removed: so rarely that it costs each opening the same.
+    full: usize,
+}
+
+/// As many counters are never looked through.
+const FEW: usize = 64;
+
+impl Open {
+    fn push(&mut self, counters: Weak<Counters>) {
+        if self.counters.len() >= self.full.max(FEW) {
+            self.counters.retain(|counters| counters.strong_count() > 0);
+            self.full = 2 * self.counters.len();
+        }
+        self.counters.push(counters);
+    }
 }
 
 impl Counters {
@@ -63,9 +84,7 @@ impl Counters {
     pub(crate) fn new(totals: &Arc<Totals>) -> Arc<Self> {
         let counters =
             Arc::new(Self { hits: Default::default(), others: Default::default(), totals: Arc::clone(totals) });
-        let mut open = totals.open.lock();
-        open.retain(|counters| counters.strong_count() > 0);
-        open.push(Arc::downgrade(&counters));
+        totals.open.lock().push(Arc::downgrade(&counters));
         counters
     }
 
@@ -119,7 +138,7 @@ impl Drop for Counters {
 
 impl Totals {
     pub(crate) fn snapshot(&self) -> Stats {
-        let open: Vec<_> = self.open.lock().iter().filter_map(Weak::upgrade).collect();
+        let open: Vec<_> = self.open.lock().counters.iter().filter_map(Weak::upgrade).collect();
         let closed = stats(self.closed_hits.load(Ordering::Relaxed), &self.closed);
         open.iter().fold(closed, |sum, counters| sum + counters.snapshot())
     }
@@ -188,5 +207,23 @@ mod tests {
         assert_eq!(totals.snapshot(), all);
         drop(other);
         assert_eq!(totals.snapshot(), all);
+    }
+
+    #[test]
+    fn the_counters_of_closed_files_are_removed_now_and_then() {
+        let totals = Arc::new(Totals::default());
+        let kept: Vec<_> = (0..1_000).map(|_| Counters::new(&totals)).collect();
+        for _ in 0..10_000 {
+            Counters::new(&totals).hit();
+        }
+        assert!(totals.open.lock().counters.len() <= 2 * kept.len() + FEW);
+        assert_eq!(totals.snapshot().hits, 10_000);
+        kept.iter().for_each(|counters| counters.hit());
+        assert_eq!(totals.snapshot().hits, 11_000);
+        drop(kept);
+        for _ in 0..2_000 {
+            Counters::new(&totals).hit();
+        }
+        assert!(totals.open.lock().counters.len() <= 4 * FEW);
     }
 }

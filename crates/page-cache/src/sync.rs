@@ -4,6 +4,7 @@
 //! process, as faster ones do, would be inherited by a forked child in whatever state it was. The atomics can be those
 //! of a model checker: `cargo xtask model` runs the publishing, withdrawing and reading of pages under it.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,20 +33,31 @@ impl<T> Mutex<T> {
 
 /// Where threads wait for a change of what is under a [`Mutex`].
 #[derive(Debug, Default)]
-pub(crate) struct Condvar(std::sync::Condvar);
+pub(crate) struct Condvar {
+    changed: std::sync::Condvar,
+    /// How many threads wait. Mostly none does, and then a notification is no system call.
+    waiting: AtomicUsize,
+}
 
 impl Condvar {
     pub(crate) const fn new() -> Self {
-        Self(std::sync::Condvar::new())
+        Self { changed: std::sync::Condvar::new(), waiting: AtomicUsize::new(0) }
     }
 
+    /// Wakes who waits for a change that was made under the mutex before.
     pub(crate) fn notify_all(&self) {
-        self.0.notify_all();
+        // Who waits has counted itself before it gave the mutex back, so whoever changes something later sees it.
+        if self.waiting.load(std::sync::atomic::Ordering::Relaxed) > 0 {
+            self.changed.notify_all();
+        }
     }
 
     /// Waits for a notification, for no longer than `timeout`.
     pub(crate) fn wait_for<'a, T>(&self, guard: MutexGuard<'a, T>, timeout: Duration) -> MutexGuard<'a, T> {
-        self.0.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner).0
+        self.waiting.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let (guard, _) = self.changed.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner);
+        self.waiting.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        guard
     }
 }
 

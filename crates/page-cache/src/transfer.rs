@@ -4,9 +4,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use svf_core::RangeSet;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -55,9 +56,9 @@ fn list_path(path: &Path) -> PathBuf {
 }
 
 impl CachedFile {
-    /// Copies what is held to a new file at `path`: as long as the object, with holes where nothing is held; and beside
-    /// it, at `path.svf-pages`, the list of what is held, without which nobody could tell a hole from zeros. Every page
-    /// is checked on the way. What is copied is returned.
+    /// Copies what is held to a new file at `path`, private to this user: as long as the object, with holes where nothing
+    /// is held; and beside it, at `path.svf-pages`, the list of what is held, without which nobody could tell a hole from
+    /// zeros. Every page is checked on the way. What is copied is returned.
     ///
     /// # Errors
     ///
@@ -68,7 +69,8 @@ impl CachedFile {
             let path = path.to_owned();
             move |source| TransferError::Io { path, source }
         };
-        let create = |path: &Path| OpenOptions::new().write(true).create_new(true).open(path).map_err(fail(path));
+        let create =
+            |path: &Path| OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(fail(path));
         let data = create(path)?;
         let exported = create(&list).and_then(|list_file| {
             let written = self.write_pages(&data).map_err(fail(path)).and_then(|(held, bytes)| {
@@ -118,9 +120,10 @@ impl CachedFile {
         Ok((held, [header.as_bytes(), listed.as_bytes()].concat()))
     }
 
-    /// Stores what an exported file has and this one does not hold yet. Every page is checked against the list beside
-    /// the file; what does not agree is passed over, and so is what is not stored because there is no room. Only what
-    /// was exported of the very same version of the same object is taken. What was stored is returned.
+    /// Stores what an exported file has and this one does not hold yet: all pages of this file that lie in it as a
+    /// whole, whatever the size of its own pages. Every page is checked against the list beside the file; what does not
+    /// agree is passed over, and so is what is not stored because there is no room. Only what was exported of the very
+    /// same version of the same object is taken. What was stored is returned.
     ///
     /// # Errors
     ///
@@ -132,7 +135,7 @@ impl CachedFile {
             move |source| TransferError::Io { path, source }
         };
         let list = list_path(path);
-        let (header, listed) = read_list(&list)
+        let (header, listed) = read_list(&list, self.len())
             .map_err(io_error(&list))?
             .map_err(|reason| TransferError::NotExported { path: list.clone(), reason })?;
         let object = self.object();
@@ -140,28 +143,30 @@ impl CachedFile {
         if theirs != (object.key.0, object.version, object.length) {
             return Err(TransferError::OtherObject { path: path.to_owned(), key: self.key().to_owned() });
         }
-        let data = File::open(path).map_err(io_error(path))?;
+        let not_a_file = || io::Error::new(io::ErrorKind::InvalidInput, NOT_A_FILE);
+        let data = open_regular(path).and_then(|file| file.ok_or_else(not_a_file)).map_err(io_error(path))?;
         let pages = Pages { page_size: header.page_size.get(), length: header.length.get() };
         let (mut stored, mut gathered) = (RangeSet::new(), Gathered::default());
         for ListedPage { page, checksum } in &listed {
             let bytes = pages.bytes(page.get());
-            let mut buffer = vec![0; (bytes.end - bytes.start) as usize];
-            let read = data.read_exact_at(&mut buffer, bytes.start).is_ok();
-            if !read || page_checksum(header.nonce.get(), page.get(), &buffer) != checksum.get() {
-                tracing::warn!(path = %path.display(), page = page.get(), "an exported page is damaged and passed over");
-                continue;
-            }
-            if gathered.end() != bytes.start || gathered.bytes.len() as u64 >= GATHERED {
+            if gathered.end() != bytes.start {
                 self.store_gathered(&mut gathered, &mut stored).map_err(io_error(path))?;
-                gathered = Gathered { start: bytes.start, bytes: Vec::new() };
+                // Behind a gap nothing completes a page that was begun before it.
+                gathered.restart(bytes.start);
             }
-            gathered.bytes.extend_from_slice(&buffer);
+            let is_good = |read: &[u8]| page_checksum(header.nonce.get(), page.get(), read) == checksum.get();
+            if !gathered.read(&data, bytes.end, is_good) {
+                tracing::warn!(path = %path.display(), page = page.get(), "an exported page is damaged and passed over");
+            } else if gathered.bytes.len() as u64 >= GATHERED {
+                self.store_gathered(&mut gathered, &mut stored).map_err(io_error(path))?;
+            }
         }
         self.store_gathered(&mut gathered, &mut stored).map_err(io_error(path))?;
         Ok(stored)
     }
 
-    /// Stores the whole pages of what was gathered, of those that are not held and nobody else is fetching.
+    /// Stores the whole pages of what was gathered, of those that are not held and nobody else is fetching. A page at
+    /// the end that is not whole yet stays gathered.
     fn store_gathered(&self, gathered: &mut Gathered, stored: &mut RangeSet) -> io::Result<()> {
         let Some((directory, pair)) = self.opened().pair() else { return Ok(()) };
         if !pair.may_be_filled(directory.budget()) {
@@ -180,6 +185,9 @@ impl CachedFile {
             {
                 stored.insert(bytes);
             }
+        }
+        if first < last {
+            gathered.forget_before(pages.bytes(last - 1).end);
         }
         Ok(())
     }
@@ -200,12 +208,54 @@ impl Gathered {
     fn end(&self) -> u64 {
         self.start + self.bytes.len() as u64
     }
+
+    /// Begins anew at an offset.
+    fn restart(&mut self, start: u64) {
+        self.start = start;
+        self.bytes.clear();
+    }
+
+    /// Adds the bytes up to `end`, if they can be read and are good; whether they are.
+    fn read(&mut self, data: &File, end: u64, is_good: impl FnOnce(&[u8]) -> bool) -> bool {
+        let (before, offset) = (self.bytes.len(), self.end());
+        self.bytes.resize((end - self.start) as usize, 0);
+        let added = &mut self.bytes[before..];
+        let good = data.read_exact_at(added, offset).is_ok() && is_good(added);
+        if !good {
+            self.bytes.truncate(before);
+        }
+        good
+    }
+
+    fn forget_before(&mut self, offset: u64) {
+        self.bytes.drain(..(offset - self.start) as usize);
+        self.start = offset;
+    }
 }
 
-/// The list beside an exported file; the inner error says why it is none.
-fn read_list(path: &Path) -> io::Result<Result<(ListHeader, Vec<ListedPage>), String>> {
+const NOT_A_FILE: &str = "it is not a regular file";
+
+/// Opens a file to read it, if it is one.
+fn open_regular(path: &Path) -> io::Result<Option<File>> {
+    // A FIFO in its place must not keep its opener waiting.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    Ok(file.metadata()?.is_file().then_some(file))
+}
+
+/// The list beside an exported file of an object of this length; the inner error says why it is none. No more of it is
+/// read than a list can have.
+fn read_list(path: &Path, length: u64) -> io::Result<Result<(ListHeader, Vec<ListedPage>), String>> {
+    let Some(file) = open_regular(path)? else { return Ok(Err(NOT_A_FILE.to_owned())) };
+    let len = file.metadata()?.len();
+    let listed = Pages { page_size: MIN_PAGE_SIZE, length }.count();
+    let longest = listed.saturating_mul(size_of::<ListedPage>() as u64).saturating_add(size_of::<ListHeader>() as u64);
+    if len > longest {
+        return Ok(Err(format!("it is {len} bytes long, and of this object no list has more than {longest}")));
+    }
     let mut bytes = Vec::new();
-    File::open(path)?.read_to_end(&mut bytes)?;
+    bytes.try_reserve_exact(len as usize).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    file.take(len).read_to_end(&mut bytes)?;
     Ok(parse_list(&bytes))
 }
 

@@ -1,4 +1,4 @@
-//! What a hit costs the system: no system call and no allocation, which are counted.
+//! What a hit costs the system: no system call and no allocation, which are counted; and a fill, as few as it can do with.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use bytes::Bytes;
 use page_cache::{Cache, CachedFile, FnOrigin, Stat, Validators};
 
 /// The system's allocator, which counts for each thread.
@@ -33,14 +34,23 @@ static COUNTING: Counting = Counting;
 
 const LEN: u64 = 8 << 20;
 
+fn byte(offset: u64) -> u8 {
+    (offset / 3) as u8
+}
+
+fn open(dir: &Path) -> CachedFile {
+    let validators = Validators { version: Some("1".into()), ..Validators::default() };
+    // Made before, so that what it costs the system to have memory for them is not counted.
+    let all: Bytes = (0..LEN).map(byte).collect::<Vec<_>>().into();
+    let origin = FnOrigin::new("bytes", Stat { length: LEN, validators }, move |range| {
+        Ok(all.slice(range.start as usize..range.end as usize))
+    });
+    Cache::builder(dir).open().unwrap().file(origin).unwrap()
+}
+
 /// A file of which all is held and has been checked by this process.
 fn checked(dir: &Path) -> CachedFile {
-    let validators = Validators { version: Some("1".into()), ..Validators::default() };
-    let byte = |offset: u64| (offset / 3) as u8;
-    let origin = FnOrigin::new("bytes", Stat { length: LEN, validators }, move |range| {
-        Ok(range.map(byte).collect::<Vec<_>>().into())
-    });
-    let file = Cache::builder(dir).open().unwrap().file(origin).unwrap();
+    let file = open(dir);
     let bytes = file.bytes(0..LEN).unwrap();
     assert!(bytes.iter().zip(0..).all(|(&here, offset)| here == byte(offset)));
     file
@@ -72,34 +82,57 @@ fn a_hit_allocates_nothing() {
 
 #[test]
 fn a_hit_makes_no_system_call() {
+    if std::env::var_os(TRACED).is_some() {
+        return hit_between_marks();
+    }
+    let calls = calls_between_marks("a_hit_makes_no_system_call");
+    assert!(calls.is_none_or(|calls| calls.is_empty()), "system calls of 2,000 hits");
+}
+
+/// The page's lock and the section's, the bytes, and both locks back; and nobody is woken who does not wait.
+#[test]
+fn a_fill_makes_few_system_calls() {
+    if std::env::var_os(TRACED).is_some() {
+        return fill_between_marks();
+    }
+    let Some(calls) = calls_between_marks("a_fill_makes_few_system_calls") else { return };
+    let count = |name: &str| calls.iter().filter(|line| line.contains(&format!(" {name}("))).count();
+    assert_eq!(["fcntl", "pwrite64", "futex"].map(count), [4 * FILLS, FILLS, 0], "{calls:#?}");
+    assert!(calls.len() <= 6 * FILLS, "{calls:#?}");
+}
+
+/// How many pages are filled between the marks, each by a read of its own.
+const FILLS: usize = 10;
+
+/// The system calls that a test of this program, started again, makes between its marks; none without strace.
+fn calls_between_marks(test: &str) -> Option<Vec<String>> {
     if Command::new("strace").arg("--version").stdout(Stdio::null()).status().is_err() {
         eprintln!("strace is not installed, so system calls are not counted here; cargo xtask ci installs it");
-        return;
+        return None;
     }
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
     let traced = Command::new("strace")
         .args(["-f", "-o", log.to_str().unwrap(), "--"])
         .arg(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "traced", "--test-threads=1"])
-        .env("CACHE", directory.path().join("cache"))
+        .args([test, "--exact", "--test-threads=1"])
+        .env(TRACED, directory.path().join("cache"))
         .output()
         .unwrap();
     assert!(traced.status.success(), "{traced:?}");
     let log = std::fs::read_to_string(log).unwrap();
-    let between: Vec<_> =
-        log.lines().skip_while(|line| !line.contains(BEGIN)).skip(1).take_while(|line| !line.contains(END)).collect();
     assert!(log.contains(BEGIN) && log.contains(END), "the marks are not there");
-    assert_eq!(between, Vec::<&str>::new(), "system calls of 2,000 hits");
+    let from_mark = log.lines().skip_while(|line| !line.contains(BEGIN)).skip(1);
+    Some(from_mark.take_while(|line| !line.contains(END)).map(str::to_owned).collect())
 }
 
+/// Set in the process that is traced: where its cache is.
+const TRACED: &str = "PAGE_CACHE_TEST_TRACED";
 const BEGIN: &str = "/no such file: hits begin";
 const END: &str = "/no such file: hits end";
 
-#[test]
-#[ignore = "a process that another test traces"]
-fn traced() {
-    let Some(dir) = std::env::var_os("CACHE") else { return };
+fn hit_between_marks() {
+    let dir = std::env::var_os(TRACED).unwrap();
     let file = checked(Path::new(&dir));
     let (mut small, mut large) = ([0; 64], vec![0; 100_000]);
     hit(&file, &mut small);
@@ -108,4 +141,17 @@ fn traced() {
     hit(&file, &mut small);
     hit(&file, &mut large);
     _ = Path::new(END).exists();
+}
+
+fn fill_between_marks() {
+    let file = open(Path::new(&std::env::var_os(TRACED).unwrap()));
+    let (page, mut out) = (file.page_size().unwrap(), [0; 100]);
+    // The first fill takes a block of the index, and maps the data.
+    file.read_exact_at(&mut out, 0).unwrap();
+    _ = Path::new(BEGIN).exists();
+    for number in 1..=FILLS as u64 {
+        file.read_exact_at(&mut out, number * page).unwrap();
+    }
+    _ = Path::new(END).exists();
+    assert!(file.held().contains(0..(FILLS as u64 + 1) * page));
 }

@@ -1,9 +1,10 @@
-//! What `cargo xtask crash --power` runs on file systems whose power it cuts: a writer, and a check of what is left.
-//! Without it nothing here is run.
+//! What `cargo xtask crash --power` runs on file systems whose power it cuts: a writer, and a check of what is left. A
+//! program without the test harness, which is told its part; untold it writes and checks, and no power is cut.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
 
 use page_cache::{Cache, CachedFile, FnOrigin, Stat, Validators};
@@ -11,6 +12,7 @@ use page_cache::{Cache, CachedFile, FnOrigin, Stat, Validators};
 const OBJECTS: u64 = 8;
 const LEN: u64 = 3_000_000;
 const PAGE: u64 = 4096;
+const MAX_BYTES: u64 = 40 << 20;
 
 fn byte(object: u64, offset: u64) -> u8 {
     // No page of zeros, and no two alike.
@@ -21,10 +23,23 @@ fn bytes(object: u64, range: std::ops::Range<u64>) -> Vec<u8> {
     range.map(|offset| byte(object, offset)).collect()
 }
 
-fn open() -> Option<(Cache, u64)> {
-    let cache = std::env::var_os("CACHE").map(PathBuf::from)?;
-    let seed = std::env::var("SEED").unwrap().parse().unwrap();
-    Some((Cache::builder(cache).page_size(PAGE).max_bytes(40 << 20).open().unwrap(), seed))
+fn main() {
+    let Some(part) = std::env::var_os("POWER_PART") else {
+        let directory = tempfile::tempdir().unwrap();
+        read_at_random(&open(directory.path()), 1, 60);
+        return check(directory.path());
+    };
+    let (dir, seed) = (std::env::var_os("CACHE").unwrap(), std::env::var("SEED").unwrap().parse::<u64>().unwrap());
+    match part.to_str().unwrap() {
+        "write" => read_at_random(&open(dir.as_ref()), seed, 60),
+        "write on" => read_at_random(&open(dir.as_ref()), seed + 1_000, u64::MAX),
+        "check" => check(dir.as_ref()),
+        other => panic!("{other} is no part"),
+    }
+}
+
+fn open(dir: &Path) -> Cache {
+    Cache::builder(dir).page_size(PAGE).max_bytes(MAX_BYTES).open().unwrap()
 }
 
 fn file(cache: &Cache, object: u64) -> CachedFile {
@@ -45,26 +60,26 @@ fn read_at_random(cache: &Cache, seed: u64, steps: u64) {
     }
 }
 
-#[test]
-#[ignore = "cargo xtask crash --power runs it"]
-fn write() {
-    let Some((cache, seed)) = open() else { return };
-    read_at_random(&cache, seed, 60);
+/// What data files and indexes take is charged, and within the limit, without anybody having asked for a recount.
+fn check_charged(dir: &Path, cache: &Cache, when: &str) {
+    let files = ["pairs", "aside"].into_iter().flat_map(|below| dir.join(below).read_dir().unwrap());
+    let allocated: u64 = files.map(|file| file.unwrap().metadata().unwrap().blocks() * 512).sum();
+    let charged = cache.usage().charged;
+    assert!(allocated <= charged && charged <= MAX_BYTES, "{when}: {allocated} bytes are taken, {charged} charged");
 }
 
-#[test]
-#[ignore = "cargo xtask crash --power runs it"]
-fn write_on() {
-    let Some((cache, seed)) = open() else { return };
-    read_at_random(&cache, seed + 1_000, u64::MAX);
-}
-
-#[test]
-#[ignore = "cargo xtask crash --power runs it"]
-fn check() {
-    let Some((cache, _)) = open() else { return };
+fn check(dir: &Path) {
+    let cache = open(dir);
+    check_charged(dir, &cache, "opened");
     let files: Vec<_> = (0..OBJECTS).map(|object| file(&cache, object)).collect();
-    let held: u64 = files.iter().map(|file| file.held().num_bytes()).sum();
+    check_charged(dir, &cache, "each pair agrees with itself");
+    let held: Vec<_> = files.iter().map(CachedFile::held).collect();
+    for (object, (file, held)) in (0..).zip(files.iter().zip(&held)) {
+        for range in held {
+            assert!(file.bytes(range.clone()).unwrap() == bytes(object, range), "object {object}");
+        }
+    }
+    check_charged(dir, &cache, "what was held is read");
     let settled = |when: &str| {
         let found = cache.recount(Duration::from_secs(10)).unwrap().unwrap();
         let fixed = (64 << 10) + found.pairs * (16 << 10);
@@ -72,18 +87,20 @@ fn check() {
         assert!(found.charged <= found.allocated + 64 * found.pages + fixed, "{when}: {found:?}");
         found
     };
-    // Opening has made each pair agree with itself: no block is taken that no word vouches for.
-    let found = settled("reconciled");
-    assert_eq!(found.pages, files.iter().map(|file| file.held().num_bytes().div_ceil(PAGE)).sum::<u64>());
+    // No block is taken that no word vouches for: what was damaged has been stored again in its place.
+    let found = settled("what was held is read");
+    assert_eq!(found.pages, held.iter().map(|held| held.num_bytes().div_ceil(PAGE)).sum::<u64>());
     for (object, file) in (0..).zip(&files) {
         assert!(file.bytes(0..LEN).unwrap() == bytes(object, 0..LEN), "object {object}");
         // And what was stored now is good too.
         assert!(file.verify().unwrap().damaged.is_empty());
         assert!(file.bytes(0..LEN).unwrap() == bytes(object, 0..LEN), "object {object}");
     }
+    check_charged(dir, &cache, "filled again");
     settled("filled again");
     println!(
-        "{held} bytes held after the cut, {} pages corrupt, {} fetched",
+        "{} bytes held after the cut, {} pages corrupt, {} fetched",
+        held.iter().map(svf_core::RangeSet::num_bytes).sum::<u64>(),
         cache.stats().corrupt_pages,
         cache.stats().origin_bytes
     );

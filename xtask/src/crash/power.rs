@@ -3,8 +3,9 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::process::{Result, cargo, output, program, run};
 
+const SIGKILL: i32 = 9;
 const IMAGE_BYTES: u64 = 96 << 20;
 
 /// Which files the system has written out before the cut, beyond what it did by itself.
@@ -83,16 +85,21 @@ fn cut_once(directory: &Path, test: &Path, number: u64, flushed: Flushed, after:
         let mounted = Mounted::new(&image, directory.join("mounted"))?;
         let cache = mounted.at.join("cache");
         // What was there before the writer that is cut off: some of it is on the disk for sure.
-        let first = start(test, "write", &cache, number)?.wait()?;
+        let first = part(test, "write", &cache, number).stdout(Stdio::null()).status()?;
         if !first.success() {
             return Err("the writer failed".into());
         }
         output(program("sync", ["--file-system"]).arg(&mounted.at))?;
-        let mut writer = start(test, "write_on", &cache, number)?;
+        let mut writer = part(test, "write on", &cache, number).stdout(Stdio::null()).spawn()?;
         sleep(after);
-        flush(&cache, flushed)?;
+        let flushed = flush(&cache, flushed);
         writer.kill()?;
-        writer.wait()?;
+        let status = writer.wait()?;
+        flushed?;
+        // One that ended before has read a wrong byte, or was ended by what should not have happened to it.
+        if status.signal() != Some(SIGKILL) {
+            return Err(format!("the writer ended by itself: {status}").into());
+        }
         output(program("cp", ["--sparse=always"]).arg(&image).arg(&copy))?;
     }
     // As a start of the system does it: the journal is replayed, and what a copy in the middle of a write has torn.
@@ -103,18 +110,14 @@ fn cut_once(directory: &Path, test: &Path, number: u64, flushed: Flushed, after:
     let mounted = Mounted::new(&copy, directory.join("restarted"))?;
     let cache = mounted.at.join("cache");
     forget_boot(&cache)?;
-    output(
-        program(test, ["--ignored", "--exact", "check", "--nocapture"])
-            .env("CACHE", &cache)
-            .env("SEED", number.to_string()),
-    )
-    .map(|text| text.lines().find(|line| line.contains("held")).unwrap_or_default().to_owned())
+    Ok(output(&mut part(test, "check", &cache, number))?.trim().to_owned())
 }
 
-fn start(test: &Path, role: &str, cache: &Path, seed: u64) -> Result<Child> {
-    let mut command = program(test, ["--ignored", "--exact", role]);
-    let command = command.env("CACHE", cache).env("SEED", seed.to_string());
-    Ok(command.stdout(std::process::Stdio::null()).spawn()?)
+/// The test program with a part to play.
+fn part(test: &Path, part: &str, cache: &Path, seed: u64) -> Command {
+    let mut command = program::<&str>(test, []);
+    command.env("POWER_PART", part).env("CACHE", cache).env("SEED", seed.to_string());
+    command
 }
 
 /// Has the system write out files of one kind.

@@ -12,7 +12,7 @@ use crate::origin::Stat;
 
 const MAGIC: [u8; 8] = *b"SVF HEAD";
 const FORMAT: u32 = 1;
-/// No head that was ever written is longer; a longer file is not read.
+/// No head, in bytes, is written that is longer; a longer file is not read.
 pub(crate) const MAX_LEN: u64 = 1 << 20;
 
 #[derive(Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -60,8 +60,15 @@ impl Head {
         to_millis(SystemTime::now()).checked_sub(self.checked).map(Duration::from_millis)
     }
 
+    /// An error if it is too long to be read again.
     pub(crate) fn to_bytes(&self) -> io::Result<Vec<u8>> {
         let body = serde_json::to_vec(self)?;
+        let len = size_of::<Preamble>() + body.len();
+        if len as u64 > MAX_LEN {
+            let what =
+                format!("the key and the validators take {len} bytes in a head, and no head has more than {MAX_LEN}");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
         let preamble = Preamble { magic: MAGIC, format: FORMAT.into(), checksum: crc32c(&body).into() };
         Ok([preamble.as_bytes(), &body].concat())
     }

@@ -1,16 +1,22 @@
 //! Finding, writing and distrusting heads.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
 use super::files::{Files, is_damage};
 use super::head::{self, Head};
-use super::name::KeyHash;
+use super::name::{self, KeyHash};
+use crate::origin::Stat;
 use crate::sys::Access;
 
-/// The head of `key`, if there is one that can be read and trusted.
-pub(crate) fn peek(files: &Files, key: &str) -> Option<Head> {
-    read(files, &files.head(&KeyHash::of(key))).ok().flatten().filter(|head| head.key == key)
+/// The head of `key`, if there is one that can be trusted. Nothing is done about one that cannot.
+///
+/// # Errors
+///
+/// That it cannot be read, or is damaged.
+pub(crate) fn peek(files: &Files, key: &str) -> io::Result<Option<Head>> {
+    Ok(read(files, &files.head(&KeyHash::of(key)))?.filter(|head| head.key == key))
 }
 
 /// The head of `key`, if there is one that can be trusted. One that cannot is set aside, so this is done under its lock.
@@ -31,12 +37,19 @@ pub(crate) fn load(files: &Files, key: &str) -> io::Result<Option<Head>> {
     Ok(None)
 }
 
+/// Whether a version of an object can have a head: an error says why not.
+pub(crate) fn check(key: &str, stat: &Stat) -> io::Result<()> {
+    let pair = name::pair_name(&KeyHash::of(key), &name::version_hash(stat), 0);
+    Head::new(key.to_owned(), stat.clone(), pair).to_bytes().map(drop)
+}
+
 /// Writes the head of a key, in the place of the one there was.
 pub(crate) fn save(files: &Files, head: &Head) -> io::Result<()> {
     files.replace(&files.head(&KeyHash::of(&head.key)), &head.to_bytes()?)
 }
 
-/// The head in a file, whosever it is; none if there is no such file.
+/// The head in a file, whosever it is; none if there is no such file. What it names can only be a pair of its own: files
+/// are moved and deleted by that name.
 pub(crate) fn read(files: &Files, path: &Path) -> io::Result<Option<Head>> {
     let file = match files.disk.open(path, Access::Read) {
         Ok(file) => file,
@@ -50,5 +63,76 @@ pub(crate) fn read(files: &Files, path: &Path) -> io::Result<Option<Head>> {
     }
     let mut bytes = vec![0; len as usize];
     file.read_exact_at(&mut bytes, 0)?;
-    Head::from_bytes(&bytes).map(Some).map_err(damaged)
+    let head = Head::from_bytes(&bytes).map_err(damaged)?;
+    let file_name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    if !name::is_pair_of(&head.pair, file_name) {
+        return Err(damaged(format!("{:?} is no name of a pair of its key", head.pair)));
+    }
+    Ok(Some(head))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::Cache;
+    use crate::freshness::Freshness;
+    use crate::origin::{FnOrigin, Origin, Validators};
+
+    fn origin(version: &str) -> impl Origin + use<> {
+        let validators = Validators { version: Some(version.into()), ..Validators::default() };
+        FnOrigin::new("sevens", Stat { length: 10_000, validators }, |range| {
+            Ok(vec![7; (range.end - range.start) as usize].into())
+        })
+    }
+
+    fn open(dir: &Path) -> Cache {
+        Cache::builder(dir).page_size(4096).freshness(Freshness::Always).open().unwrap()
+    }
+
+    /// A head that names what is no pair of its key would have files deleted or moved that are somebody else's.
+    #[test]
+    fn a_head_that_names_no_pair_of_its_key_is_damaged() {
+        let outer = tempfile::tempdir().unwrap();
+        let dir = outer.path().join("cache");
+        open(&dir).file(origin("1")).unwrap().bytes(0..10_000).unwrap();
+        let key = KeyHash::of("sevens");
+        let path = dir.join("heads").join(key.file_name());
+        let good = Head::from_bytes(&std::fs::read(&path).unwrap()).unwrap();
+        let precious = ["index", "data"].map(|ending| outer.path().join(format!("precious.{ending}")));
+        let tail = &good.pair[32..];
+        let upper = format!("{}{}", key.file_name().to_uppercase(), tail);
+        let names = [
+            "../../precious".to_owned(),
+            outer.path().join("precious").to_str().unwrap().to_owned(),
+            format!("{}/../../../precious", good.pair),
+            String::new(),
+            "pair".to_owned(),
+            format!("{}{tail}", "0".repeat(32)),
+            upper,
+            format!("{}0", good.pair),
+            good.pair[..good.pair.len() - 1].to_owned(),
+            good.pair.replace('-', "+"),
+            format!("{}é", &good.pair[..good.pair.len() - 2]),
+        ];
+        for name in names {
+            for path in &precious {
+                std::fs::write(path, b"precious").unwrap();
+            }
+            let head = Head::new(good.key.clone(), good.stat.clone(), name.clone());
+            std::fs::write(&path, head.to_bytes().unwrap()).unwrap();
+            let cache = open(&dir);
+            assert_eq!(cache.entry("sevens"), None, "{name}");
+            assert_eq!(cache.entries(), [], "{name}");
+            // Another version, so that the pair that the head names is to be deleted.
+            let file = cache.file(origin(&format!("2 {name}"))).unwrap();
+            assert_eq!(file.bytes(0..10_000).unwrap(), vec![7; 10_000]);
+            drop((file, cache));
+            let there: Vec<PathBuf> = precious.iter().filter(|path| path.exists()).cloned().collect();
+            assert_eq!(there, precious, "{name}");
+            // The key has a good head again.
+            assert_eq!(open(&dir).entry("sevens").unwrap().held.num_bytes(), 10_000, "{name}");
+        }
+    }
 }

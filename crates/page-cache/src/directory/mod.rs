@@ -20,6 +20,7 @@ mod heads;
 mod key_locks;
 mod maintenance;
 mod name;
+mod open_pairs;
 mod pair;
 mod pairs;
 mod recount;
@@ -41,6 +42,7 @@ use self::budget::DIRECTORY_CHARGE;
 pub(crate) use self::head::Head;
 pub(crate) use self::key_locks::KeyLock;
 pub(crate) use self::name::nonce;
+pub(crate) use self::open_pairs::OpenPair;
 pub use self::pair::Verification;
 pub(crate) use self::pair::{Found, Object, Pair, Stored};
 pub(crate) use self::pairs::OpenedPair;
@@ -273,14 +275,14 @@ impl Directory {
     ///
     /// That it cannot be read now, so that nothing is known of the object.
     pub(crate) fn load_head(&self, key: &str) -> io::Result<Option<Head>> {
-        let head = heads::load(&self.files, key)?;
+        let head = self.with_descriptors(|| heads::load(&self.files, key))?;
         let doubted = self.doubted.lock().contains(&KeyHash::of(key));
         Ok(head.map(|head| if doubted { head.doubted() } else { head }))
     }
 
     /// What the head of `key` says, looked at without its lock; none if it cannot be read or trusted.
     pub(crate) fn peek_head(&self, key: &str) -> Option<Head> {
-        let head = heads::peek(&self.files, key)?;
+        let head = self.with_descriptors(|| heads::peek(&self.files, key)).ok().flatten()?;
         let doubted = self.doubted.lock().contains(&KeyHash::of(key));
         Some(if doubted { head.doubted() } else { head })
     }
@@ -288,17 +290,27 @@ impl Directory {
     /// All heads that can be trusted, in no order.
     pub(crate) fn heads(&self) -> impl Iterator<Item = Head> + '_ {
         let heads = self.files.heads();
-        let names = self.files.list(&heads).unwrap_or_else(|error| {
+        let names = self.with_descriptors(|| self.files.list(&heads)).unwrap_or_else(|error| {
             tracing::warn!(path = %heads.display(), %error, "the heads cannot be listed");
             Vec::new()
         });
         let names = names.into_iter().filter(|name| !is_temporary(name));
-        names.filter_map(|name| heads::read(&self.files, &self.files.heads().join(name)).ok().flatten())
+        let read = |path: &Path| self.with_descriptors(|| heads::read(&self.files, path));
+        names.filter_map(move |name| read(&self.files.heads().join(name)).ok().flatten())
+    }
+
+    /// Whether a version of an object can have a head at all.
+    ///
+    /// # Errors
+    ///
+    /// That what is to be written into it is too long.
+    pub(crate) fn check_head(&self, key: &str, stat: &Stat) -> io::Result<()> {
+        heads::check(key, stat)
     }
 
     /// Writes the head of a key that was confirmed just now, in the place of the one there was. Only under its lock.
     pub(crate) fn save_head(&self, head: &Head, _lock: &KeyLock<'_>) -> io::Result<()> {
-        heads::save(&self.files, head)?;
+        self.with_descriptors(|| heads::save(&self.files, head))?;
         self.doubted.lock().remove(&KeyHash::of(&head.key));
         Ok(())
     }
@@ -323,7 +335,7 @@ impl Directory {
 
     /// See [`Pairs::open`]. The pair can be filled afterwards, unless others keep it from being made ready for that.
     pub(crate) fn open_pair(&self, head: &Head) -> io::Result<OpenedPair> {
-        let opened = self.pairs.open(&self.files, &self.budget, head)?;
+        let opened = self.with_descriptors(|| self.pairs.open(&self.files, &self.budget, head))?;
         if let OpenedPair::Good(pair) = &opened {
             pair.reconcile(&self.budget);
         }
@@ -337,13 +349,23 @@ impl Directory {
         stat: &Stat,
         page_size: u64,
         when_full: WhenFull,
-    ) -> io::Result<Arc<Pair>> {
-        self.pairs.create(&self.files, &self.budget, &self.stock(when_full), key, stat, page_size)
+    ) -> io::Result<OpenPair> {
+        let room = self.stock(when_full);
+        self.with_descriptors(|| self.pairs.create(&self.files, &self.budget, &room, key, stat, page_size))
     }
 
-    /// Closes pairs that nobody has a handle of, if too many are open.
-    pub(crate) fn close_idle(&self) {
-        self.pairs.close_idle();
+    /// Does something that opens files; once more, if there were no descriptors left and some are held by pairs that
+    /// nobody uses, which are closed then.
+    fn with_descriptors<T>(&self, open: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        open().or_else(|error| {
+            let out_of_descriptors = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
+            if out_of_descriptors && self.pairs.close_all_idle() {
+                tracing::debug!(%error, "what nobody uses was closed, so that another file can be opened");
+                open()
+            } else {
+                Err(error)
+            }
+        })
     }
 
     /// Deletes the files of a pair, unless somebody works on it.

@@ -49,6 +49,15 @@ pub(crate) fn pair_name(key: &KeyHash, version: &[u8; 32], nonce: u64) -> String
     format!("{}-{}-{nonce:016x}", key.file_name(), hex(&version[..8]))
 }
 
+/// Whether a pair could have this name, and would then belong to the head of this file name: what else stands there may
+/// be the path of any file.
+pub(crate) fn is_pair_of(pair: &str, head: &str) -> bool {
+    let is_hex =
+        |part: &str, len| part.len() == len && part.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    let parts: Vec<&str> = pair.split('-').collect();
+    matches!(parts[..], [key, version, nonce] if key == head && is_hex(key, 32) && is_hex(version, 16) && is_hex(nonce, 16))
+}
+
 /// The file name of the head that a pair of this name belongs to.
 pub(crate) fn head_of_pair(pair: &str) -> Option<&str> {
     pair.split_once('-').map(|(head, _)| head)

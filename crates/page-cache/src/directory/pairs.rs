@@ -1,42 +1,31 @@
 //! The pairs of a directory: opening them once, making, deleting and setting them aside.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
 use super::budget::Budget;
 use super::files::{Files, is_damage};
 use super::head::Head;
+use super::open_pairs::{OpenPair, OpenPairs};
 use super::pair::{self, Counted, Object, Pair, Room};
 use crate::origin::Stat;
-use crate::sync::Mutex;
 
-/// The pairs that this process has open, by name, so that all who read one share what it knows and fetches.
-///
-/// One that nobody has a handle of any more stays open until more than [`max_open`](Self::new) are.
+/// The pairs of a directory.
 #[derive(Debug)]
 pub(crate) struct Pairs {
-    open: Mutex<Open>,
-    max_open: usize,
-}
-
-#[derive(Debug, Default)]
-struct Open {
-    pairs: HashMap<String, (Arc<Pair>, u64)>,
-    /// Counts openings, so that it is known which was longest ago.
-    clock: u64,
+    open: OpenPairs,
 }
 
 /// What came of opening the pair that a head names.
 pub(crate) enum OpenedPair {
-    Good(Arc<Pair>),
+    Good(OpenPair),
     /// It was not what the head says, and has been set aside.
     Damaged,
 }
 
 impl Pairs {
     pub(crate) fn new(max_open: usize) -> Self {
-        Self { open: Mutex::default(), max_open }
+        Self { open: OpenPairs::new(max_open) }
     }
 
     /// The pair that `head` names, shared with whoever else in this process has it open.
@@ -45,11 +34,11 @@ impl Pairs {
     ///
     /// Only that the system could not give what it takes: descriptors, or reading at all.
     pub(crate) fn open(&self, files: &Files, budget: &Budget, head: &Head) -> io::Result<OpenedPair> {
-        if let Some(pair) = self.find(&head.pair) {
+        if let Some(pair) = self.open.find(&head.pair) {
             return Ok(OpenedPair::Good(pair));
         }
         match pair::open_pair(files, &head.pair, Some(&Object::of(&head.key, &head.stat))) {
-            Ok(pair) => Ok(OpenedPair::Good(self.share(pair))),
+            Ok(pair) => Ok(OpenedPair::Good(self.open.insert(pair))),
             Err(error) if is_damage(&error) => {
                 // Without an index there is nothing to set aside: somebody is deleting the pair, or was.
                 let [_, index] = files.pair(&head.pair);
@@ -75,10 +64,10 @@ impl Pairs {
         key: &str,
         stat: &Stat,
         page_size: u64,
-    ) -> io::Result<Arc<Pair>> {
+    ) -> io::Result<OpenPair> {
         let section = budget.enter_within(SECTION_PATIENCE).ok_or_else(busy)?;
         let pair = pair::create(files, &section, room, &Object::of(key, stat), page_size, budget.boot_id())?;
-        Ok(self.share(pair))
+        Ok(self.open.insert(pair))
     }
 
     /// Deletes the files of a pair that nobody works on, in whatever process; what somebody does work on is left to a
@@ -101,70 +90,24 @@ impl Pairs {
         true
     }
 
-    /// A pair that this process has open, without counting that as an opening.
+    /// See [`OpenPairs::peek`].
     pub(crate) fn peek(&self, name: &str) -> Option<Arc<Pair>> {
-        self.open.lock().pairs.get(name).map(|(pair, _)| Arc::clone(pair))
+        self.open.peek(name)
     }
 
-    /// All pairs that this process has open.
+    /// See [`OpenPairs::all`].
     pub(crate) fn all_open(&self) -> Vec<Arc<Pair>> {
-        self.open.lock().pairs.values().map(|(pair, _)| Arc::clone(pair)).collect()
+        self.open.all()
     }
 
-    fn find(&self, name: &str) -> Option<Arc<Pair>> {
-        let mut open = self.open.lock();
-        let now = open.tick();
-        let (pair, opened) = open.pairs.get_mut(name)?;
-        *opened = now;
-        Some(Arc::clone(pair))
-    }
-
-    /// Makes a pair findable, and closes idle ones if too many are open.
-    fn share(&self, pair: Pair) -> Arc<Pair> {
-        let mut open = self.open.lock();
-        let now = open.tick();
-        // Another thread may have been as fast.
-        if let Some((first, _)) = open.pairs.get(pair.name()) {
-            let first = Arc::clone(first);
-            drop(open);
-            return first;
-        }
-        let pair = Arc::new(pair);
-        open.pairs.insert(pair.name().to_owned(), (Arc::clone(&pair), now));
-        drop(open);
-        self.close_idle();
-        pair
-    }
-
-    /// Closes pairs that nobody in this process has a handle of, those that were opened the longest ago first, until
-    /// no more are open than may be.
-    pub(crate) fn close_idle(&self) {
-        let mut closed = Vec::new();
-        let mut open = self.open.lock();
-        while open.pairs.len() > self.max_open {
-            let idle = open.pairs.iter().filter(|(_, (pair, _))| Arc::strong_count(pair) == 1);
-            let Some(name) = idle.min_by_key(|(_, (_, opened))| *opened).map(|(name, _)| name.clone()) else { break };
-            closed.extend(open.pairs.remove(&name));
-        }
-        drop(open);
-        // What is unmapped and closed is so without keeping others from opening.
-        drop(closed);
-    }
-
-    /// Closes a pair that nobody in this process has a handle of, so that this process does not keep it live.
+    /// See [`OpenPairs::close_if_idle`].
     pub(crate) fn close_if_idle(&self, name: &str) {
-        let mut open = self.open.lock();
-        let idle = open.pairs.get(name).is_some_and(|(pair, _)| Arc::strong_count(pair) == 1);
-        let closed = if idle { open.pairs.remove(name) } else { None };
-        drop(open);
-        drop(closed);
+        self.open.close_if_idle(name);
     }
-}
 
-impl Open {
-    fn tick(&mut self) -> u64 {
-        self.clock += 1;
-        self.clock
+    /// See [`OpenPairs::close_all_idle`].
+    pub(crate) fn close_all_idle(&self) -> bool {
+        self.open.close_all_idle()
     }
 }
 

@@ -442,3 +442,26 @@ fn on_a_file_system_in_memory_nothing_is_taken_by_looking() {
     assert!(file.bytes(0..3_000_000).unwrap() == bytes);
     assert_eq!(file.stats().origin_bytes, 3_000_000);
 }
+
+/// What names the object has to fit into its head: else it would be stored again and again, and never found.
+#[test]
+fn a_key_that_no_head_can_hold_is_read_and_not_stored() {
+    let directory = tempfile::tempdir().unwrap();
+    let bytes = pattern(20_000, 40);
+    // Each of the latter takes two bytes where it is written down.
+    for (key, fits) in [("k".repeat(1_000_000), true), ("k".repeat(1 << 20), false), ("\"".repeat(600_000), false)] {
+        let dir = directory.path().join(format!("{fits}-{}", key.len()));
+        let origin = MemoryOrigin::new(&key, bytes.clone());
+        for round in 0..3 {
+            let cache = Cache::builder(&dir).page_size(4096).open().unwrap();
+            let file = cache.file(origin.clone()).unwrap();
+            assert!(file.bytes(0..20_000).unwrap() == bytes);
+            let read = origin.take_reads();
+            assert_eq!(read.is_empty(), fits && round > 0, "{} bytes, round {round}: {read:?}", key.len());
+            assert_eq!((file.page_size().is_some(), file.held().is_empty()), (fits, !fits));
+            assert_eq!(cache.entry(origin.key()).is_some(), fits);
+        }
+        let files = |below: &str| dir.join(below).read_dir().unwrap().count();
+        assert_eq!((files("heads"), files("pairs"), files("aside")), if fits { (1, 2, 0) } else { (0, 0, 0) });
+    }
+}

@@ -5,6 +5,7 @@ use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::child;
 use crate::memory_origin::{MemoryOrigin, pattern};
 use bytes::Bytes;
 use page_cache::{
@@ -227,8 +228,11 @@ fn frozen_is_offline() {
 /// `cachedir`: the convention of the desktop. The variables are a process's, so it is a process that looks.
 #[test]
 fn cachedir_is_xdg_cache_home() {
+    if child::is_child() {
+        return look_at_cache_home();
+    }
     let run = |variables: &[(&str, &str)]| {
-        let mut command = crate::child::command("cachedir_is_xdg_cache_home_child");
+        let mut command = child::command(cachedir_is_xdg_cache_home);
         command.env_remove("XDG_CACHE_HOME").env_remove("HOME").envs(variables.iter().copied());
         let output = command.output().unwrap();
         assert!(output.status.success(), "{output:?}");
@@ -241,10 +245,8 @@ fn cachedir_is_xdg_cache_home() {
     run(&[("EXPECTED", "")]);
 }
 
-#[test]
-#[ignore = "a process that another test starts"]
-fn cachedir_is_xdg_cache_home_child() {
-    let Some(expected) = std::env::var_os("EXPECTED") else { return };
+fn look_at_cache_home() {
+    let expected = std::env::var_os("EXPECTED").unwrap();
     match Cache::builder_in_cache_home("svf") {
         Some(builder) => assert_eq!(builder.open().unwrap().dir(), std::path::Path::new(&expected)),
         None => assert!(expected.is_empty()),
@@ -254,11 +256,14 @@ fn cachedir_is_xdg_cache_home_child() {
 /// `MPCachedWrapper` and `multithread_safe`: any process that opens the directory, always.
 #[test]
 fn mp_cached_wrapper_is_any_process() {
+    if child::is_child() {
+        return read_in_threads();
+    }
     let directory = tempfile::tempdir().unwrap();
     let (path, cache) = (directory.path().join("file"), directory.path().join("cache"));
     std::fs::write(&path, pattern(300_000, 9)).unwrap();
     let read = |thread: u64| {
-        let mut child = crate::child::command("mp_cached_wrapper_child");
+        let mut child = child::command(mp_cached_wrapper_is_any_process);
         child.env("FILE", &path).env("CACHE", &cache).env("SEED", thread.to_string()).spawn().unwrap()
     };
     let children: Vec<_> = (0..3).map(read).collect();
@@ -269,10 +274,8 @@ fn mp_cached_wrapper_is_any_process() {
     assert!(file.held().contains(0..300_000));
 }
 
-#[test]
-#[ignore = "a process that another test starts"]
-fn mp_cached_wrapper_child() {
-    let Some(path) = std::env::var_os("FILE") else { return };
+fn read_in_threads() {
+    let path = std::env::var_os("FILE").unwrap();
     let (bytes, seed) = (pattern(300_000, 9), std::env::var("SEED").unwrap().parse::<u64>().unwrap());
     let cache = Cache::builder(std::env::var_os("CACHE").unwrap()).page_size(PAGE).open().unwrap();
     let file = cache.file(LocalFile::new(path).unwrap()).unwrap();

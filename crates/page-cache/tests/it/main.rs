@@ -2,16 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
+mod accounting;
 mod bad_luck;
 mod bound;
 mod cached_file;
 mod child;
 mod coming_from_pfio;
+mod descriptors;
 mod directory;
 mod fixture;
 #[cfg(feature = "http")]
 mod http;
+mod killed;
 mod memory_origin;
 mod model;
 mod processes;
+mod random;
 mod reader;
+mod transfer;

@@ -22,7 +22,8 @@ const COUNTER: u64 = 4096;
 const MAP: u64 = 8192;
 const TABLE: [Range<u64>; 2] = [16_384..20_480, 20_480..24_576];
 /// What a directory and a pair that is not reconciled are charged beyond what their files take.
-const FIXED: u64 = 65_536 + 16_384;
+/// Without the block of extents that the file system may have taken for each of the two files already.
+const FIXED: u64 = 65_536 + 16_384 - 2 * 4096;
 const BOOT: BootId = [1, 2];
 
 /// A directory in which something is stored in both blocks, on a disk that was started anew and not yet looked at.
@@ -77,9 +78,13 @@ impl Restarted {
         assert_eq!(id, BOOT, "it was reconciled");
         let held = file.held();
         let found = cache.recount(Duration::from_secs(10)).unwrap().unwrap();
-        assert_eq!((found.charged_before, found.pages), (found.charged, held.num_bytes() / 4096), "failing: {failing}");
+        assert_eq!(found.pages, held.num_bytes() / 4096, "failing: {failing}");
+        // What a pair takes that is not reconciled is counted with its blocks of extents, which come and go when the system
+        // writes it out.
+        assert!(found.charged_before.abs_diff(found.charged) <= 2 * 4096, "failing: {failing}, {found:?}");
         let marked = u64::from(word(&self.index(), MAP).count_ones());
-        assert_eq!(found.allocated, held.num_bytes() + (3 + marked) * 4096, "failing: {failing}");
+        let vouched_for = held.num_bytes() + (3 + marked) * 4096;
+        assert!((vouched_for..=vouched_for + 2 * 4096).contains(&found.allocated), "failing: {failing}, {found:?}");
         assert!(file.bytes(0..LEN).unwrap() == self.bytes);
         assert!(file.held().contains(0..LEN), "all that is lost can be stored again");
         *count.lock()

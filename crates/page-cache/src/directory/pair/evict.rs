@@ -166,6 +166,10 @@ impl Pair {
     /// Writes the uses that this process has noted where all processes see them.
     pub(crate) fn fold_uses(&self, budget: &Budget) {
         let Some(_section) = budget.enter() else { return };
+        // Before it is reconciled what is to be stored to may be a hole.
+        if !self.is_reconciled(budget) {
+            return;
+        }
         let (now, mut last) = (budget.now(), None);
         self.verified.take_used(|page| {
             let extent = self.index.layout().extent_of(page);

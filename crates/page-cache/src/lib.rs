@@ -20,6 +20,8 @@
 //! * Never a byte of another version: a file is pinned to the validators (ETag, date) that the object had when it
 //!   was opened; every request is conditional on them and every response is checked.
 //! * Never a damaged byte: a page that does not agree with its checksum is fetched again.
+//! * Never more of the disk than its limit, all objects and processes together: what was used the longest ago and the
+//!   least often goes for what is new ([`CacheBuilder::max_bytes`], [`CachedFile::keep`]).
 //! * Once open, the cache is never why a read fails: what cannot be stored is read from the origin.
 //!
 //! # Features

@@ -6,6 +6,7 @@ use crate::demo::Demo;
 use crate::exit::EXIT_CODES;
 use crate::get::Get;
 use crate::map::Map;
+use crate::prune::Prune;
 
 /// Read pieces of huge remote files. What was read once is kept on local disk.
 #[derive(Debug, Parser)]
@@ -19,5 +20,6 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Get(Get),
     Map(Map),
+    Prune(Prune),
     Demo(Demo),
 }

@@ -17,7 +17,8 @@ Exit codes:
   4  the object does not exist, or access was denied
   5  the server cannot be reached, or answers with an error that may pass
   6  the server's answers cannot be used: it ignores ranges, or the object changed while it was read
-  7  the cache directory cannot be used";
+  7  the cache directory cannot be used
+  8  the cache takes more than was asked for, since the rest is kept or in use";
 
 /// Why the command ends early.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +37,11 @@ pub(crate) enum Failure {
     Origin(#[from] loopback_origin::Error),
     #[error("{0}")]
     Unreadable(String),
+    #[error(
+        "{dir} takes {left} still, and {wanted} were asked for: the rest is to be kept, or others are using it; close \
+         them, or release it"
+    )]
+    InUse { dir: String, left: String, wanted: String },
     #[error("{message}")]
     Read { message: String, code: u8 },
 }
@@ -92,6 +98,7 @@ impl Failure {
             Self::Io { .. } | Self::Origin(_) | Self::Unreadable(_) => 1,
             Self::Usage(_) => 2,
             Self::NoSuchBytes { .. } | Self::Empty { .. } => 3,
+            Self::InUse { .. } => 8,
             Self::Read { code, .. } => *code,
             Self::Stack(error) => match error {
                 svf::Error::UnsupportedScheme { .. } => 2,

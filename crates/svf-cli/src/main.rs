@@ -11,6 +11,7 @@ mod get;
 mod held_map;
 mod map;
 mod output;
+mod prune;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Get(get) => get.run(),
         Command::Map(map) => map.run(),
+        Command::Prune(prune) => prune.run(),
         Command::Demo(demo) => demo.run(),
     };
     match done {

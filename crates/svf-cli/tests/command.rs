@@ -112,6 +112,36 @@ fn get_fetches_each_page_once_over_processes() {
 }
 
 #[test]
+fn prune_removes_what_is_old_or_too_much() {
+    let scene = scene();
+    let said = |output: &Output| String::from_utf8(stdout_of(output).to_vec()).unwrap();
+    assert!(said(&scene.svf(&["prune", "--to", "0"])).contains("there is no cache"));
+    assert!(!scene.cache().exists(), "and none is made");
+
+    stdout_of(&scene.get("0-"));
+    let held = |scene: &Scene| said(&scene.svf(&["map", &scene.url()]));
+    let all = held(&scene);
+    assert!(all.contains("1000003 of 1000003"), "{all}");
+    said(&scene.svf(&["prune"]));
+    said(&scene.svf(&["prune", "--older-than", "1h", "--to", "5GiB"]));
+    assert_eq!(held(&scene), all, "nothing is too old or too much");
+    let pruned = said(&scene.svf(&["prune", "--to", "100kB"]));
+    assert!(pruned.contains("are used") && pruned.contains("before"), "{pruned}");
+    assert!(!held(&scene).contains("1000003 of 1000003"));
+
+    stdout_of(&scene.get("0-"));
+    std::thread::sleep(Duration::from_millis(1_100));
+    said(&scene.svf(&["prune", "--older-than", "1s"]));
+    assert!(held(&scene).contains("nothing is held"));
+    assert!(fs::read_dir(scene.cache().join("pairs")).unwrap().next().is_none());
+
+    for wrong in [["--to", "much"], ["--to", "5 parrots"], ["--older-than", "long"]] {
+        let error = failure(&scene.svf(&[&["prune"], &wrong[..]].concat()), 2);
+        assert!(error.contains(wrong[0]), "{error}");
+    }
+}
+
+#[test]
 fn the_default_cache_directory_is_the_usual_one() {
     let scene = scene();
     let get = |variable: Option<&str>| {

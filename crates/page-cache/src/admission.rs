@@ -16,9 +16,11 @@ pub struct Admission<'a> {
     pub missing: Range<u64>,
 }
 
+type Rule = dyn Fn(&Admission<'_>) -> bool + Send + Sync;
+
 /// Says which reads store what they fetch.
 #[derive(Clone, Default)]
-pub(crate) struct Admit(Option<Arc<dyn Fn(&Admission<'_>) -> bool + Send + Sync>>);
+pub(crate) struct Admit(Option<Arc<Rule>>);
 
 impl Admit {
     pub(crate) fn by(rule: impl Fn(&Admission<'_>) -> bool + Send + Sync + 'static) -> Self {

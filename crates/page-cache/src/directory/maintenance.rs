@@ -30,8 +30,8 @@ struct Signal {
 enum State {
     #[default]
     Idle,
-    /// Somebody wants it to be done at once.
-    Wanted,
+    /// Somebody has seen that little room is left.
+    RoomIsWanted,
     Over,
 }
 
@@ -55,11 +55,11 @@ impl Maintenance {
         }
     }
 
-    /// Has it done at once.
-    pub(super) fn wake(&self) {
+    /// Has room made at once.
+    pub(super) fn make_room(&self) {
         let mut state = self.signal.state.lock();
         if *state == State::Idle {
-            *state = State::Wanted;
+            *state = State::RoomIsWanted;
             self.signal.changed.notify_all();
         }
     }
@@ -77,17 +77,18 @@ impl Drop for Maintenance {
 
 fn run(signal: &Signal, directory: &Weak<Directory>) {
     loop {
-        {
+        let room_is_wanted = {
             let mut state = signal.state.lock();
             if *state == State::Idle {
                 state = signal.changed.wait_for(state, PAUSE);
             }
-            if *state == State::Over {
-                return;
+            match std::mem::replace(&mut *state, State::Idle) {
+                State::Over => return,
+                State::Idle => false,
+                State::RoomIsWanted => true,
             }
-            *state = State::Idle;
-        }
+        };
         let Some(directory) = directory.upgrade() else { return };
-        directory.maintain();
+        directory.maintain(room_is_wanted);
     }
 }

@@ -396,7 +396,7 @@ impl Directory {
 
     /// Does what has to be done now and then: counts what is charged where that is due, writes down what was used, deletes what nobody reads any more, and sees to
     /// it that who stores something next finds room.
-    fn maintain(&self) {
+    fn maintain(&self, room_is_wanted: bool) {
         self.keep_count();
         for pair in self.pairs.all_open() {
             pair.fold_uses(&self.budget);
@@ -407,7 +407,9 @@ impl Directory {
                 self.superseded.lock().remove(&name);
             }
         }
-        self.stock(WhenFull::Evict).evict_ahead();
+        if room_is_wanted {
+            self.stock(WhenFull::Evict).evict_ahead();
+        }
         self.stock(WhenFull::Evict).give_back_blocks();
     }
 }

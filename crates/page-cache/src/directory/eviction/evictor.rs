@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -28,6 +29,8 @@ const MIN_GIVEN_BACK: u64 = 256 << 10;
 const FEW: u64 = 64 << 20;
 /// How often something else is tried if what was chosen could not go.
 const ATTEMPTS: usize = 16;
+/// How often room is made for one page that others take.
+const ROUNDS: usize = 256;
 
 /// What happens when the limit is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,6 +48,8 @@ pub(crate) struct Evictor {
     choice: Mutex<Choice>,
     /// Pairs in whose indexes there are blocks without anything in them, and about how many.
     hollow: Mutex<HashMap<Arc<str>, u64>>,
+    /// Whether the operator has been told that something cannot be evicted.
+    warned: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -83,17 +88,19 @@ pub(crate) struct Stock<'a> {
 impl Room for Stock<'_> {
     fn reserve(&self, section: &Section<'_>, bytes: u64) -> bool {
         // Others reserve what was just given back as well, so this may take more than once.
-        let mut failures = 0;
+        let (mut rounds, mut failures) = (0, 0);
         while !section.reserve(bytes) {
-            if self.when_full == WhenFull::Stop || bytes > self.budget.max_bytes() || failures == ATTEMPTS {
+            let hopeless = self.when_full == WhenFull::Stop || bytes > self.budget.max_bytes();
+            if hopeless || failures == ATTEMPTS || rounds == ROUNDS {
                 return false;
             }
+            rounds += 1;
             if self.evict_one(section) == 0 {
                 failures += 1;
             }
         }
         if self.when_full == WhenFull::Evict && self.budget.is_short() {
-            self.maintenance.wake();
+            self.maintenance.make_room();
         }
         true
     }
@@ -105,7 +112,10 @@ impl Stock<'_> {
         match self.try_evict_one(section) {
             Ok(freed) => freed,
             Err(error) => {
-                tracing::warn!(path = %self.files.root.display(), %error, "nothing can be evicted");
+                // Once: a disk that is dying would else fill the log.
+                if !self.evictor.warned.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(path = %self.files.root.display(), %error, "something cannot be evicted");
+                }
                 0
             }
         }

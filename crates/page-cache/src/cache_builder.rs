@@ -110,6 +110,13 @@ impl CacheBuilder {
         Self { settings: Settings { patience, ..self.settings }, ..self }
     }
 
+    /// How many requests this process has under way at once, for all files. Default: 16. More fetch scattered pieces from
+    /// a distant origin sooner, and take more memory: each up to 8 MiB, or a page if that is larger. Of several caches of
+    /// a process over one directory the first one's number holds.
+    pub fn max_in_flight(self, count: usize) -> Self {
+        Self { settings: Settings { max_in_flight: count, ..self.settings }, ..self }
+    }
+
     /// When an object that is known already is looked at again. Default: if the last look was over a minute ago.
     pub fn freshness(self, freshness: Freshness) -> Self {
         Self { policy: Policy { freshness, ..self.policy }, ..self }

@@ -240,7 +240,8 @@ impl CachedFile {
             patience: directory.patience(),
             admit: self.stores.then_some(&cache.policy.admit),
         });
-        Source { origin: &**origin, pinned, store, offline: cache.policy.offline, counters }
+        let in_flight = opened.as_ref().map(|(directory, _)| directory.in_flight());
+        Source { origin: &**origin, pinned, store, offline: cache.policy.offline, in_flight, counters }
     }
 
     pub(crate) fn when_full(&self) -> WhenFull {

@@ -69,6 +69,7 @@ mod directory;
 mod error;
 mod fetch;
 mod freshness;
+mod in_flight;
 mod origin;
 mod pages;
 mod reader;

@@ -60,6 +60,7 @@ use self::pairs::Pairs;
 use self::retry::Retry;
 use self::shared::{Registration, Shared};
 use crate::error::OpenError;
+use crate::in_flight::InFlight;
 use crate::origin::Stat;
 use crate::sync::Mutex;
 use crate::sys::{Access, Disk, DiskFile, FileSystemKind, LocalDisk};
@@ -89,6 +90,8 @@ pub(crate) struct Settings {
     pub(crate) max_open_entries: usize,
     /// How long anybody waits for a lock that another process has.
     pub(crate) patience: Duration,
+    /// How many requests are under way at once.
+    pub(crate) max_in_flight: usize,
     /// Whether it may be on a file system of other machines.
     pub(crate) allow_remote: bool,
     pub(crate) disk: Arc<dyn Disk>,
@@ -100,6 +103,7 @@ impl Default for Settings {
             max_bytes: None,
             max_open_entries: 64,
             patience: Duration::from_secs(30),
+            max_in_flight: 16,
             allow_remote: false,
             disk: Arc::new(LocalDisk),
         }
@@ -120,6 +124,7 @@ pub(crate) struct Directory {
     /// Attempts to count what is charged.
     recounts: Retry,
     patience: Duration,
+    in_flight: InFlight,
     /// Keys whose object was found changed, and not looked at since.
     doubted: Mutex<HashSet<KeyHash>>,
     /// Fields drop in order: the next one finds the place free when all else is closed.
@@ -161,6 +166,7 @@ impl Directory {
                 superseded: Mutex::default(),
                 recounts: Retry::new(Duration::from_millis(500), Duration::from_secs(60)),
                 patience: settings.patience,
+                in_flight: InFlight::new(settings.max_in_flight),
                 doubted: Mutex::default(),
                 _registration: registration,
             };
@@ -179,6 +185,10 @@ impl Directory {
     /// How long anybody waits for what another thread or process does.
     pub(crate) fn patience(&self) -> Duration {
         self.patience
+    }
+
+    pub(crate) fn in_flight(&self) -> &InFlight {
+        &self.in_flight
     }
 
     /// The smallest unit in which the file system allocates, in bytes.

@@ -10,6 +10,7 @@ mod child;
 mod coming_from_pfio;
 mod descriptors;
 mod directory;
+mod fetching;
 mod fixture;
 #[cfg(feature = "http")]
 mod http;

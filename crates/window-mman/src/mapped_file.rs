@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::copy_view::CopyView;
 use crate::core::{Core, MapFailure};
-use crate::error::{OpenError, ReadError, ReopenError, ViewError};
+use crate::error::{OpenError, ReadError, ViewError};
 use crate::handle::{Handle, Opening, nanoseconds};
 use crate::paged_file::PagedFile;
 use crate::pool::Failure;
@@ -224,7 +224,7 @@ impl MappedFile {
     /// # Errors
     ///
     /// [`ReadError::Replaced`] if another file is at its path: then this handle goes on reading the old one, as long
-    /// as its descriptor is open. [`ReadError::Truncated`] if it is shorter; nothing is changed then. A file that has
+    /// as its descriptor is open; [`ReadError::Reopen`] if it is closed already. [`ReadError::Truncated`] if it is shorter; nothing is changed then. A file that has
     /// been deleted is as it was.
     pub fn refresh(&self) -> Result<Change, ReadError> {
         let Handle { core, source, name, .. } = &*self.inner;
@@ -232,19 +232,16 @@ impl MappedFile {
         let io_failed = |source| ReadError::Io { path: self.path_buf(), range: 0..self.len(), source };
         let replaced = |now| {
             let (path, was) = (self.path_buf().unwrap_or_default(), Box::new(source.opened.clone()));
-            ReadError::Replaced { path, was, now }
+            ReadError::Replaced { path, was, now: Box::new(now) }
         };
         // Nothing new is opened for it. While the descriptor is looked at nobody else's file has this inode.
         let looked = source.with_file(core, |file| {
             let there = name.as_deref().map(|name| source.replacement_at(name));
             (there, sys::identify(file))
         });
-        let (there, identity) = looked.map_err(|error| match error {
-            DescriptorError::Reopen(ReopenError::Replaced { now, .. }) => replaced(now),
-            error => self.not_reopened(range.clone(), error),
-        })?;
+        let (there, identity) = looked.map_err(|error| self.not_reopened(range.clone(), error))?;
         match there.transpose() {
-            Ok(Some(Some(now))) => return Err(replaced(Box::new(now))),
+            Ok(Some(Some(now))) => return Err(replaced(now)),
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_failed(error)),
             Ok(_) | Err(_) => {}
         }

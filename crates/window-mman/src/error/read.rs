@@ -90,10 +90,10 @@ pub enum ReadError {
         /// Why.
         source: ReopenError,
     },
-    /// Another file has taken its place.
+    /// Another file has taken its place, and the old one is still open.
     #[error(
-        "{path:?} is another file now: it was {was}, and is {now}; the old one can still be read here, \
-         open it again to read the new one"
+        "{path:?} is another file now: it was {was}, and is {now}; the old one can still be read here as long as \
+         its descriptor is open, open it again to read the new one"
     )]
     Replaced {
         /// Where it was.

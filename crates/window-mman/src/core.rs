@@ -57,8 +57,8 @@ pub(crate) struct Known {
 pub(crate) enum MapFailure {
     /// It would be longer than a slice can be.
     TooLong,
-    /// The file is shorter than it was when it was opened.
-    Truncated { now: u64 },
+    /// The file ended before its bytes did: how many came, and how long it says that it is.
+    Short { given: u64, now: u64 },
     /// Everything is held, and the limits are strict.
     Full { limits: Limits, wanted: u64, held: Vec<Holding> },
     /// There is no descriptor.
@@ -185,7 +185,7 @@ fn copy(sys: &dyn Sys, file: &std::fs::File, offset: u64, len: usize) -> Result<
     .map_err(failure)?;
     if came < len {
         let now = sys.len(file).map_err(failure)?;
-        return Err(Failure { error: MapFailure::Truncated { now }, for_want_of_room: false });
+        return Err(Failure { error: MapFailure::Short { given: came as u64, now }, for_want_of_room: false });
     }
     Ok(mapping)
 }

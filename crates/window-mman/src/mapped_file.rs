@@ -153,8 +153,9 @@ impl MappedFile {
     ///
     /// # Errors
     ///
-    /// An offset past the end; a file that has been truncated since, where its bytes are missed;
-    /// what the system reports. What is in `buffer` then is not defined.
+    /// An offset past the end; a file that has been truncated since, where its bytes are missed, or
+    /// that has fewer than its length says (as files in `/sys`); what the system reports. What is in
+    /// `buffer` then is not defined.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, ReadError> {
         let left = self.left_from(offset)?;
         let wanted = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
@@ -224,8 +225,8 @@ impl MappedFile {
     /// # Errors
     ///
     /// [`ReadError::Replaced`] if another file is at its path: then this handle goes on reading the old one, as long
-    /// as its descriptor is open; [`ReadError::Reopen`] if it is closed already. [`ReadError::Truncated`] if it is shorter; nothing is changed then. A file that has
-    /// been deleted is as it was.
+    /// as its descriptor is open; [`ReadError::Reopen`] if it is closed already. [`ReadError::Truncated`] if it is
+    /// shorter; nothing is changed then. A file that has been deleted is as it was.
     pub fn refresh(&self) -> Result<Change, ReadError> {
         let Handle { core, source, name, .. } = &*self.inner;
         let (path, range) = (self.path_buf(), 0..self.len());
@@ -353,7 +354,10 @@ impl MappedFile {
         let path = self.path_buf();
         match failure {
             MapFailure::TooLong => ViewError::TooLong { path, range },
-            MapFailure::Truncated { now } => ViewError::Truncated { path, range, opened_with: self.len(), now },
+            MapFailure::Short { now, .. } if now < self.len() => {
+                ViewError::Truncated { path, range, opened_with: self.len(), now }
+            }
+            MapFailure::Short { given, now } => ViewError::Short { path, range, given, len: now },
             MapFailure::Full { limits, wanted, held } => ViewError::LimitReached {
                 path,
                 range,
@@ -381,18 +385,19 @@ impl MappedFile {
         let read = source.with_file(core, |file| sys::read_fully(sys, file, buffer, offset));
         match read {
             Ok(Ok(count)) if count == buffer.len() => Ok(()),
-            Ok(Ok(_)) => Err(self.truncated(range)),
+            Ok(Ok(count)) => Err(self.short(range, count as u64)),
             Ok(Err(source)) => Err(ReadError::Io { path: self.path_buf(), range, source }),
             Err(error) => Err(self.not_reopened(range, error)),
         }
     }
 
-    /// The error for a file that ended before its remembered length.
-    fn truncated(&self, range: Range<u64>) -> ReadError {
+    /// The error for a file that ended before its remembered length, and gave so many bytes of `range`.
+    fn short(&self, range: Range<u64>, given: u64) -> ReadError {
         let Handle { core, source, .. } = &*self.inner;
         let path = self.path_buf();
         match source.with_file(core, |file| core.settings.sys.len(file)) {
-            Ok(Ok(now)) => ReadError::Truncated { path, range, opened_with: self.len(), now },
+            Ok(Ok(now)) if now < self.len() => ReadError::Truncated { path, range, opened_with: self.len(), now },
+            Ok(Ok(now)) => ReadError::Short { path, range, given, len: now },
             Ok(Err(source)) => ReadError::Io { path, range, source },
             Err(error) => self.not_reopened(range, error),
         }

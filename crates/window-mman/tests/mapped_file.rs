@@ -228,6 +228,22 @@ mod unix {
         assert_eq!(kind(&path), FileKind::Socket);
     }
 
+    /// Files of the system that say they are a page long, and are not.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_file_of_the_system_with_an_untrue_length_says_so() {
+        let path = "/sys/devices/system/cpu/online";
+        let Ok(contents) = std::fs::read(path) else { return };
+        let file = MapManager::new().open(path).unwrap();
+        if contents.len() as u64 == file.len() {
+            return;
+        }
+        let error = file.bytes(0..u64::MAX).unwrap_err();
+        let ReadError::Short { given, len, .. } = &error else { panic!("{error:?}") };
+        assert_eq!((*given, *len), (contents.len() as u64, file.len()));
+        assert_eq!(file.bytes(0..*given).unwrap(), contents);
+    }
+
     #[test]
     fn a_file_that_cannot_be_read_is_refused_at_the_opening() {
         let (_directory, path) = scene(b"0123456789");

@@ -229,6 +229,31 @@ fn a_failing_read_is_an_error_with_its_source() {
     assert_eq!(paged.get(3).unwrap(), Some(setup.contents[3]));
 }
 
+/// As in /sys, where every file is a page long, and most have fewer bytes.
+#[test]
+#[cfg(not(miri))]
+fn a_length_that_is_not_true_is_an_error_that_says_so() {
+    let setup = Setup::new(1000);
+    let file = setup.manager.open(&setup.path).unwrap();
+    setup.sys.ends_at.store(30, Ordering::SeqCst);
+    setup.sys.unmappable.store(true, Ordering::SeqCst);
+    let mut buffer = [0; 100];
+    let error = file.read_at(&mut buffer, 10).unwrap_err();
+    assert!(matches!(&error, ReadError::Short { given: 20, len: 1000, .. }), "{error:?}");
+    let view_error = file.copy_view(10..110).unwrap_err();
+    assert!(matches!(&view_error, ViewError::Short { given: 30, len: 1000, .. }), "{view_error:?}");
+    for message in [error.to_string(), view_error.to_string()] {
+        for part in ["10..110", "1000", "only"] {
+            assert!(message.contains(part), "{message}");
+        }
+        assert!(!message.contains("now has"), "{message}");
+    }
+    assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::UnexpectedEof);
+    assert_eq!(std::io::Error::from(view_error).kind(), std::io::ErrorKind::UnexpectedEof);
+    assert_eq!(file.bytes(10..30).unwrap(), setup.part(10..30), "as the message says");
+    assert_eq!(file.paged().get(3).unwrap_err().to_string(), file.bytes(0..1000).unwrap_err().to_string());
+}
+
 #[test]
 fn short_and_interrupted_reads_go_on() {
     let setup = Setup::new(1000);

@@ -172,8 +172,12 @@ impl CopyMapping {
         }
         let in_memory = isize::try_from(len).ok().and_then(|len| usize::try_from(len).ok());
         let in_memory = in_memory.ok_or_else(|| invalid("no mapping is that long; map it in pieces"))?;
-        if let Some(kind) = identify(file)?.special {
+        let identity = identify(file)?;
+        if let Some(kind) = identity.special {
             return Err(invalid(&format!("it is {kind}, and only regular files are mapped")));
+        }
+        if !identity.mappable {
+            return Err(invalid("its file system maps whole huge pages only; open it with a manager, which reads it"));
         }
         let mapping = Mapping::of_file(file, range.start, in_memory, None)?;
         let file = if fault::SUPPORTED { None } else { Some((file.try_clone()?, range.start)) };

@@ -122,11 +122,13 @@ impl Core {
         let (mut evicting, mut mappable) = (false, source.mappable);
         let mapped = source.with_file(self, |file| {
             if mappable {
-                let mapped = core.regions.find_or_make(key, size, |victim: Option<Region>| {
+                let mapped = core.regions.find_or_make(key, size, |victim: &mut Option<Region>| {
                     evicting |= victim.is_some();
                     // Only over what is known to be replaced by the next: a file that refuses its first mapping would
-                    // leave the addresses of the old one to nobody.
-                    let spare = victim.map(Region::into_mapping).filter(|_| source.was_mapped.load(Ordering::Relaxed));
+                    // leave the addresses of the old one to nobody. What is not reused goes behind the lock, and so
+                    // does the old one's source, which may close a file.
+                    let old = victim.as_mut().filter(|_| source.was_mapped.load(Ordering::Relaxed));
+                    let spare = old.and_then(|old| old.take_mapping(len));
                     let mapping = sys.map(file, key.start, len, spare).map_err(|error| {
                         mappable = !cannot_be_mapped(&error);
                         failure(error)

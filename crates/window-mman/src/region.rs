@@ -45,7 +45,8 @@ impl Key for RegionKey {
 
 /// A piece of a file that is mapped as long as the pool keeps it.
 pub(crate) struct Region {
-    mapping: Mapping,
+    /// None in what was given up, when its memory is used for another one.
+    mapping: Option<Mapping>,
     /// How many bytes of it are the file's.
     len: usize,
     source: Arc<Source>,
@@ -53,12 +54,12 @@ pub(crate) struct Region {
 
 impl Region {
     pub(crate) fn new(mapping: Mapping, len: usize, source: Arc<Source>) -> Self {
-        Self { mapping, len, source }
+        Self { mapping: Some(mapping), len, source }
     }
 
-    /// Its memory, to be used for another one.
-    pub(crate) fn into_mapping(self) -> Mapping {
-        self.mapping
+    /// Its memory, to be used for another one of `len` bytes, if another one can be mapped over it.
+    pub(crate) fn take_mapping(&mut self, len: usize) -> Option<Mapping> {
+        self.mapping.take_if(|mapping| mapping.can_be_mapped_over(len))
     }
 
     pub(crate) fn source(&self) -> &Arc<Source> {
@@ -156,7 +157,7 @@ impl Window {
 
     fn direct(pin: Pin) -> Option<Self> {
         let (key, region) = pin.entry().map(|entry| (entry.key, &entry.value))?;
-        let address = Address(region.mapping.address());
+        let address = Address(region.mapping.as_ref()?.address());
         // The region is no longer than the mapping, and the key says how long it is.
         let end = key.start.checked_add(region.len as u64).filter(|end| *end == key.end)?;
         Some(Self { address, start: key.start, len: end - key.start, handle: None, pin })
@@ -164,9 +165,7 @@ impl Window {
 
     /// Whether copies can be made from the memory.
     fn is_direct(&self) -> bool {
-        fault::SUPPORTED
-            && self.pin.core.settings.fault_recovery
-            && self.region().is_some_and(|region| region.mapping.shows_the_file())
+        fault::SUPPORTED && self.pin.core.settings.fault_recovery && self.mapping().is_some_and(Mapping::shows_the_file)
     }
 
     #[inline]
@@ -288,7 +287,11 @@ impl Window {
         let Some(window) = window else { return Ok(()) };
         let place = range.start.saturating_sub(window.start) as usize;
         let len = range.end.saturating_sub(range.start) as usize;
-        window.region().map_or(Ok(()), |region| tell(&region.mapping, place, len))
+        window.mapping().map_or(Ok(()), |mapping| tell(mapping, place, len))
+    }
+
+    fn mapping(&self) -> Option<&Mapping> {
+        self.region().and_then(|region| region.mapping.as_ref())
     }
 
     /// The region itself.

@@ -124,9 +124,35 @@ fn what_is_held_costs_an_eviction_nothing() {
     assert!(looks[0] <= 1_000, "each is let go of once, and looked at once: {looks:?}");
 }
 
+/// Two random hits and a miss, again and again: each miss pays for the uses since the last, and none for all that is
+/// there.
+#[test]
+fn no_miss_looks_at_all_that_is_there() {
+    let costs = [1_000, 16_000_u64].map(|windows| {
+        let pool = pool(windows, usize::MAX, false);
+        (0..windows).for_each(|key| pool.release(get(&pool, key, 1).unwrap()));
+        let (mut random, mut most, misses) = (1_u64, 0, 3 * windows);
+        let before = pool.looks();
+        for miss in 0..misses {
+            for _ in 0..2 {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let key = miss + (random >> 33) % windows;
+                pool.find(&Number(key)).map(|number| pool.release(number));
+            }
+            let looks = pool.looks();
+            pool.release(get(&pool, windows + miss, 1).unwrap());
+            most = most.max(pool.looks() - looks);
+        }
+        assert_eq!(pool.tally().evicted, misses);
+        assert!(most <= 100, "{most} looks for one of {windows}");
+        (pool.looks() - before) as f64 / misses as f64
+    });
+    assert!(costs.iter().all(|cost| *cost <= 4.0), "{costs:?}");
+}
+
 /// However often something is used between two evictions, it is looked at once more.
 #[test]
-fn what_is_used_is_looked_at_once_for_each_order() {
+fn what_is_used_is_looked_at_once_more() {
     let pool = pool(100, usize::MAX, false);
     (0..100).for_each(|key| pool.release(get(&pool, key, 1).unwrap()));
     for round in 0..10 {
@@ -383,9 +409,14 @@ fn a_busy_thread_is_no_more_than_a_thousand_uses_ahead() {
 #[test]
 fn the_oldest_come_first() {
     let mut order = Order::default();
-    assert!(order.take_down([(5, 0), (2, 1), (9, 2)].into_iter()));
-    assert_eq!(std::iter::from_fn(|| order.next()).collect::<Vec<_>>(), [(2, 1), (5, 0), (9, 2)]);
-    assert!(!order.take_down(std::iter::empty()));
+    assert!(order.enter_all([(9, 2), (2, 1), (5, 0)].into_iter()));
+    assert_eq!(order.next(), Some((2, 1)));
+    for (stamp, number) in [(7, 3), (10, 4), (1, 5), (11, 6)] {
+        order.enter(stamp, number);
+    }
+    let rest: Vec<_> = std::iter::from_fn(|| order.next()).collect();
+    assert_eq!(rest, [(1, 5), (5, 0), (7, 3), (9, 2), (10, 4), (11, 6)]);
+    assert!(!order.enter_all(std::iter::empty()));
 }
 
 /// "Simple but infeasibly slow": what a pool should do.

@@ -34,6 +34,8 @@ impl<K: Key, T> Pool<K, T> {
         if self.limits.strict && self.limits.is_beyond(size) {
             return Err(MakeError::Full);
         }
+        // Also if nothing has to go, so that whoever is the first for whom something has to does not pay for all.
+        self.enter_released(books);
         let charge = self.limits.charge(size);
         let (mut last, mut others, mut freed) = (None, Vec::new(), (0, 0));
         while books.exceeds_without(freed, &self.limits, charge, 1) {
@@ -57,18 +59,20 @@ impl<K: Key, T> Pool<K, T> {
         Ok(last.map(|entry| entry.value))
     }
 
-    /// Seizes the least recently used of what nobody holds. Looks at nothing but what was let go of since it was last
-    /// looked at: what is held costs nothing, however much it is.
+    /// Seizes the least recently used of what nobody holds. Looks at nothing but what was let go of or used since it was
+    /// last looked at: what is held costs nothing, however much it is.
     fn seize_next(&self, books: &mut Books<K>) -> Option<(u32, Seized<'_, Entry<K, T>>)> {
         loop {
             while let Some((stamp, number)) = books.order.next() {
                 let Some(cell) = self.cells.get(number) else { continue };
+                let now = cell.stamp.load(Ordering::Relaxed);
+                if now != stamp {
+                    books.order.enter(now, number);
+                    continue;
+                }
                 // Before the look whether it is held: whoever lets go of it behind this lists it.
                 cell.listed.store(false, Ordering::SeqCst);
-                // What was used since is younger than the rest of the order.
-                if cell.stamp.load(Ordering::Relaxed) == stamp
-                    && let Some(seized) = cell.slot.seize()
-                {
+                if let Some(seized) = cell.slot.seize() {
                     return Some((number, seized));
                 }
                 let look = cell.slot.look();
@@ -76,15 +80,18 @@ impl<K: Key, T> Pool<K, T> {
                     self.released.list(cell, number);
                 }
             }
-            // Set before looking: whoever lets go too late to be seen here sees it, and comes to settle.
+            // Set before looking: whoever lets go too late to be seen here sees it, and comes to settle, and to clear it.
             self.all_held.store(true, Ordering::SeqCst);
-            let released = self.released.take_all(&self.cells);
-            if !books.order.take_down(released.map(|(number, cell)| (cell.stamp.load(Ordering::Relaxed), number))) {
+            if !self.enter_released(books) {
                 return None;
             }
-            self.clock.advance();
-            self.all_held.store(false, Ordering::SeqCst);
         }
+    }
+
+    /// Enters in the order what was let go of since; whether there was anything.
+    fn enter_released(&self, books: &mut Books<K>) -> bool {
+        let released = self.released.take_all(&self.cells);
+        books.order.enter_all(released.map(|(number, cell)| (cell.stamp.load(Ordering::Relaxed), number)))
     }
 
     /// Leaves what was seized where it is, to be looked at again.
@@ -93,7 +100,6 @@ impl<K: Key, T> Pool<K, T> {
             drop(seized);
             if let Some(cell) = self.cells.get(number) {
                 self.released.list(cell, number);
-                self.all_held.store(false, Ordering::SeqCst);
             }
         }
     }
@@ -135,9 +141,6 @@ impl<K: Key, T> Pool<K, T> {
                 swept.held += 1;
                 swept.held_bytes = swept.held_bytes.saturating_add(size);
             }
-        }
-        if !books.exceeds(&self.limits, 0, 0) {
-            self.all_held.store(false, Ordering::SeqCst);
         }
         swept
     }

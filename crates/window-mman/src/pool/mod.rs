@@ -71,7 +71,7 @@ pub(crate) struct Pool<K: Key, T> {
     clock: Clock,
     released: Released,
     limits: Limits,
-    /// Everything was held when somebody last looked for what could go. Whoever lets go then, tells.
+    /// Everything was held when somebody looked for what could go. Whoever lets go next looks whether that is so.
     all_held: AtomicBool,
     books: Mutex<Books<K>>,
     /// Who may take the lock: a child may have inherited it locked by a thread that it does not have.

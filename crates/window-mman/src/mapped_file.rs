@@ -9,12 +9,13 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
 use crate::copy_view::CopyView;
 use crate::core::{Core, MapFailure};
-use crate::error::{OpenError, ReadError, ViewError};
+use crate::error::{FileState, OpenError, ReadError, ViewError};
 use crate::handle::{Handle, Opening, nanoseconds};
 use crate::paged_file::PagedFile;
 use crate::pool::Failure;
@@ -140,6 +141,20 @@ impl MappedFile {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.inner.path.as_deref()
+    }
+
+    /// What tells it from other files, and its length and the time of its last change, when it was opened or
+    /// [refreshed](Self::refresh).
+    #[must_use]
+    pub fn state(&self) -> FileState {
+        let Handle { source, modified, .. } = &*self.inner;
+        let opened = source.opened.clone();
+        let modified = match modified.load(Ordering::Acquire) {
+            same if same == nanoseconds(opened.modified) => opened.modified,
+            0 => None,
+            later => Some(SystemTime::UNIX_EPOCH + Duration::from_nanos(later)),
+        };
+        FileState { len: self.len(), modified, ..opened }
     }
 
     /// Copies bytes from `offset` on into `buffer`, and returns how many: fewer than fit only

@@ -137,7 +137,7 @@ fn no_miss_looks_at_all_that_is_there() {
             for _ in 0..2 {
                 random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 let key = miss + (random >> 33) % windows;
-                pool.find(&Number(key)).map(|number| pool.release(number));
+                pool.find(&Number(key)).into_iter().for_each(|number| pool.release(number));
             }
             let looks = pool.looks();
             pool.release(get(&pool, windows + miss, 1).unwrap());

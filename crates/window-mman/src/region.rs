@@ -4,11 +4,9 @@
 //! which views and cursors are built.
 
 use std::fmt;
-use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::advice::{self, Advice};
 use crate::core::Core;
 use crate::error::CopyError;
 use crate::handle::Handle;
@@ -238,59 +236,7 @@ impl Window {
         read_to(handle, range, out)
     }
 
-    /// Copies bytes of a view of `range`, counted from its start, into all of `out`: from its window, if it has any.
-    #[inline]
-    pub(crate) fn copy_part(
-        window: Option<&Self>,
-        range: &Range<u64>,
-        offset: u64,
-        out: &mut [u8],
-    ) -> Result<(), CopyError> {
-        let start = range.start.saturating_add(offset);
-        let wanted = start..start.saturating_add(out.len() as u64);
-        match window {
-            Some(window) if wanted.end <= range.end => window.copy_to(start, out),
-            None if wanted.end <= range.end => Ok(()),
-            _ => Err(CopyError::OutOfBounds { range: wanted, within: range.clone() }),
-        }
-    }
-
-    /// The part of a view of `range` that is `part`, counted from its start, and what it has to hold: nothing if it is
-    /// empty. `None` if it is reversed or goes beyond.
-    pub(crate) fn part(
-        window: Option<&Self>,
-        range: &Range<u64>,
-        part: Range<u64>,
-    ) -> Option<(Range<u64>, Option<Self>)> {
-        let within = part.start <= part.end && part.end <= range.end.saturating_sub(range.start);
-        // Within bounds, so these are exact.
-        let absolute = within.then(|| range.start + part.start..range.start + part.end)?;
-        let window = if absolute.is_empty() { None } else { window.cloned() };
-        Some((absolute, window))
-    }
-
-    /// Advice about these bytes, all of which are there; nothing without a window.
-    pub(crate) fn advise(window: Option<&Self>, range: &Range<u64>, advice: Advice) -> io::Result<()> {
-        Self::tell(window, range, |mapping, place, len| advice.give(mapping, place, len))
-    }
-
-    /// Reads these bytes, all of which are there, into memory and into the tables of the process.
-    pub(crate) fn populate(window: Option<&Self>, range: &Range<u64>) -> io::Result<()> {
-        Self::tell(window, range, advice::populate)
-    }
-
-    fn tell(
-        window: Option<&Self>,
-        range: &Range<u64>,
-        tell: impl FnOnce(&Mapping, usize, usize) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let Some(window) = window else { return Ok(()) };
-        let place = range.start.saturating_sub(window.start) as usize;
-        let len = range.end.saturating_sub(range.start) as usize;
-        window.mapping().map_or(Ok(()), |mapping| tell(mapping, place, len))
-    }
-
-    fn mapping(&self) -> Option<&Mapping> {
+    pub(crate) fn mapping(&self) -> Option<&Mapping> {
         self.region().and_then(|region| region.mapping.as_ref())
     }
 

@@ -179,7 +179,7 @@ fn a_file_that_cannot_be_opened_again_is_an_error_that_says_so() {
 }
 
 #[test]
-#[cfg(not(miri))]
+#[cfg(all(unix, not(miri)))]
 fn what_cannot_be_mapped_is_read() {
     let setup = Setup::new(9 * PAGE as usize);
     let file = setup.stable();
@@ -236,7 +236,7 @@ fn a_failing_read_is_an_error_with_its_source() {
 
 /// As in /sys, where every file is a page long, and most have fewer bytes.
 #[test]
-#[cfg(not(miri))]
+#[cfg(all(unix, not(miri)))]
 fn a_length_that_is_not_true_is_an_error_that_says_so() {
     let setup = Setup::new(1000);
     let file = setup.manager.open(&setup.path).unwrap();

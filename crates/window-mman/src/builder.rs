@@ -45,6 +45,9 @@ const DEFAULT_MAX_OPEN_FILES: u64 = 1024;
 #[non_exhaustive]
 pub enum LimitPolicy {
     /// The limit is exceeded, until enough is let go of: what then is too much is unmapped at once.
+    ///
+    /// One range that is larger than the limit in bytes by itself is mapped beside everything else: nothing is unmapped
+    /// for it, since that would not make room enough, and it is unmapped as soon as nobody holds it.
     #[default]
     Exceed,
     /// It is an error ([`ViewError::LimitReached`](crate::ViewError::LimitReached)), which says who holds how much.

@@ -4,9 +4,11 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 
 use crate::advice::Advice;
 use crate::error::CopyError;
+use crate::piece::Piece;
 use crate::region::Window;
 use crate::sys::{Mapping, Os, Sys, fault, granularity, identify, read_fully};
 
@@ -47,33 +49,37 @@ use crate::sys::{Mapping, Os, Sys, fault, granularity, identify, read_fully};
 /// ```
 #[derive(Clone)]
 pub struct CopyView {
-    /// `None` in an empty one.
-    window: Option<Window>,
-    /// Where in the file; within the window, if there is one.
-    range: Range<u64>,
+    piece: Piece,
 }
 
 impl CopyView {
     pub(crate) fn new(range: Range<u64>, window: Option<Window>) -> Self {
-        Self { window, range }
+        Self { piece: Piece { window, range } }
     }
 
     /// Where in the file it is: in bytes, half-open, clipped at the end of the file.
     #[must_use]
     pub fn range(&self) -> Range<u64> {
-        self.range.clone()
+        self.piece.range.clone()
+    }
+
+    /// The path by which its file was opened when its region was mapped, made absolute; `None` for an empty view, and for
+    /// a file that was [handed over](crate::MapManager::open_file) open.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.piece.path()
     }
 
     /// How many bytes it has.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.range.end.saturating_sub(self.range.start)
+        self.piece.range.end.saturating_sub(self.piece.range.start)
     }
 
     /// Whether it has none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.range.is_empty()
+        self.piece.range.is_empty()
     }
 
     /// Copies the bytes from `offset` on, counted from the start of this view, into all of `out`.
@@ -84,7 +90,7 @@ impl CopyView {
     /// give, then `out` has some of them.
     #[inline]
     pub fn try_copy_to(&self, offset: u64, out: &mut [u8]) -> Result<(), CopyError> {
-        Window::copy_part(self.window.as_ref(), &self.range, offset, out)
+        self.piece.copy_to(offset, out)
     }
 
     /// A part of it, counted from its start, without a copy.
@@ -93,8 +99,17 @@ impl CopyView {
     /// nothing mapped.
     #[must_use]
     pub fn slice(&self, part: Range<u64>) -> Option<Self> {
-        let (range, window) = Window::part(self.window.as_ref(), &self.range, part)?;
-        Some(Self { window, range })
+        self.piece.part(part).map(|piece| Self { piece })
+    }
+
+    /// Tells the system how this range will be used; nothing for what is not mapped, and on systems without such a
+    /// thing.
+    ///
+    /// # Errors
+    ///
+    /// What the system reports.
+    pub fn advise(&self, advice: Advice) -> io::Result<()> {
+        self.piece.advise(advice)
     }
 
     /// Asks the system to read this range now, without waiting.
@@ -103,13 +118,24 @@ impl CopyView {
     ///
     /// What the system reports.
     pub fn prefetch(&self) -> io::Result<()> {
-        Window::advise(self.window.as_ref(), &self.range, Advice::WillNeed)
+        self.advise(Advice::WillNeed)
+    }
+
+    /// Reads all of this range into memory and into the tables of this process, so that the first look at it waits
+    /// for nothing. Where the system cannot do both at once (it is a matter of Linux 5.14 and later) this is a
+    /// [`prefetch`](Self::prefetch).
+    ///
+    /// # Errors
+    ///
+    /// What the system reports, also of a disk that fails.
+    pub fn populate(&self) -> io::Result<()> {
+        self.piece.populate()
     }
 }
 
 impl fmt::Debug for CopyView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CopyView").field("range", &self.range).finish_non_exhaustive()
+        f.debug_struct("CopyView").field("range", &self.piece.range).finish_non_exhaustive()
     }
 }
 
@@ -172,8 +198,12 @@ impl CopyMapping {
         }
         let in_memory = isize::try_from(len).ok().and_then(|len| usize::try_from(len).ok());
         let in_memory = in_memory.ok_or_else(|| invalid("no mapping is that long; map it in pieces"))?;
-        if let Some(kind) = identify(file)?.special {
+        let identity = identify(file)?;
+        if let Some(kind) = identity.special {
             return Err(invalid(&format!("it is {kind}, and only regular files are mapped")));
+        }
+        if !identity.mappable {
+            return Err(invalid("its file system maps whole huge pages only; open it with a manager, which reads it"));
         }
         let mapping = Mapping::of_file(file, range.start, in_memory, None)?;
         let file = if fault::SUPPORTED { None } else { Some((file.try_clone()?, range.start)) };

@@ -57,8 +57,8 @@ pub(crate) struct Known {
 pub(crate) enum MapFailure {
     /// It would be longer than a slice can be.
     TooLong,
-    /// The file is shorter than it was when it was opened.
-    Truncated { now: u64 },
+    /// The file ended before its bytes did: how many came, and how long it says that it is.
+    Short { given: u64, now: u64 },
     /// Everything is held, and the limits are strict.
     Full { limits: Limits, wanted: u64, held: Vec<Holding> },
     /// There is no descriptor.
@@ -119,22 +119,26 @@ impl Core {
         let len = isize::try_from(size).ok().and_then(|len| usize::try_from(len).ok()).ok_or(MapFailure::TooLong)?;
         let core = self.here();
         let sys = &*self.settings.sys;
-        let (mut evicting, mut unmappable) = (false, false);
+        let (mut evicting, mut mappable) = (false, source.mappable);
         let mapped = source.with_file(self, |file| {
-            let mapped = core.regions.find_or_make(key, size, |victim: Option<Region>| {
-                evicting |= victim.is_some();
-                // Only over what is known to be replaced by the next: a file that refuses its first mapping would leave
-                // the addresses of the old one to nobody.
-                let spare = victim.map(Region::into_mapping).filter(|_| source.was_mapped.load(Ordering::Relaxed));
-                let mapping = sys.map(file, key.start, len, spare).map_err(|error| {
-                    unmappable = cannot_be_mapped(&error);
-                    failure(error)
-                })?;
-                source.was_mapped.store(true, Ordering::Relaxed);
-                Ok(Region::new(mapping, len, Arc::clone(source)))
-            });
-            if !unmappable {
-                return mapped;
+            if mappable {
+                let mapped = core.regions.find_or_make(key, size, |victim: &mut Option<Region>| {
+                    evicting |= victim.is_some();
+                    // Only over what is known to be replaced by the next: a file that refuses its first mapping would
+                    // leave the addresses of the old one to nobody. What is not reused goes behind the lock, and so
+                    // does the old one's source, which may close a file.
+                    let old = victim.as_mut().filter(|_| source.was_mapped.load(Ordering::Relaxed));
+                    let spare = old.and_then(|old| old.take_mapping(len));
+                    let mapping = sys.map(file, key.start, len, spare).map_err(|error| {
+                        mappable = !cannot_be_mapped(&error);
+                        failure(error)
+                    })?;
+                    source.was_mapped.store(true, Ordering::Relaxed);
+                    Ok(Region::new(mapping, len, Arc::clone(source)))
+                });
+                if mappable {
+                    return mapped;
+                }
             }
             // It is read, which takes as long as the disk does: nobody else waits for that.
             core.regions.find_or_make_apart(key, size, || {
@@ -185,7 +189,7 @@ fn copy(sys: &dyn Sys, file: &std::fs::File, offset: u64, len: usize) -> Result<
     .map_err(failure)?;
     if came < len {
         let now = sys.len(file).map_err(failure)?;
-        return Err(Failure { error: MapFailure::Truncated { now }, for_want_of_room: false });
+        return Err(Failure { error: MapFailure::Short { given: came as u64, now }, for_want_of_room: false });
     }
     Ok(mapping)
 }
@@ -195,12 +199,15 @@ fn failure(error: io::Error) -> Failure<MapFailure> {
     Failure { error: MapFailure::Io(error), for_want_of_room }
 }
 
-/// Whether the file, or its file system, has no mappings at all.
+/// Whether the file, or its file system, has no such mappings.
 fn cannot_be_mapped(error: &io::Error) -> bool {
     #[cfg(unix)]
     {
         use rustix::io::Errno;
-        matches!(Errno::from_io_error(error), Some(Errno::NODEV | Errno::OPNOTSUPP | Errno::NOSYS))
+        // What is asked for is aligned, not empty, shared and only read, of a descriptor that can read: who calls that
+        // invalid or forbidden means this file.
+        let Some(errno) = Errno::from_io_error(error) else { return false };
+        [Errno::NODEV, Errno::OPNOTSUPP, Errno::NOSYS, Errno::ACCESS, Errno::PERM, Errno::INVAL].contains(&errno)
     }
     #[cfg(not(unix))]
     {

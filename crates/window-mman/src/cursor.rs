@@ -6,6 +6,7 @@ use std::ops::{Range, RangeBounds};
 
 use crate::advice::Advice;
 use crate::error::ViewError;
+use crate::piece::Piece;
 use crate::position::ends;
 use crate::region::Window;
 use crate::stable_file::StableFile;
@@ -49,15 +50,13 @@ use crate::view::View;
 #[derive(Clone)]
 pub struct Cursor {
     file: StableFile,
-    /// What is held.
-    window: Option<Window>,
-    /// What is looked at: inside of the window, or empty.
-    range: Range<u64>,
+    /// What is held, and what of it is looked at.
+    piece: Piece,
 }
 
 impl Cursor {
     pub(crate) fn new(file: StableFile) -> Self {
-        Self { file, window: None, range: 0..0 }
+        Self { file, piece: Piece { window: None, range: 0..0 } }
     }
 
     /// Moves to `range` of the file and returns its bytes, all of them contiguous: `min(length, file length - start)`
@@ -69,12 +68,12 @@ impl Cursor {
     #[inline]
     pub fn use_region(&mut self, range: impl RangeBounds<u64>) -> Result<&[u8], ViewError> {
         let (start, end) = ends(&range);
-        if let Some(window) = self.window.as_ref().filter(|window| window.has(start)) {
+        if let Some(window) = self.piece.window.as_ref().filter(|window| window.has(start)) {
             // What ends past the end of the file is clipped there: in the last window that is a hit as any other.
             let range = start..end.map_or(window.span().end, |end| end.min(self.file.len()));
             if let Some(address) = window.address_of(&range) {
                 let len = (range.end - range.start) as usize;
-                self.range = range;
+                self.piece.range = range;
                 #[expect(unsafe_code, reason = "the promise given to `assume_stable` is used here")]
                 // SAFETY: as for `as_slice`; the window has just said that it has all of these.
                 return Ok(unsafe { std::slice::from_raw_parts(address, len) });
@@ -94,7 +93,7 @@ impl Cursor {
         // SAFETY: a `StableFile` comes from `assume_stable` alone, whose caller promises that nobody truncates the
         // file or writes into its first `len` bytes, beyond which no region of it goes, as long as it lives; and the
         // cursor has one.
-        let bytes = self.window.as_ref().and_then(|window| unsafe { window.slice(&self.range) });
+        let bytes = self.piece.window.as_ref().and_then(|window| unsafe { window.slice(&self.piece.range) });
         bytes.unwrap_or_default()
     }
 
@@ -104,26 +103,26 @@ impl Cursor {
     #[doc(alias = "size")]
     #[must_use]
     pub fn range(&self) -> Range<u64> {
-        self.range.clone()
+        self.piece.range.clone()
     }
 
     /// What is held, and can be moved to at no cost; `None` if nothing is.
     #[must_use]
     pub fn region(&self) -> Option<Range<u64>> {
-        self.window.as_ref().map(Window::span)
+        self.piece.window.as_ref().map(Window::span)
     }
 
     /// Whether the byte at this offset of the file is looked at.
     #[doc(alias = "includes_ofs")]
     #[must_use]
     pub fn includes(&self, offset: u64) -> bool {
-        self.range.contains(&offset)
+        self.piece.range.contains(&offset)
     }
 
     /// Whether it looks at something, so that [`as_slice`](Self::as_slice) has its bytes.
     #[must_use]
     pub fn is_valid(&self) -> bool {
-        self.window.is_some()
+        self.piece.window.is_some()
     }
 
     /// The file, which a cursor always has.
@@ -137,11 +136,11 @@ impl Cursor {
     #[doc(alias = "region_ref")]
     #[must_use]
     pub fn view(&self) -> View {
-        let window = if self.range.is_empty() { None } else { self.window.clone() };
+        let window = if self.piece.range.is_empty() { None } else { self.piece.window.clone() };
         #[expect(unsafe_code, reason = "the promise given to `assume_stable` is used here")]
         // SAFETY: as for `as_slice`; the promise covers all views made of the file.
         unsafe {
-            View::new(self.range.clone(), window)
+            View::new(self.piece.range.clone(), window)
         }
     }
 
@@ -151,7 +150,7 @@ impl Cursor {
     ///
     /// What the system reports.
     pub fn advise(&self, advice: Advice) -> io::Result<()> {
-        Window::advise(self.window.as_ref(), &self.range, advice)
+        self.piece.advise(advice)
     }
 
     /// Asks the system to read what is looked at now, without waiting.
@@ -169,13 +168,13 @@ impl Cursor {
     ///
     /// What the system reports, also of a disk that fails.
     pub fn populate(&self) -> io::Result<()> {
-        Window::populate(self.window.as_ref(), &self.range)
+        self.piece.populate()
     }
 
     /// Lets go of what is held.
     pub fn unuse_region(&mut self) {
-        self.window = None;
-        self.range = self.range.start..self.range.start;
+        self.piece.window = None;
+        self.piece.range = self.piece.range.start..self.piece.range.start;
     }
 
     /// Moves to a range of which the region is not held.
@@ -192,14 +191,14 @@ impl Cursor {
         };
         if clipped.is_empty() {
             self.unuse_region();
-            self.range = clipped;
+            self.piece.range = clipped;
             return Ok(());
         }
         // Without an end one byte is as good as all.
         let needed = if end.is_none() { start..start + 1 } else { clipped.clone() };
         self.hold(&needed)?;
-        let end = self.window.as_ref().map_or(start, |window| window.span().end);
-        self.range = start..clipped.end.min(end);
+        let end = self.piece.window.as_ref().map_or(start, |window| window.span().end);
+        self.piece.range = start..clipped.end.min(end);
         Ok(())
     }
 
@@ -211,9 +210,9 @@ impl Cursor {
     /// Holds the region that has `needed`, instead of what is held.
     fn hold(&mut self, needed: &Range<u64>) -> Result<(), ViewError> {
         let key = self.file.file().key_of(needed, self.file.len());
-        self.range = needed.start..needed.start;
+        self.piece.range = needed.start..needed.start;
         let file = self.file.file();
-        self.window = Some(match self.window.take() {
+        self.piece.window = Some(match self.piece.window.take() {
             Some(window) => match window.change_to(&key) {
                 Some(window) => window,
                 None => file.map(key, needed)?,
@@ -229,20 +228,20 @@ impl Cursor {
     pub(crate) fn read_on_to(&mut self, span: Range<u64>) -> Result<(), ViewError> {
         self.file.verify(&span)?;
         let window_size = self.file.file().core().settings.grid.window_size();
-        let held = self.window.take();
+        let held = self.piece.window.take();
         if let Some(piece) = held.filter(|held| held.span().end - held.span().start > window_size) {
             piece.discard();
         }
         self.unuse_region();
         let key = self.file.file().key_of_span(&span);
-        self.window = Some(self.file.file().window_of(key, &span)?);
-        self.range = span;
+        self.piece.window = Some(self.file.file().window_of(key, &span)?);
+        self.piece.range = span;
         Ok(())
     }
 }
 
 impl fmt::Debug for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cursor").field("file", &self.file).field("range", &self.range).finish_non_exhaustive()
+        f.debug_struct("Cursor").field("file", &self.file).field("range", &self.piece.range).finish_non_exhaustive()
     }
 }

@@ -155,6 +155,7 @@ mod handle;
 mod manager;
 mod mapped_file;
 mod paged_file;
+mod piece;
 mod pool;
 #[cfg(test)]
 mod pool_tests;

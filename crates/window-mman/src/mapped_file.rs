@@ -9,12 +9,13 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
 use crate::copy_view::CopyView;
 use crate::core::{Core, MapFailure};
-use crate::error::{OpenError, ReadError, ReopenError, ViewError};
+use crate::error::{FileState, OpenError, ReadError, ViewError};
 use crate::handle::{Handle, Opening, nanoseconds};
 use crate::paged_file::PagedFile;
 use crate::pool::Failure;
@@ -142,6 +143,20 @@ impl MappedFile {
         self.inner.path.as_deref()
     }
 
+    /// What tells it from other files, and its length and the time of its last change, when it was opened or
+    /// [refreshed](Self::refresh).
+    #[must_use]
+    pub fn state(&self) -> FileState {
+        let Handle { source, modified, .. } = &*self.inner;
+        let opened = source.opened.clone();
+        let modified = match modified.load(Ordering::Acquire) {
+            same if same == nanoseconds(opened.modified) => opened.modified,
+            0 => None,
+            later => Some(SystemTime::UNIX_EPOCH + Duration::from_nanos(later)),
+        };
+        FileState { len: self.len(), modified, ..opened }
+    }
+
     /// Copies bytes from `offset` on into `buffer`, and returns how many: fewer than fit only
     /// where the file ends, none at its end.
     ///
@@ -153,8 +168,9 @@ impl MappedFile {
     ///
     /// # Errors
     ///
-    /// An offset past the end; a file that has been truncated since, where its bytes are missed;
-    /// what the system reports. What is in `buffer` then is not defined.
+    /// An offset past the end; a file that has been truncated since, where its bytes are missed, or
+    /// that has fewer than its length says (as files in `/sys`); what the system reports. What is in
+    /// `buffer` then is not defined.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, ReadError> {
         let left = self.left_from(offset)?;
         let wanted = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
@@ -224,27 +240,24 @@ impl MappedFile {
     /// # Errors
     ///
     /// [`ReadError::Replaced`] if another file is at its path: then this handle goes on reading the old one, as long
-    /// as its descriptor is open. [`ReadError::Truncated`] if it is shorter; nothing is changed then. A file that has
-    /// been deleted is as it was.
+    /// as its descriptor is open; [`ReadError::Reopen`] if it is closed already. [`ReadError::Truncated`] if it is
+    /// shorter; nothing is changed then. A file that has been deleted is as it was.
     pub fn refresh(&self) -> Result<Change, ReadError> {
         let Handle { core, source, name, .. } = &*self.inner;
         let (path, range) = (self.path_buf(), 0..self.len());
         let io_failed = |source| ReadError::Io { path: self.path_buf(), range: 0..self.len(), source };
         let replaced = |now| {
             let (path, was) = (self.path_buf().unwrap_or_default(), Box::new(source.opened.clone()));
-            ReadError::Replaced { path, was, now }
+            ReadError::Replaced { path, was, now: Box::new(now) }
         };
         // Nothing new is opened for it. While the descriptor is looked at nobody else's file has this inode.
         let looked = source.with_file(core, |file| {
             let there = name.as_deref().map(|name| source.replacement_at(name));
             (there, sys::identify(file))
         });
-        let (there, identity) = looked.map_err(|error| match error {
-            DescriptorError::Reopen(ReopenError::Replaced { now, .. }) => replaced(now),
-            error => self.not_reopened(range.clone(), error),
-        })?;
+        let (there, identity) = looked.map_err(|error| self.not_reopened(range.clone(), error))?;
         match there.transpose() {
-            Ok(Some(Some(now))) => return Err(replaced(Box::new(now))),
+            Ok(Some(Some(now))) => return Err(replaced(now)),
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_failed(error)),
             Ok(_) | Err(_) => {}
         }
@@ -356,7 +369,10 @@ impl MappedFile {
         let path = self.path_buf();
         match failure {
             MapFailure::TooLong => ViewError::TooLong { path, range },
-            MapFailure::Truncated { now } => ViewError::Truncated { path, range, opened_with: self.len(), now },
+            MapFailure::Short { now, .. } if now < self.len() => {
+                ViewError::Truncated { path, range, opened_with: self.len(), now }
+            }
+            MapFailure::Short { given, now } => ViewError::Short { path, range, given, len: now },
             MapFailure::Full { limits, wanted, held } => ViewError::LimitReached {
                 path,
                 range,
@@ -384,18 +400,19 @@ impl MappedFile {
         let read = source.with_file(core, |file| sys::read_fully(sys, file, buffer, offset));
         match read {
             Ok(Ok(count)) if count == buffer.len() => Ok(()),
-            Ok(Ok(_)) => Err(self.truncated(range)),
+            Ok(Ok(count)) => Err(self.short(range, count as u64)),
             Ok(Err(source)) => Err(ReadError::Io { path: self.path_buf(), range, source }),
             Err(error) => Err(self.not_reopened(range, error)),
         }
     }
 
-    /// The error for a file that ended before its remembered length.
-    fn truncated(&self, range: Range<u64>) -> ReadError {
+    /// The error for a file that ended before its remembered length, and gave so many bytes of `range`.
+    fn short(&self, range: Range<u64>, given: u64) -> ReadError {
         let Handle { core, source, .. } = &*self.inner;
         let path = self.path_buf();
         match source.with_file(core, |file| core.settings.sys.len(file)) {
-            Ok(Ok(now)) => ReadError::Truncated { path, range, opened_with: self.len(), now },
+            Ok(Ok(now)) if now < self.len() => ReadError::Truncated { path, range, opened_with: self.len(), now },
+            Ok(Ok(now)) => ReadError::Short { path, range, given, len: now },
             Ok(Err(source)) => ReadError::Io { path, range, source },
             Err(error) => self.not_reopened(range, error),
         }

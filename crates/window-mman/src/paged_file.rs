@@ -59,6 +59,13 @@ pub struct PagedFile {
     position: u64,
 }
 
+/// The same file, at the same position, with pages of its own, none of which is filled yet.
+impl Clone for PagedFile {
+    fn clone(&self) -> Self {
+        Self { position: self.position, ..Self::new(self.file.clone()).with_page_size(self.page_size) }
+    }
+}
+
 /// A piece of a file.
 #[derive(Default)]
 struct Page {

@@ -4,11 +4,9 @@
 //! which views and cursors are built.
 
 use std::fmt;
-use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::advice::{self, Advice};
 use crate::core::Core;
 use crate::error::CopyError;
 use crate::handle::Handle;
@@ -45,7 +43,8 @@ impl Key for RegionKey {
 
 /// A piece of a file that is mapped as long as the pool keeps it.
 pub(crate) struct Region {
-    mapping: Mapping,
+    /// None in what was given up, when its memory is used for another one.
+    mapping: Option<Mapping>,
     /// How many bytes of it are the file's.
     len: usize,
     source: Arc<Source>,
@@ -53,12 +52,12 @@ pub(crate) struct Region {
 
 impl Region {
     pub(crate) fn new(mapping: Mapping, len: usize, source: Arc<Source>) -> Self {
-        Self { mapping, len, source }
+        Self { mapping: Some(mapping), len, source }
     }
 
-    /// Its memory, to be used for another one.
-    pub(crate) fn into_mapping(self) -> Mapping {
-        self.mapping
+    /// Its memory, to be used for another one of `len` bytes, if another one can be mapped over it.
+    pub(crate) fn take_mapping(&mut self, len: usize) -> Option<Mapping> {
+        self.mapping.take_if(|mapping| mapping.can_be_mapped_over(len))
     }
 
     pub(crate) fn source(&self) -> &Arc<Source> {
@@ -156,7 +155,7 @@ impl Window {
 
     fn direct(pin: Pin) -> Option<Self> {
         let (key, region) = pin.entry().map(|entry| (entry.key, &entry.value))?;
-        let address = Address(region.mapping.address());
+        let address = Address(region.mapping.as_ref()?.address());
         // The region is no longer than the mapping, and the key says how long it is.
         let end = key.start.checked_add(region.len as u64).filter(|end| *end == key.end)?;
         Some(Self { address, start: key.start, len: end - key.start, handle: None, pin })
@@ -164,9 +163,7 @@ impl Window {
 
     /// Whether copies can be made from the memory.
     fn is_direct(&self) -> bool {
-        fault::SUPPORTED
-            && self.pin.core.settings.fault_recovery
-            && self.region().is_some_and(|region| region.mapping.shows_the_file())
+        fault::SUPPORTED && self.pin.core.settings.fault_recovery && self.mapping().is_some_and(Mapping::shows_the_file)
     }
 
     #[inline]
@@ -239,56 +236,8 @@ impl Window {
         read_to(handle, range, out)
     }
 
-    /// Copies bytes of a view of `range`, counted from its start, into all of `out`: from its window, if it has any.
-    #[inline]
-    pub(crate) fn copy_part(
-        window: Option<&Self>,
-        range: &Range<u64>,
-        offset: u64,
-        out: &mut [u8],
-    ) -> Result<(), CopyError> {
-        let start = range.start.saturating_add(offset);
-        let wanted = start..start.saturating_add(out.len() as u64);
-        match window {
-            Some(window) if wanted.end <= range.end => window.copy_to(start, out),
-            None if wanted.end <= range.end => Ok(()),
-            _ => Err(CopyError::OutOfBounds { range: wanted, within: range.clone() }),
-        }
-    }
-
-    /// The part of a view of `range` that is `part`, counted from its start, and what it has to hold: nothing if it is
-    /// empty. `None` if it is reversed or goes beyond.
-    pub(crate) fn part(
-        window: Option<&Self>,
-        range: &Range<u64>,
-        part: Range<u64>,
-    ) -> Option<(Range<u64>, Option<Self>)> {
-        let within = part.start <= part.end && part.end <= range.end.saturating_sub(range.start);
-        // Within bounds, so these are exact.
-        let absolute = within.then(|| range.start + part.start..range.start + part.end)?;
-        let window = if absolute.is_empty() { None } else { window.cloned() };
-        Some((absolute, window))
-    }
-
-    /// Advice about these bytes, all of which are there; nothing without a window.
-    pub(crate) fn advise(window: Option<&Self>, range: &Range<u64>, advice: Advice) -> io::Result<()> {
-        Self::tell(window, range, |mapping, place, len| advice.give(mapping, place, len))
-    }
-
-    /// Reads these bytes, all of which are there, into memory and into the tables of the process.
-    pub(crate) fn populate(window: Option<&Self>, range: &Range<u64>) -> io::Result<()> {
-        Self::tell(window, range, advice::populate)
-    }
-
-    fn tell(
-        window: Option<&Self>,
-        range: &Range<u64>,
-        tell: impl FnOnce(&Mapping, usize, usize) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let Some(window) = window else { return Ok(()) };
-        let place = range.start.saturating_sub(window.start) as usize;
-        let len = range.end.saturating_sub(range.start) as usize;
-        window.region().map_or(Ok(()), |region| tell(&region.mapping, place, len))
+    pub(crate) fn mapping(&self) -> Option<&Mapping> {
+        self.region().and_then(|region| region.mapping.as_ref())
     }
 
     /// The region itself.

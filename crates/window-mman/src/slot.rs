@@ -58,8 +58,32 @@ pub(crate) struct Look {
     pub(crate) dismissed: bool,
 }
 
+/// A slot that somebody has for himself, with its value, which nobody can pin. Dropped, it is what it was before.
+pub(crate) struct Seized<'a, T>(&'a Slot<T>);
+
+impl<T> Seized<'_, T> {
+    /// Takes the value out.
+    pub(crate) fn take(self) -> Option<T> {
+        let slot = self.0;
+        std::mem::forget(self);
+        #[expect(unsafe_code, reason = "the slot is ours alone")]
+        // SAFETY: nobody had a pin when it was seized, and it is busy since, so nobody gets one and nobody else gets
+        // here, until the store below.
+        let value = unsafe { (*slot.value.get()).take() };
+        slot.state.store(0, Ordering::Release);
+        value
+    }
+}
+
+impl<T> Drop for Seized<'_, T> {
+    fn drop(&mut self) {
+        // Nobody writes to a word that is busy and without pins.
+        self.0.state.fetch_xor(FULL | BUSY, Ordering::Release);
+    }
+}
+
 #[expect(unsafe_code, reason = "the value is shared as `RwLock` shares it")]
-// SAFETY: who has a pin has `&T`, on any thread, which `T: Sync` allows; `take` and `put` move the value between
+// SAFETY: who has a pin has `&T`, on any thread, which `T: Sync` allows; `Seized::take` and `put` move the value between
 // threads, which `T: Send` allows. The word excludes the one from the other.
 unsafe impl<T: Send + Sync> Sync for Slot<T> {}
 
@@ -107,10 +131,10 @@ impl<T> Slot<T> {
     /// # Safety
     ///
     /// The caller has a pin, and keeps it for as long as the reference is used; or it sees to it in another way that
-    /// nobody calls [`put`](Self::put) or [`take`](Self::take) meanwhile.
+    /// nobody calls [`put`](Self::put) or [`Seized::take`] meanwhile.
     #[expect(unsafe_code, reason = "the pin that makes it right is the caller's")]
     pub(crate) unsafe fn get(&self) -> Option<&T> {
-        // SAFETY: a pinned value is neither taken nor written: `put` needs an empty slot, and `take` one without pins.
+        // SAFETY: a pinned value is neither taken nor written: `put` needs an empty slot, and `seize` one without pins.
         unsafe { (*self.value.get()).as_ref() }
     }
 
@@ -129,25 +153,26 @@ impl<T> Slot<T> {
         Ok(())
     }
 
-    /// Takes the value out, if there is one and nobody holds it.
-    pub(crate) fn take(&self) -> Option<T> {
+    /// Has the slot for the caller alone, if there is a value and nobody holds it.
+    pub(crate) fn seize(&self) -> Option<Seized<'_, T>> {
         let mut state = self.state.load(Ordering::SeqCst);
         loop {
             if state & FULL == 0 || state & PINS != 0 {
                 return None;
             }
             // Acquire: whoever had a pin has done with the value.
-            match self.state.compare_exchange_weak(state, BUSY, Ordering::Acquire, Ordering::SeqCst) {
-                Ok(_) => break,
+            let seized = state ^ FULL | BUSY;
+            match self.state.compare_exchange_weak(state, seized, Ordering::Acquire, Ordering::SeqCst) {
+                Ok(_) => return Some(Seized(self)),
                 Err(now) => state = now,
             }
         }
-        #[expect(unsafe_code, reason = "the slot is ours alone")]
-        // SAFETY: nobody had a pin, and the slot is busy now, so nobody gets one and nobody else gets here, until the
-        // store below.
-        let value = unsafe { (*self.value.get()).take() };
-        self.state.store(0, Ordering::Release);
-        value
+    }
+
+    /// Takes the value out, if there is one and nobody holds it.
+    #[cfg(test)]
+    pub(crate) fn take(&self) -> Option<T> {
+        self.seize().and_then(Seized::take)
     }
 
     /// Asks whoever lets go last to see to it that the value is taken. True if nobody holds it now.

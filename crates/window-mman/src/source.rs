@@ -46,6 +46,8 @@ pub(crate) struct Source {
     pub(crate) path: Option<Arc<Path>>,
     /// What it was when it was opened.
     pub(crate) opened: FileState,
+    /// Whether it is of a kind that can be mapped.
+    pub(crate) mappable: bool,
     /// Whether a mapping of it has succeeded.
     pub(crate) was_mapped: AtomicBool,
     /// All paths by which somebody has it open. Locked for a few instructions at a time.
@@ -85,6 +87,7 @@ impl Source {
             id: identity.id,
             path,
             opened: FileState::of(identity),
+            mappable: identity.mappable,
             was_mapped: AtomicBool::new(false),
             names: Mutex::new(Vec::new()),
             process: process_id(),

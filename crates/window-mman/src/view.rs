@@ -3,11 +3,13 @@
 use std::fmt;
 use std::io;
 use std::ops::{Deref, Range};
+use std::path::Path;
 
 use bytes::Bytes;
 
 use crate::advice::Advice;
 use crate::error::CopyError;
+use crate::piece::Piece;
 use crate::region::Window;
 
 /// A contiguous range of a file as memory, shared with everybody who looks at the same place.
@@ -65,10 +67,7 @@ use crate::region::Window;
 #[doc(alias = "MapRegion")]
 #[derive(Clone)]
 pub struct View {
-    /// `None` in an empty view.
-    window: Option<Window>,
-    /// Where in the file; within the window, if there is one.
-    range: Range<u64>,
+    piece: Piece,
 }
 
 impl View {
@@ -80,13 +79,20 @@ impl View {
     /// range or writes to these bytes.
     #[expect(unsafe_code, reason = "hands out memory on a promise about a file")]
     pub(crate) unsafe fn new(range: Range<u64>, window: Option<Window>) -> Self {
-        Self { window, range }
+        Self { piece: Piece { window, range } }
     }
 
     /// Where in the file it is: in bytes, half-open, clipped at the end of the file.
     #[must_use]
     pub fn range(&self) -> Range<u64> {
-        self.range.clone()
+        self.piece.range.clone()
+    }
+
+    /// The path by which its file was opened when its region was mapped, made absolute; `None` for an empty view, and for
+    /// a file that was [handed over](crate::MapManager::open_file) open.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.piece.path()
     }
 
     /// A part of it, counted from its start, without a copy.
@@ -96,8 +102,7 @@ impl View {
     #[must_use]
     pub fn slice(&self, part: Range<usize>) -> Option<Self> {
         let part = part.start as u64..part.end as u64;
-        let (range, window) = Window::part(self.window.as_ref(), &self.range, part)?;
-        Some(Self { window, range })
+        self.piece.part(part).map(|piece| Self { piece })
     }
 
     /// Copies the bytes from `offset` on, counted from the start of this view, into all of `out`: with an error where
@@ -111,7 +116,7 @@ impl View {
     /// Bytes outside of the view, then nothing is copied; bytes that the file no longer has, or that the disk does not
     /// give, then `out` has some of them.
     pub fn try_copy_to(&self, offset: usize, out: &mut [u8]) -> Result<(), CopyError> {
-        Window::copy_part(self.window.as_ref(), &self.range, offset as u64, out)
+        self.piece.copy_to(offset as u64, out)
     }
 
     /// Tells the system how this range will be used; nothing for what is not mapped, and on systems without such a
@@ -121,7 +126,7 @@ impl View {
     ///
     /// What the system reports.
     pub fn advise(&self, advice: Advice) -> io::Result<()> {
-        Window::advise(self.window.as_ref(), &self.range, advice)
+        self.piece.advise(advice)
     }
 
     /// Asks the system to read this range now, without waiting.
@@ -141,7 +146,7 @@ impl View {
     ///
     /// What the system reports, also of a disk that fails.
     pub fn populate(&self) -> io::Result<()> {
-        Window::populate(self.window.as_ref(), &self.range)
+        self.piece.populate()
     }
 }
 
@@ -152,7 +157,7 @@ impl Deref for View {
     fn deref(&self) -> &[u8] {
         #[expect(unsafe_code, reason = "the promise of `View::new` is used here")]
         // SAFETY: who made this view promised that nobody changes or cuts off these bytes while it lives.
-        let bytes = self.window.as_ref().and_then(|window| unsafe { window.slice(&self.range) });
+        let bytes = self.piece.window.as_ref().and_then(|window| unsafe { window.slice(&self.piece.range) });
         bytes.unwrap_or_default()
     }
 }

@@ -228,6 +228,67 @@ mod unix {
         assert_eq!(kind(&path), FileKind::Socket);
     }
 
+    /// Files of the system that say they are a page long, and are not.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_file_of_the_system_with_an_untrue_length_says_so() {
+        let path = "/sys/devices/system/cpu/online";
+        let Ok(contents) = std::fs::read(path) else { return };
+        let file = MapManager::new().open(path).unwrap();
+        if contents.len() as u64 == file.len() {
+            return;
+        }
+        let error = file.bytes(0..u64::MAX).unwrap_err();
+        let ReadError::Short { given, len, .. } = &error else { panic!("{error:?}") };
+        assert_eq!((*given, *len), (contents.len() as u64, file.len()));
+        assert_eq!(file.bytes(0..*given).unwrap(), contents);
+    }
+
+    /// The system gives no mapping of it that is shared and only read.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_file_of_the_system_that_may_not_be_mapped_is_read() {
+        let path = "/sys/kernel/btf/vmlinux";
+        let Ok(contents) = std::fs::read(path) else { return };
+        let file = MapManager::new().open(path).unwrap();
+        for start in [0, contents.len() - 100] {
+            let view = file.copy_view(start as u64..start as u64 + 100).unwrap();
+            let mut out = [0; 100];
+            view.try_copy_to(0, &mut out).unwrap();
+            assert_eq!(out, contents[start..start + 100]);
+        }
+    }
+
+    /// Windows are smaller than huge pages: what is mapped of such a file cannot be unmapped in windows.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_file_of_huge_pages_is_read() {
+        use std::os::fd::FromRawFd;
+        const LEN: u64 = 8 << 20;
+        // SAFETY: the name is a string, and the descriptor is nobody else's.
+        let file = unsafe {
+            let descriptor = libc::memfd_create(c"huge".as_ptr(), libc::MFD_HUGETLB);
+            if descriptor < 0 {
+                eprintln!("skipped: the system has no files of huge pages");
+                return;
+            }
+            File::from_raw_fd(descriptor)
+        };
+        file.set_len(LEN).unwrap();
+        let given = MapManager::new().open_file(file.try_clone().unwrap()).unwrap();
+        for start in [0, 1 << 20, 3 << 20, (1 << 20) - 5] {
+            let view = given.copy_view(start..start + 10).unwrap();
+            let mut out = [1; 10];
+            view.try_copy_to(0, &mut out).unwrap();
+            assert_eq!(out, [0; 10], "nothing was written yet");
+        }
+        drop(given);
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        assert!(!maps.contains("memfd:huge"), "left mapped: {maps}");
+        let error = window_mman::CopyMapping::new(&file, 0..4096).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    }
+
     #[test]
     fn a_file_that_cannot_be_read_is_refused_at_the_opening() {
         let (_directory, path) = scene(b"0123456789");

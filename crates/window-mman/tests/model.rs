@@ -91,8 +91,8 @@ impl Regions {
     }
 
     fn hold(&self, key: u64) -> Option<u32> {
-        let make = |victim: Option<Region>| {
-            drop(victim);
+        let make = |victim: &mut Option<Region>| {
+            drop(victim.take());
             self.count.fetch_add(1, Ordering::SeqCst);
             Ok::<_, Failure<()>>(Region { key, mapped: AtomicBool::new(true), count: Arc::clone(&self.count) })
         };

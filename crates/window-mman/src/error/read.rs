@@ -80,6 +80,22 @@ pub enum ReadError {
         /// The length of the file after the read that came up short, in bytes.
         now: u64,
     },
+    /// The file ends before its length, which is the same as when it was opened.
+    #[error(
+        "cannot read {range:?} of {}: it gave only {given} of these bytes, though its length is {len}; if somebody has \
+         truncated it and written it again, read again; if its length is not true, as in /sys, ask for no more than it has",
+        Name(.path.as_deref())
+    )]
+    Short {
+        /// The file, if its name is known.
+        path: Option<PathBuf>,
+        /// The range to be read, in bytes.
+        range: Range<u64>,
+        /// How many bytes came, from the start of the range on.
+        given: u64,
+        /// The length of the file, in bytes, as the system tells it.
+        len: u64,
+    },
     /// The descriptor had been closed, and the file could not be opened again.
     #[error("cannot read {range:?} of {}: {source}", Name(.path.as_deref()))]
     Reopen {
@@ -90,10 +106,10 @@ pub enum ReadError {
         /// Why.
         source: ReopenError,
     },
-    /// Another file has taken its place.
+    /// Another file has taken its place, and the old one is still open.
     #[error(
-        "{path:?} is another file now: it was {was}, and is {now}; the old one can still be read here, \
-         open it again to read the new one"
+        "{path:?} is another file now: it was {was}, and is {now}; the old one can still be read here as long as \
+         its descriptor is open, open it again to read the new one"
     )]
     Replaced {
         /// Where it was.
@@ -134,7 +150,7 @@ impl ReadError {
     pub(super) fn kind(&self) -> io::ErrorKind {
         match self {
             Self::Reversed { .. } | Self::StartsPastEnd { .. } => io::ErrorKind::InvalidInput,
-            Self::EndsPastEnd { .. } | Self::Truncated { .. } => io::ErrorKind::UnexpectedEof,
+            Self::EndsPastEnd { .. } | Self::Truncated { .. } | Self::Short { .. } => io::ErrorKind::UnexpectedEof,
             Self::OutOfMemory { .. } => io::ErrorKind::OutOfMemory,
             Self::Reopen { source, .. } => source.kind(),
             Self::Replaced { .. } => io::ErrorKind::StaleNetworkFileHandle,

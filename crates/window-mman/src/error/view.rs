@@ -77,6 +77,23 @@ pub enum ViewError {
         /// The length of the file now, in bytes.
         now: u64,
     },
+    /// The file cannot be mapped and was read, and ends before its length, which is the same as when it was opened.
+    #[error(
+        "cannot view {range:?} of {}: what was read for it gave only {given} bytes, though the length of the file is \
+         {len}; if somebody has truncated it and written it again, view it again; if its length is not true, as in \
+         /sys, read what it has by copies",
+        Name(.path.as_deref())
+    )]
+    Short {
+        /// The file, if its name is known.
+        path: Option<PathBuf>,
+        /// The range asked for, in bytes.
+        range: Range<u64>,
+        /// How many bytes came, from the start of the region on in which the range lies.
+        given: u64,
+        /// The length of the file, in bytes, as the system tells it.
+        len: u64,
+    },
     /// The descriptor had been closed, and the file could not be opened again.
     #[error("cannot view {range:?} of {}: {source}", Name(.path.as_deref()))]
     Reopen {
@@ -151,7 +168,7 @@ impl ViewError {
     pub(super) fn kind(&self) -> io::ErrorKind {
         match self {
             Self::Reversed { .. } | Self::StartsPastEnd { .. } | Self::TooLong { .. } => io::ErrorKind::InvalidInput,
-            Self::Truncated { .. } => io::ErrorKind::UnexpectedEof,
+            Self::Truncated { .. } | Self::Short { .. } => io::ErrorKind::UnexpectedEof,
             Self::LimitReached { .. } => io::ErrorKind::QuotaExceeded,
             Self::Reopen { source, .. } => source.kind(),
             Self::Map { source, .. } => source.kind(),

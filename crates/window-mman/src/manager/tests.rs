@@ -179,13 +179,18 @@ fn a_file_that_cannot_be_opened_again_is_an_error_that_says_so() {
 }
 
 #[test]
-#[cfg(not(miri))]
+#[cfg(all(unix, not(miri)))]
 fn what_cannot_be_mapped_is_read() {
     let setup = Setup::new(9 * PAGE as usize);
-    setup.sys.unmappable.store(true, Ordering::SeqCst);
     let file = setup.stable();
-    let view = file.view(PAGE - 1..5 * PAGE).unwrap();
-    assert_eq!(view, setup.part(PAGE - 1..5 * PAGE));
+    let refusals = [libc::ENODEV, libc::EOPNOTSUPP, libc::ENOSYS, libc::EACCES, libc::EPERM, libc::EINVAL];
+    for refusal in refusals {
+        setup.sys.unmappable.store(refusal, Ordering::SeqCst);
+        let view = file.view(PAGE - 1..5 * PAGE).unwrap();
+        assert_eq!(view, setup.part(PAGE - 1..5 * PAGE));
+        drop(view);
+        setup.manager.collect();
+    }
     assert_eq!(setup.sys.maps(), 0);
     // A copy that must see changes is made of the file, and not of the copy.
     let copies = setup.manager.open(&setup.path).unwrap().copy_view(0..PAGE).unwrap();
@@ -227,6 +232,31 @@ fn a_failing_read_is_an_error_with_its_source() {
     assert_eq!(paged.iter().count(), 1, "one error, and the end");
     setup.sys.fail_read.store(false, Ordering::SeqCst);
     assert_eq!(paged.get(3).unwrap(), Some(setup.contents[3]));
+}
+
+/// As in /sys, where every file is a page long, and most have fewer bytes.
+#[test]
+#[cfg(all(unix, not(miri)))]
+fn a_length_that_is_not_true_is_an_error_that_says_so() {
+    let setup = Setup::new(1000);
+    let file = setup.manager.open(&setup.path).unwrap();
+    setup.sys.ends_at.store(30, Ordering::SeqCst);
+    setup.sys.unmappable.store(libc::ENODEV, Ordering::SeqCst);
+    let mut buffer = [0; 100];
+    let error = file.read_at(&mut buffer, 10).unwrap_err();
+    assert!(matches!(&error, ReadError::Short { given: 20, len: 1000, .. }), "{error:?}");
+    let view_error = file.copy_view(10..110).unwrap_err();
+    assert!(matches!(&view_error, ViewError::Short { given: 30, len: 1000, .. }), "{view_error:?}");
+    for message in [error.to_string(), view_error.to_string()] {
+        for part in ["10..110", "1000", "only"] {
+            assert!(message.contains(part), "{message}");
+        }
+        assert!(!message.contains("now has"), "{message}");
+    }
+    assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::UnexpectedEof);
+    assert_eq!(std::io::Error::from(view_error).kind(), std::io::ErrorKind::UnexpectedEof);
+    assert_eq!(file.bytes(10..30).unwrap(), setup.part(10..30), "as the message says");
+    assert_eq!(file.paged().get(3).unwrap_err().to_string(), file.bytes(0..1000).unwrap_err().to_string());
 }
 
 #[test]

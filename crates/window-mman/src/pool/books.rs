@@ -11,6 +11,8 @@ use super::{Key, Limits, NONE, Tally};
 pub(crate) struct Books<K: Key> {
     pub(crate) order: Order,
     pub(crate) tally: Tally,
+    /// What counts against the limit of what is in use.
+    charged: u64,
     /// Room for what is being made without the lock: bytes and cells.
     reserved: (u64, usize),
     /// Cells that are empty.
@@ -50,6 +52,7 @@ impl<K: Key> Books<K> {
         Self {
             order: Order::default(),
             tally: Tally::default(),
+            charged: 0,
             reserved: (0, 0),
             free: Vec::new(),
             links: Vec::new(),
@@ -69,25 +72,32 @@ impl<K: Key> Books<K> {
 
     /// Whether so many bytes in so many more cells are beyond the limits, beside what is reserved.
     pub(crate) fn exceeds(&self, limits: &Limits, bytes: u64, count: usize) -> bool {
-        let (reserved_bytes, reserved_count) = self.reserved;
-        self.tally.bytes.saturating_add(reserved_bytes).saturating_add(bytes) > limits.bytes
-            || self.tally.count.saturating_add(reserved_count).saturating_add(count) > limits.count
+        self.exceeds_without((0, 0), limits, bytes, count)
     }
 
-    /// Keeps room for one more cell of this size.
-    pub(crate) fn reserve(&mut self, size: u64) {
+    /// The same if so many bytes in so many cells were not there.
+    pub(crate) fn exceeds_without(&self, gone: (u64, usize), limits: &Limits, bytes: u64, count: usize) -> bool {
+        let (reserved_bytes, reserved_count) = self.reserved;
+        let left_bytes = self.charged.saturating_sub(gone.0);
+        let left_count = self.tally.count.saturating_sub(gone.1);
+        left_bytes.saturating_add(reserved_bytes).saturating_add(bytes) > limits.bytes
+            || left_count.saturating_add(reserved_count).saturating_add(count) > limits.count
+    }
+
+    /// Keeps room for one more cell that counts so much.
+    pub(crate) fn reserve(&mut self, charge: u64) {
         // No saturation, or what is given back would be another number. No sum of sizes is 2^64: each is that of memory
         // or of a file, and a wrapped sum would only make a limit softer until it is given back.
-        self.reserved = (self.reserved.0.wrapping_add(size), self.reserved.1 + 1);
+        self.reserved = (self.reserved.0.wrapping_add(charge), self.reserved.1 + 1);
     }
 
     /// Gives up the room.
-    pub(crate) fn unreserve(&mut self, size: u64) {
-        self.reserved = (self.reserved.0.wrapping_sub(size), self.reserved.1 - 1);
+    pub(crate) fn unreserve(&mut self, charge: u64) {
+        self.reserved = (self.reserved.0.wrapping_sub(charge), self.reserved.1 - 1);
     }
 
     /// Takes down that the free cell is in use.
-    pub(crate) fn add(&mut self, number: u32, group: K::Group, size: u64) {
+    pub(crate) fn add(&mut self, number: u32, group: K::Group, size: u64, charge: u64) {
         let first = self.groups.insert(group, number).unwrap_or(NONE);
         let link = Link { before: NONE, behind: first };
         if self.free.pop().is_none() {
@@ -99,12 +109,13 @@ impl<K: Key> Books<K> {
             first.before = number;
         }
         self.tally.bytes = self.tally.bytes.saturating_add(size);
+        self.charged = self.charged.saturating_add(charge);
         self.tally.count += 1;
         self.tally.made += 1;
     }
 
     /// Takes down that a cell has become free.
-    pub(crate) fn remove(&mut self, number: u32, group: &K::Group, size: u64) {
+    pub(crate) fn remove(&mut self, number: u32, group: &K::Group, size: u64, charge: u64) {
         let Some(Link { before, behind }) = self.links.get(number as usize).copied() else { return };
         if let Some(behind) = self.links.get_mut(behind as usize) {
             behind.before = before;
@@ -118,6 +129,7 @@ impl<K: Key> Books<K> {
         }
         self.free.push(number);
         self.tally.bytes = self.tally.bytes.saturating_sub(size);
+        self.charged = self.charged.saturating_sub(charge);
         self.tally.count = self.tally.count.saturating_sub(1);
     }
 

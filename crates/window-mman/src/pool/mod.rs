@@ -5,7 +5,8 @@
 //! Whatever nobody holds may go, the least recently used first; "used" is the moment when somebody let go.
 //!
 //! Between two operations this holds: the pool is within its limits, or everything in it is held. So what exceeded a
-//! limit because it was held is given up by whoever lets go of it last.
+//! limit because it was held is given up by whoever lets go of it last. What is larger than the limit by itself is given
+//! up by whoever lets go of it last, too, and does not count otherwise: nothing that goes would make room for it.
 //!
 //! Nothing here knows what it keeps, does I/O, or maps: the tests run this code under Miri and a model checker.
 
@@ -50,6 +51,19 @@ pub(crate) struct Limits {
     pub(crate) strict: bool,
 }
 
+impl Limits {
+    /// Whether this alone is more than the limit: it goes with its last holder, and nothing goes for it, since that
+    /// would not make room enough.
+    fn is_beyond(&self, size: u64) -> bool {
+        size > self.bytes
+    }
+
+    /// What counts of this against the limit.
+    fn charge(&self, size: u64) -> u64 {
+        if self.is_beyond(size) { 0 } else { size }
+    }
+}
+
 /// A pool of `T`s by `K`.
 pub(crate) struct Pool<K: Key, T> {
     cells: Cells<Entry<K, T>>,
@@ -57,7 +71,7 @@ pub(crate) struct Pool<K: Key, T> {
     clock: Clock,
     released: Released,
     limits: Limits,
-    /// Everything was held when somebody last looked for what could go. Whoever lets go then, tells.
+    /// Everything was held when somebody looked for what could go. Whoever lets go next looks whether that is so.
     all_held: AtomicBool,
     books: Mutex<Books<K>>,
     /// Who may take the lock: a child may have inherited it locked by a thread that it does not have.
@@ -91,12 +105,6 @@ pub(crate) struct Failure<E> {
     pub(crate) for_want_of_room: bool,
 }
 
-/// What was given up, with its stamp. To be dropped behind the lock.
-struct Gone<K, T> {
-    entry: Entry<K, T>,
-    stamp: u64,
-}
-
 /// Room that was reserved, and is not any more when this is dropped.
 struct Reserved<'a, K: Key, T> {
     pool: &'a Pool<K, T>,
@@ -106,7 +114,7 @@ struct Reserved<'a, K: Key, T> {
 impl<K: Key, T> Drop for Reserved<'_, K, T> {
     fn drop(&mut self) {
         if let Some(mut books) = self.pool.lock() {
-            books.unreserve(self.size);
+            books.unreserve(self.pool.limits.charge(self.size));
         }
     }
 }
@@ -162,30 +170,32 @@ impl<K: Key, T> Pool<K, T> {
 
     /// What has this key, pinned for the caller: what is there, or what `make` makes, of the given size.
     ///
-    /// `make` is handed what was given up for it, if anything was, and drops or reuses it. It runs under the lock, must
-    /// not come back here, and should take no longer than a system call that waits for nothing; what takes longer is
+    /// `make` is shown what was given up for it, if anything was, and may take of it what it reuses; the rest is dropped
+    /// behind the lock. It runs under the lock, must not come back here, and should take no longer than a system call that waits for nothing; what takes longer is
     /// made by [`find_or_make_apart`](Self::find_or_make_apart). (Who is likely to find it asks [`find`](Self::find)
     /// first.) If it fails for want of room, everything that nobody holds is given up, and it is asked once more.
     pub(crate) fn find_or_make<E>(
         &self,
         key: K,
         size: u64,
-        mut make: impl FnMut(Option<T>) -> Result<T, Failure<E>>,
+        mut make: impl FnMut(&mut Option<T>) -> Result<T, Failure<E>>,
     ) -> Result<u32, MakeError<E>> {
         let mut again = true;
         loop {
             // What goes is dropped behind the lock: closing and unmapping are nobody's to wait for.
             let mut gone = Vec::new();
+            let mut victim;
             let mut books = self.lock().ok_or(MakeError::Inherited)?;
             // Somebody else may have made it meanwhile.
             if let Some(number) = self.find_locked(&books, &key) {
                 return Ok(number);
             }
-            let victim = self.make_room(&mut books, size, &mut gone)?;
-            match make(victim) {
+            victim = self.make_room(&mut books, size, &mut gone)?;
+            match make(&mut victim) {
                 Ok(value) => return self.keep(&mut books, Entry { key, size, value }).ok_or(MakeError::Full),
                 Err(failure) if failure.for_want_of_room && std::mem::take(&mut again) => {
-                    if self.sweep_locked(&mut books, |_| true, &mut gone).taken == 0 {
+                    let swept = self.sweep_locked(&mut books, |_| true, &mut gone);
+                    if swept.taken == 0 && gone.is_empty() && victim.is_none() {
                         return Err(MakeError::Failed(failure.error));
                     }
                 }
@@ -208,7 +218,7 @@ impl<K: Key, T> Pool<K, T> {
             return Ok(number);
         }
         let victim = self.make_room(&mut books, size, &mut gone)?;
-        books.reserve(size);
+        books.reserve(self.limits.charge(size));
         drop(books);
         drop((victim, gone));
         let reserved = Reserved { pool: self, size };
@@ -218,7 +228,7 @@ impl<K: Key, T> Pool<K, T> {
         }
         .map_err(|failure| MakeError::Failed(failure.error))?;
         let mut books = self.lock().ok_or(MakeError::Inherited)?;
-        books.unreserve(size);
+        books.unreserve(self.limits.charge(size));
         std::mem::forget(reserved);
         match self.find_locked(&books, &key) {
             None => self.keep(&mut books, Entry { key, size, value }).ok_or(MakeError::Full),
@@ -333,10 +343,10 @@ impl<K: Key, T> Pool<K, T> {
     /// What is in a cell, if anything is, for who has the lock. No pin is needed, and none taken: it would keep who
     /// lets go meanwhile from being the last.
     fn peek<'a>(&'a self, _lock: &'a Books<K>, number: u32) -> Option<&'a Entry<K, T>> {
-        let cell = self.cells.get(number).filter(|cell| cell.slot.look().full)?;
+        let cell = self.cells.get(number)?;
         #[expect(unsafe_code, reason = "the lock is as good as a pin")]
-        // SAFETY: slots are filled and emptied only by `keep` and `take`, which need the books, behind the lock, as
-        // `&mut`; they are borrowed for as long as the reference lives.
+        // SAFETY: slots are filled and emptied only by `keep` and `take_seized`, which need the books, behind the lock,
+        // as `&mut`; they are borrowed for as long as the reference lives.
         unsafe {
             cell.slot.get()
         }
@@ -362,13 +372,16 @@ impl<K: Key, T> Pool<K, T> {
         let (hash, group, size) = (entry.key.hash(), entry.key.group(), entry.size);
         // A free cell is empty: only `take` makes it free, and only this fills it, both under the lock.
         cell.slot.put(entry).ok()?;
+        if self.limits.is_beyond(size) {
+            cell.slot.dismiss();
+        }
         self.clock.advance();
         cell.stamp.store(self.clock.now(), Ordering::Relaxed);
         let linked = (0..books.cells())
             .filter(|other| *other != number && self.cells.get(*other).is_some_and(|cell| cell.slot.look().full));
         self.index.grow(&self.cells, books.tally.count + 1, linked);
         self.index.link(&self.cells, number, hash);
-        books.add(number, group, size);
+        books.add(number, group, size, self.limits.charge(size));
         Some(number)
     }
 

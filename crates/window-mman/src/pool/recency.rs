@@ -1,17 +1,19 @@
-//! Who was used last: stamps that cost a store, and an order that is made only when somebody has to go.
+//! Who was used last: stamps that cost a store, and an order that is mended only as far as somebody has to go.
 //!
 //! A use stores a number that is larger than any that its thread has stored before; the number comes from the thread
-//! alone, so that threads do not write to a common place. When somebody has to go, the stamps of all that was let go of
-//! are read and sorted once, and the oldest go one after the other for as long as their stamps are still the same:
-//! whatever was used since is younger than everything in the order that was not. So the order is that of a list into
-//! which every use moves its item to the end, without the list. Sorting is paid for by the uses and evictions since the
-//! last time: every item that is sorted was used, or goes. What is held is not looked at.
+//! alone, so that threads do not write to a common place. Whatever is let go of for the first time is entered in the
+//! order with its stamp, and stays there with that stamp when it is used again. When somebody has to go, who comes first
+//! in the order is looked at: if its stamp is still the same it is the oldest, since stamps only grow; else it is entered
+//! again with its stamp of now. So the order is that of a list into which every use moves its item to the end, without
+//! the list; an eviction looks at no more than was used since it was last looked at, and what is held is looked at once.
 //!
 //! Between threads stamps agree to within [`LEAD`] uses: as far as a thread may be ahead of the common clock before it
 //! moves that on. And whoever misses moves it past all that anybody has stored, so that every use after a miss is
 //! younger than every use before it, on whatever thread.
 
 use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::atomic::AtomicU64 as Counter;
 
 use super::super::sync::{AtomicU64, Ordering};
@@ -70,31 +72,52 @@ impl Clock {
     }
 }
 
-/// Stamps of one moment, in order, the oldest last.
+/// What was let go of, by the stamp that it had when it was entered.
+///
+/// Most of it comes in the order of its stamps and stands in a row; what comes out of turn is in a heap (Williams, 1964).
 #[derive(Debug, Default)]
 pub(crate) struct Order {
-    items: Vec<(u64, u32)>,
-    /// How many were ever taken down: the work that evictions have done.
+    /// Rising.
+    row: VecDeque<(u64, u32)>,
+    heap: BinaryHeap<Reverse<(u64, u32)>>,
+    /// What is about to be entered; empty in between.
+    arriving: Vec<(u64, u32)>,
+    /// How many have come to be looked at: the work that evictions have done.
     #[cfg(test)]
     pub(crate) looks: usize,
 }
 
 impl Order {
-    /// Takes down all of these; whether there are any.
-    pub(crate) fn take_down(&mut self, items: impl Iterator<Item = (u64, u32)>) -> bool {
-        self.items.clear();
-        self.items.extend(items);
-        #[cfg(test)]
-        {
-            self.looks += self.items.len();
+    /// Enters all of these, which come the youngest first, more or less; whether there are any.
+    pub(crate) fn enter_all(&mut self, items: impl Iterator<Item = (u64, u32)>) -> bool {
+        self.arriving.extend(items);
+        let any = !self.arriving.is_empty();
+        while let Some((stamp, number)) = self.arriving.pop() {
+            self.enter(stamp, number);
         }
-        // The stable one finds runs that are in order already, and there are: cells are reused in the order of use.
-        self.items.sort_by(|a, b| b.cmp(a));
-        !self.items.is_empty()
+        any
     }
 
-    /// The oldest that is left, with its stamp of that moment.
+    pub(crate) fn enter(&mut self, stamp: u64, number: u32) {
+        let item = (stamp, number);
+        if self.row.back().is_none_or(|last| *last < item) {
+            self.row.push_back(item);
+        } else {
+            self.heap.push(Reverse(item));
+        }
+    }
+
+    /// Takes out the oldest, with the stamp that it was entered with.
     pub(crate) fn next(&mut self) -> Option<(u64, u32)> {
-        self.items.pop()
+        let out_of_turn = match (self.row.front(), self.heap.peek()) {
+            (Some(first), Some(Reverse(other))) => other < first,
+            (first, _) => first.is_none(),
+        };
+        let next = if out_of_turn { self.heap.pop().map(|Reverse(item)| item) } else { self.row.pop_front() };
+        #[cfg(test)]
+        {
+            self.looks += usize::from(next.is_some());
+        }
+        next
     }
 }

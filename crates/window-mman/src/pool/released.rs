@@ -7,6 +7,8 @@
 //! ```text
 //!           let go of last                    takes all                      looks at it
 //! not listed ------------> listed, in the stack --------> listed, in the order ----------> not listed
+//!                                                            ^            | was used since
+//!                                                            +------------+
 //! ```
 //!
 //! Who looks at a cell first takes down that it is not listed, and then looks whether it is held; who lets go first

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
 use super::{Mapping, Os, Sys};
 
@@ -17,8 +17,8 @@ pub(crate) struct Heap {
     pub(crate) most_mapped: AtomicUsize,
     /// Every call of `map` fails while this is set.
     pub(crate) fail_map: AtomicBool,
-    /// Every call of `map` fails as it does for files that cannot be mapped.
-    pub(crate) unmappable: AtomicBool,
+    /// Every call of `map` fails with this error number, as it does for files that cannot be mapped, if it is not 0.
+    pub(crate) unmappable: AtomicI32,
     /// Every call of `open` fails as it does when there are no more descriptors.
     pub(crate) fail_open: AtomicBool,
     /// Every call of `read_at` fails while this is set.
@@ -27,6 +27,8 @@ pub(crate) struct Heap {
     pub(crate) fail_len: AtomicBool,
     /// `read_at` reads no more than this many bytes at once, if it is not 0, and is interrupted every other time.
     pub(crate) most_at_once: AtomicUsize,
+    /// `read_at` finds the end of the file here, if it is not 0, whatever length `len` tells.
+    pub(crate) ends_at: AtomicU64,
     /// While this is locked, `open` waits at paths that end in "slow", as it does for a lease.
     pub(crate) slow: parking_lot::Mutex<()>,
     reads: AtomicUsize,
@@ -72,6 +74,12 @@ impl Sys for Heap {
             return Err(io::Error::other("the disk is broken"));
         }
         let before = self.reads.fetch_add(1, Ordering::SeqCst);
+        let left = match self.ends_at.load(Ordering::SeqCst) {
+            0 => u64::MAX,
+            end => end.saturating_sub(offset),
+        };
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let buffer = &mut buffer[..wanted];
         let most = self.most_at_once.load(Ordering::SeqCst);
         if most == 0 {
             return Os.read_at(file, buffer, offset);
@@ -85,8 +93,9 @@ impl Sys for Heap {
 
     fn map(&self, file: &File, offset: u64, len: usize, spare: Option<Mapping>) -> io::Result<Mapping> {
         drop(spare);
-        if self.unmappable.load(Ordering::SeqCst) {
-            return Err(io::Error::from_raw_os_error(19)); // ENODEV
+        match self.unmappable.load(Ordering::SeqCst) {
+            0 => {}
+            error => return Err(io::Error::from_raw_os_error(error)),
         }
         let most = self.most_mapped.load(Ordering::SeqCst);
         if self.fail_map.load(Ordering::SeqCst) || (most != 0 && self.mapped() >= most) {

@@ -53,20 +53,31 @@ impl Mapping {
         }
     }
 
-    /// Maps `len` bytes of the file from `offset`, a multiple of the granularity; over `spare`, if that is as long.
+    /// Whether `len` bytes of a file can be mapped in its place.
+    #[cfg(unix)]
+    pub(crate) fn can_be_mapped_over(&self, len: usize) -> bool {
+        match &self.0 {
+            Kind::Mapped(map) => Some(map.len()) == in_whole_pages(len),
+            Kind::Copied(_) => false,
+            #[cfg(test)]
+            Kind::Fake(_) => true,
+        }
+    }
+
+    /// Whether `len` bytes of a file can be mapped in its place.
+    #[cfg(not(unix))]
+    pub(crate) fn can_be_mapped_over(&self, _: usize) -> bool {
+        false
+    }
+
+    /// Maps `len` bytes of the file from `offset`, a multiple of the granularity; over `spare`, if there is one.
     #[cfg(unix)]
     pub(crate) fn of_file(file: &File, offset: u64, len: usize, spare: Option<Self>) -> io::Result<Self> {
-        // Whole pages, so that every window is as long as the other, the last one of a file among them; what is
-        // behind the end of the file is never looked at.
-        let within = rustix::param::page_size() - 1;
-        let rounded = len.checked_add(within).ok_or(io::ErrorKind::OutOfMemory)? & !within;
         match spare {
-            Some(Self(Kind::Mapped(spare))) if spare.len() == rounded && !NO_OVER.load(Ordering::Relaxed) => {
-                Self::over(spare, file, offset)
-            }
+            Some(Self(Kind::Mapped(spare))) if !NO_OVER.load(Ordering::Relaxed) => Self::over(spare, file, offset),
             spare => {
                 drop(spare);
-                Self::anywhere(file, offset, rounded)
+                Self::anywhere(file, offset, in_whole_pages(len).ok_or(io::ErrorKind::OutOfMemory)?)
             }
         }
     }
@@ -126,4 +137,12 @@ impl Mapping {
             _ => Ok(()),
         }
     }
+}
+
+/// So many bytes and the rest of their last page. Every window is as long as the other, the last one of a file among
+/// them; what is behind the end of the file is never looked at.
+#[cfg(unix)]
+fn in_whole_pages(len: usize) -> Option<usize> {
+    let within = rustix::param::page_size() - 1;
+    Some(len.checked_add(within)? & !within)
 }

@@ -37,6 +37,8 @@ pub(crate) struct Identity {
     pub(crate) modified: Option<SystemTime>,
     /// `None` for a regular file.
     pub(crate) special: Option<FileKind>,
+    /// Whether windows of it can be mapped, as far as that is known before it is tried.
+    pub(crate) mappable: bool,
     /// Whether another opening would tell whether it is the same file. Else the descriptor must be kept.
     pub(crate) certain: bool,
 }
@@ -80,8 +82,27 @@ pub(crate) fn identify(file: &File) -> io::Result<Identity> {
         len: metadata.len(),
         modified: metadata.modified().ok(),
         special: FileKind::of(metadata.file_type()),
+        mappable: !has_huge_pages(file, &metadata)?,
         certain: id.opening == 0,
     })
+}
+
+/// Whether it is of a file system of huge pages: there a mapping is longer than was asked for, and what is no whole
+/// number of huge pages cannot be unmapped.
+#[cfg(all(target_os = "linux", not(miri)))]
+fn has_huge_pages(file: &File, metadata: &Metadata) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    // Its blocks are its pages, so most files need not be asked.
+    if metadata.blksize() <= super::granularity().get() {
+        return Ok(false);
+    }
+    // The type of the number differs between processors; the number fits into 32 bits.
+    Ok(rustix::fs::fstatfs(file)?.f_type as u32 == libc::HUGETLBFS_MAGIC as u32)
+}
+
+#[cfg(any(not(target_os = "linux"), miri))]
+fn has_huge_pages(_: &File, _: &Metadata) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// Whether the descriptor was opened for reading.

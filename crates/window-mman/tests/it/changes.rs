@@ -92,6 +92,25 @@ fn a_replaced_file_is_never_mixed_with_the_new_one() {
     assert_eq!(fresh.file().bytes(0..5).unwrap(), content(2, 5));
 }
 
+/// The error says what can be done, and nothing that cannot.
+#[test]
+fn a_replaced_file_that_is_closed_is_not_said_to_be_readable() {
+    let scene = Scene::with(PAGE, |builder| builder.max_open_files(1));
+    let file = scene.open();
+    std::fs::rename(scene.path(), scene.directory.path().join("moved")).unwrap();
+    std::fs::write(scene.path(), content(2, PAGE)).unwrap();
+    let error = file.refresh().unwrap_err();
+    assert!(matches!(error, ReadError::Replaced { .. }), "{error:?}");
+    assert!(error.to_string().contains("as long as its descriptor is open"), "{error}");
+    assert_eq!(file.bytes(0..9).unwrap(), scene.content[..9]);
+
+    close_descriptors(&scene);
+    assert!(file.bytes(0..9).is_err());
+    let error = file.refresh().unwrap_err();
+    assert!(matches!(&error, ReadError::Reopen { source: ReopenError::Replaced { .. }, .. }), "{error:?}");
+    assert!(!error.to_string().contains("can still be read"), "{error}");
+}
+
 /// The inode of a deleted file is given to the next one, and even its length may be the same.
 #[test]
 fn a_new_file_with_an_old_inode_is_another_file() {

@@ -312,6 +312,12 @@ fn paged_files_are_arrays_without_mappings() {
     assert!(all == *content);
     file.seek(SeekFrom::End(-5)).unwrap();
     assert_eq!(file.fill_buf().unwrap(), &content[len - 5..]);
+    let mut other = file.clone();
+    assert_eq!((other.stream_position().unwrap(), other.page_size()), (len as u64 - 5, 64 << 10));
+    assert_eq!(other.fill_buf().unwrap(), &content[len - 5..]);
+    other.rewind().unwrap();
+    assert_eq!(file.fill_buf().unwrap(), &content[len - 5..], "each has a position of its own");
+    drop(other);
     let mut small = file.with_page_size(std::num::NonZeroUsize::new(100).unwrap());
     small.rewind().unwrap();
     all.clear();
@@ -357,6 +363,33 @@ fn regions_tell_whose_they_are() {
     let metadata = [scene.path(), other].map(|path| path.metadata().unwrap());
     assert_eq!(told, metadata.map(|file| (file.dev(), file.ino(), file.len())));
     assert!(regions.iter().all(|region| region.path.is_none()));
+}
+
+/// A view of either kind tells whose it is, and a file what it was when it was opened or refreshed.
+#[test]
+fn views_and_files_tell_what_they_are_of() {
+    let scene = Scene::new(6 * PAGE);
+    let file = scene.open();
+    let view = stable(&file).view(5..9).unwrap();
+    let copies = file.copy_view(5..9).unwrap();
+    for path in [view.path(), copies.path(), view.slice(1..2).unwrap().path()] {
+        assert_eq!(path, Some(scene.path().as_path()));
+    }
+    assert_eq!((view.slice(1..1).unwrap().path(), copies.slice(1..1).unwrap().path()), (None, None));
+    let given = scene.manager.open_file(File::open(scene.path()).unwrap()).unwrap();
+    assert_eq!(given.copy_view(5 * PAGE..6 * PAGE).unwrap().path(), None);
+
+    let (state, [info, ..]) = (file.state(), &scene.manager.regions()[..]) else { panic!("it is mapped") };
+    assert_eq!((state.device, state.inode, state.len), (info.device, info.inode, 6 * PAGE));
+    let modified = || std::fs::metadata(scene.path()).unwrap().modified().unwrap();
+    assert_eq!(state.modified, Some(modified()));
+    let writer = File::options().write(true).open(scene.path()).unwrap();
+    writer.set_len(7 * PAGE).unwrap();
+    writer.set_modified(modified() + std::time::Duration::from_secs(77)).unwrap();
+    assert_eq!(file.state(), state, "nobody has looked");
+    file.refresh().unwrap();
+    assert_eq!((file.state().len, file.state().modified), (7 * PAGE, Some(modified())));
+    assert_eq!((file.state().device, file.state().inode), (state.device, state.inode));
 }
 
 /// What can only be copied out of is sliced and read ahead as a view is.
@@ -437,7 +470,17 @@ fn advice_and_population_reach_the_system() {
         cursor.advise(Advice::Normal).unwrap();
         assert!(!has(&part, flag) && !has(&all, flag));
     }
+    // What can only be copied out of is of the same mapping.
+    let copies = file.file().copy_view(0..40 * PAGE).unwrap();
+    let copied = copies.slice(8 * PAGE..16 * PAGE).unwrap();
+    copied.advise(Advice::Random).unwrap();
+    assert_eq!((has(&part, "rr"), has(&all, "rr"), has(&behind, "rr")), (true, false, false));
+    copies.advise(Advice::Normal).unwrap();
+    assert!(!has(&part, "rr"));
+
     assert_eq!(mapping_at(all.as_ptr()).1, 0, "nobody has looked at it");
+    copied.slice(0..PAGE).unwrap().populate().unwrap();
+    assert!(mapping_at(all.as_ptr()).1 >= PAGE);
     part.populate().unwrap();
     assert!(mapping_at(all.as_ptr()).1 >= 8 * PAGE, "these, and what the system adds around them");
     cursor.populate().unwrap();

@@ -17,7 +17,7 @@ const CASE: &str = "WINDOW_MMAN_CASE";
 type Case = (&'static str, fn(), fn(ExitStatus) -> bool);
 
 /// Each is run in a process of its own, and ends as it says.
-const CASES: [Case; 18] = [
+const CASES: [Case; 19] = [
     ("a program's own handler gets its own faults", own_handler, |status| status.success()),
     ("a handler without information gets them too", plain_handler, |status| status.code() == Some(42)),
     ("a handler that was installed later hands on to ours", later_handler, |status| status.success()),
@@ -36,6 +36,7 @@ const CASES: [Case; 18] = [
     ("no mappings left beside a limit", no_mappings_left_beside_a_limit, |status| status.success()),
     ("no memory left for a page", no_memory_left, |status| status.success()),
     ("children of a fork go on", forks, |status| status.success()),
+    ("a child of a fork unmaps what it has mapped", child_unmaps, |status| status.success()),
 ];
 
 pub(crate) fn main() {
@@ -476,6 +477,34 @@ fn forks() {
             .unwrap_or_else(|ended| panic!("round {round}: {ended}"));
         }
     });
+}
+
+/// A file that was opened before a fork: what a child has mapped of it goes with the child's last handle.
+fn child_unmaps() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    std::fs::write(&path, vec![7; 20 * PAGE]).unwrap();
+    let manager = MapManager::builder().window_size(PAGE as u64).build().unwrap();
+    let file = manager.open(&path).unwrap();
+    drop(file.copy_view(0..1).unwrap());
+    let manager = &manager;
+    in_child(move || {
+        let view = |page: usize| file.copy_view((page * PAGE) as u64..(page * PAGE) as u64 + 1).unwrap();
+        (5..15).for_each(|page| drop(view(page)));
+        let held = view(15);
+        assert_eq!(manager.regions().len(), 11);
+        assert_eq!(manager.stats().mapped_regions, 11);
+        drop(file);
+        let left: Vec<_> = manager.regions().into_iter().map(|region| region.range.start).collect();
+        assert_eq!(left, [15 * PAGE as u64], "what is held");
+        let mut out = [0];
+        held.try_copy_to(0, &mut out).unwrap();
+        assert_eq!(out, [7]);
+        drop(held);
+        assert!(manager.regions().is_empty());
+        assert_eq!(manager.stats().mapped_regions, 0);
+    })
+    .unwrap();
 }
 
 /// Runs `child` in a child of a fork, which never goes back to what its parent was doing, also if it panics.

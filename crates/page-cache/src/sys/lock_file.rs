@@ -129,8 +129,13 @@ mod tests {
     /// whatever other threads were opening and closing meanwhile.
     #[test]
     fn a_fork_in_the_middle_of_opening_and_closing() {
+        // The test starts itself again, in a process that has no other threads than its own.
+        if let Some(forks) = std::env::var("FORKS").ok().and_then(|forks| forks.parse().ok()) {
+            return open_and_close_beside_forks(forks);
+        }
         let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-        child.args(["--ignored", "--exact", "--nocapture", "sys::lock_file::tests::forking_child"]);
+        let name = "sys::lock_file::tests::a_fork_in_the_middle_of_opening_and_closing";
+        child.args(["--exact", "--nocapture", "--test-threads=1", name]);
         let mut child = child.stdout(std::process::Stdio::null()).env("FORKS", "500").spawn().unwrap();
         let start = std::time::Instant::now();
         let status = loop {
@@ -145,10 +150,7 @@ mod tests {
         assert!(status.success(), "{status}: see what it says");
     }
 
-    #[test]
-    #[ignore = "a process that another test starts"]
-    fn forking_child() {
-        let Some(forks) = std::env::var("FORKS").ok().and_then(|forks| forks.parse().ok()) else { return };
+    fn open_and_close_beside_forks(forks: u64) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("locked");
         LocalDisk.create(&path).unwrap();

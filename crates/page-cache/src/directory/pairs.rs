@@ -111,8 +111,9 @@ impl Pairs {
     }
 }
 
-/// How long who makes a pair, or sets one aside, waits for a recount.
-const SECTION_PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
+/// How long who makes a pair, or sets one aside, waits for a recount: for longer than a recount waits for others, since an
+/// object that cannot be stored when it is opened is not stored for as long as its handle lives.
+const SECTION_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 fn busy() -> io::Error {
     io::Error::new(io::ErrorKind::ResourceBusy, "the cache is being counted")

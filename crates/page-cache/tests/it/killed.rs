@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 const LEN: usize = 200_000;
 /// Room for most of the objects, and not for all.
-const MAX_BYTES: u64 = 1_300_000;
+const MAX_BYTES: u64 = 600_000;
 /// Those that all processes read, and behind them those that only the ones read that are killed.
 const SHARED: u64 = 4;
 const OBJECTS: u64 = 6;

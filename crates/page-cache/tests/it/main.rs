@@ -11,11 +11,14 @@ mod coming_from_pfio;
 mod descriptors;
 mod directory;
 mod fixture;
+mod full_disk;
 #[cfg(feature = "http")]
 mod http;
 mod killed;
+mod log;
 mod memory_origin;
 mod model;
+mod mount;
 mod processes;
 mod random;
 mod reader;

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::candidates::{Candidates, LOOKS, LOOKS_AT_FEW};
 use super::roster::{self, Roster};
 use super::stamp::Stamp;
-use crate::directory::budget::{Budget, Section};
+use crate::directory::budget::{Budget, Exclusion, Section};
 use crate::directory::files::{Files, is_damage};
 use crate::directory::heads;
 use crate::directory::key_locks::KeyLocks;
@@ -178,22 +178,35 @@ impl Stock<'_> {
             }
             std::mem::take(&mut *hollow)
         };
-        let given_back = (|| {
-            let Some(exclusion) = self.budget.exclude(EXCLUSION_PATIENCE)? else { return Ok(()) };
-            for name in hollow.keys() {
-                let Some(pair) = self.open(name)?.filter(|pair| pair.is_reconciled(self.budget)) else { continue };
-                let before = pair.count(self.budget.boot_id())?.charge;
-                pair.give_back()?;
-                let after = pair.count(self.budget.boot_id())?.charge;
-                exclusion.uncharge(before.saturating_sub(after));
+        match self.budget.exclude(EXCLUSION_PATIENCE) {
+            Ok(Some(exclusion)) => {
+                // Should it fail, or this process die, what is charged is too much, and no more.
+                let due = self.budget.control().recount_wanted();
+                self.budget.control().want_recount(true);
+                match hollow.keys().try_for_each(|name| self.give_back_of(&exclusion, name)) {
+                    Ok(()) => self.budget.control().want_recount(due),
+                    Err(error) => tracing::warn!(%error, "blocks of an index cannot be given back"),
+                }
             }
-            io::Result::Ok(())
-        })();
-        if let Err(error) = given_back {
-            // What was given back and not uncharged is too much, and no more.
-            self.budget.control().want_recount(true);
-            tracing::warn!(%error, "blocks of an index cannot be given back");
+            excluded => {
+                let mut later = self.evictor.hollow.lock();
+                for (name, blocks) in hollow {
+                    *later.entry(name).or_default() += blocks;
+                }
+                if let Err(error) = excluded {
+                    tracing::warn!(%error, "blocks of an index cannot be given back yet");
+                }
+            }
         }
+    }
+
+    fn give_back_of(&self, exclusion: &Exclusion<'_>, name: &str) -> io::Result<()> {
+        let Some(pair) = self.open(name)?.filter(|pair| pair.is_reconciled(self.budget)) else { return Ok(()) };
+        let before = pair.count(self.budget.boot_id())?.charge;
+        pair.give_back()?;
+        let after = pair.count(self.budget.boot_id())?.charge;
+        exclusion.uncharge(before.saturating_sub(after));
+        Ok(())
     }
 
     /// Makes room before somebody needs it, if there is little left, unless another process is at it.

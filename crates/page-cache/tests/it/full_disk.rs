@@ -79,7 +79,7 @@ fn a_disk_with_room_for_the_limit_is_never_full() {
         let is_over = || children.iter().any(|child| reports.path().join(child.id().to_string()).exists());
         while !is_over() && children.iter().all(is_alive) {
             std::thread::sleep(Duration::from_millis(40));
-            most = look(&mounted, &children, looks % 5 == 0).max(most);
+            most = look(&mounted, &children, looks % 10 == 0).max(most);
             looks += 1;
         }
         for child in &mut children {
@@ -116,7 +116,7 @@ fn look(mounted: &Mounted, children: &[Child], stops: bool) -> u64 {
     if !dir.join("control").exists() {
         return 0;
     }
-    let stopped: Vec<Pid> = children.iter().filter(|_| stops).map(Pid::from_child).filter(|pid| stop(*pid)).collect();
+    let stopped = if stops { stop(children) } else { Vec::new() };
     let (taken, charged) = (mounted.taken(), charged(&dir));
     assert!(taken <= limit() && charged <= limit(), "{taken} bytes are taken, {charged} charged");
     if stops {
@@ -129,12 +129,16 @@ fn look(mounted: &Mounted, children: &[Child], stops: bool) -> u64 {
     taken
 }
 
-/// False if it has ended.
-fn stop(pid: Pid) -> bool {
-    kill_process(pid, Signal::STOP).unwrap();
+/// Stops processes, and returns those that have not ended.
+fn stop(children: &[Child]) -> Vec<Pid> {
+    let pids: Vec<Pid> = children.iter().map(Pid::from_child).collect();
+    for &pid in &pids {
+        kill_process(pid, Signal::STOP).unwrap();
+    }
     // Whoever has ended is left to be waited for.
     let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-    waitid(WaitId::Pid(pid), options).unwrap().is_some_and(|state| state.stopped())
+    let is_stopped = |pid| waitid(WaitId::Pid(pid), options).unwrap().is_some_and(|state| state.stopped());
+    pids.into_iter().filter(|&pid| is_stopped(pid)).collect()
 }
 
 /// What all files below a directory take, and the directories.

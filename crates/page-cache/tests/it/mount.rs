@@ -56,11 +56,12 @@ impl Mounted {
         // What there is beyond the room goes to a file, whose own tree takes some of it.
         let ballast = File::create(mounted.at.join("ballast")).unwrap();
         let mut taken = 0;
-        while let more @ 1.. = mounted.available() - bytes {
+        while let more @ 1.. = mounted.available().saturating_sub(bytes) {
             fallocate(ballast.as_fd(), FallocateFlags::empty(), taken, more).unwrap();
             fsync(&ballast).unwrap();
             taken += more;
         }
+        assert_eq!(mounted.available(), bytes, "the ballast's own tree has taken of the room");
         mounted.free_at_first = mounted.free();
         Some(mounted)
     }

@@ -216,10 +216,12 @@ fn blocks_of_an_index_that_cannot_go_now_go_later() {
         shared.stock(WhenFull::Evict).give_back_blocks();
         cache.usage().charged
     };
-    shared.stock(WhenFull::Evict).give_back_blocks();
-    let charged = cache.usage().charged;
-    assert!(charged + 100 * 4096 <= stored, "{stored} bytes are charged, and then {charged}");
-    assert!(allocated(directory.path()) <= charged);
+    let start = Instant::now();
+    while cache.usage().charged + 100 * 4096 > stored {
+        assert!(start.elapsed() < Duration::from_secs(20), "{stored} bytes are charged, and then {:?}", cache.usage());
+        shared.stock(WhenFull::Evict).give_back_blocks();
+    }
+    assert!(allocated(directory.path()) <= cache.usage().charged);
     let found = cache.recount(Duration::from_secs(10)).unwrap().unwrap();
     assert_eq!(found.charged, found.charged_before);
 }

@@ -16,6 +16,7 @@ use crate::directory::maintenance::Maintenance;
 use crate::directory::name::{self, KeyHash};
 use crate::directory::pair::{self, Counted, Pair, Room};
 use crate::directory::pairs::{self, Pairs};
+use crate::directory::retry::Retry;
 use crate::sync::Mutex;
 
 /// How long who was told to evict waits for a recount.
@@ -40,11 +41,20 @@ pub enum WhenFull {
 }
 
 /// What chooses and evicts, in one process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Evictor {
     choice: Mutex<Choice>,
     /// Pairs in whose indexes there are blocks without anything in them, and about how many.
     hollow: Mutex<HashMap<Arc<str>, u64>>,
+    /// Attempts to give those back. Each keeps fillers out, also if it comes to nothing.
+    returns: Retry,
+}
+
+impl Default for Evictor {
+    fn default() -> Self {
+        let returns = Retry::new(Duration::from_secs(1), Duration::from_secs(60));
+        Self { choice: Mutex::default(), hollow: Mutex::default(), returns }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -173,7 +183,8 @@ impl Stock<'_> {
         let hollow = {
             let mut hollow = self.evictor.hollow.lock();
             let bytes = hollow.values().sum::<u64>().saturating_mul(self.files.file_system.unit);
-            if bytes <= MIN_GIVEN_BACK.max(self.budget.max_bytes() / 1024) {
+            let is_much = bytes > MIN_GIVEN_BACK.max(self.budget.max_bytes() / 1024);
+            if !is_much || !self.evictor.returns.is_due() {
                 return;
             }
             std::mem::take(&mut *hollow)
@@ -184,7 +195,10 @@ impl Stock<'_> {
                 let due = self.budget.control().recount_wanted();
                 self.budget.control().want_recount(true);
                 match hollow.keys().try_for_each(|name| self.give_back_of(&exclusion, name)) {
-                    Ok(()) => self.budget.control().want_recount(due),
+                    Ok(()) => {
+                        self.budget.control().want_recount(due);
+                        self.evictor.returns.succeeded();
+                    }
                     Err(error) => tracing::warn!(%error, "blocks of an index cannot be given back"),
                 }
             }

@@ -22,4 +22,5 @@ mod mount;
 mod processes;
 mod random;
 mod reader;
+mod superseded;
 mod transfer;

@@ -258,3 +258,20 @@ fn who_dies_while_blocks_of_an_index_go_leaves_word_of_it() {
     }
     assert_eq!(unsaid.load(Ordering::Relaxed), 0);
 }
+
+/// What is found on the disk is charged, whatever the limit.
+#[test]
+fn what_is_charged_beyond_the_limit_goes_though_nobody_stores_anything() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = open(directory.path(), &FailingDisk::healthy());
+    cache.file(objects()[0].0.clone()).unwrap().bytes(0..5 * EXTENT / 2).unwrap();
+    let shared = Directory::open(directory.path(), &Settings::default()).unwrap();
+    let rest = LIMIT - cache.usage().charged;
+    shared.budget().enter().unwrap().charge(rest + EXTENT / 2);
+    assert!(cache.usage().charged > LIMIT);
+    let start = Instant::now();
+    while cache.usage().charged > LIMIT {
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", cache.usage());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

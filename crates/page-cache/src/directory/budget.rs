@@ -131,8 +131,8 @@ impl Budget {
         Period(self.control.period() as u16)
     }
 
-    /// Whether so little of the limit is left that room should be made before somebody needs it; in small caches never,
-    /// since too much of what they have would go.
+    /// Whether so little of the limit is left that room should be made before somebody needs it; in small caches only if
+    /// more is charged than the limit, since too much of what they have would go.
     pub(crate) fn is_short(&self) -> bool {
         self.is_beyond(64)
     }
@@ -145,7 +145,9 @@ impl Budget {
     /// Whether less than one part of so many is left of the limit.
     fn is_beyond(&self, parts: u64) -> bool {
         let limit = self.max_bytes();
-        limit >= MIN_AHEAD && self.used() > limit - (limit / parts).min(MAX_AHEAD)
+        let ahead = if limit >= MIN_AHEAD { (limit / parts).min(MAX_AHEAD) } else { 0 };
+        // What a directory is charged without anything in it cannot go.
+        self.used() > (limit - ahead).max(DIRECTORY_CHARGE)
     }
 
     /// The limit in bytes.

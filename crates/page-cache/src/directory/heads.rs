@@ -71,6 +71,16 @@ pub(crate) fn read(files: &Files, path: &Path) -> io::Result<Option<Head>> {
     Ok(Some(head))
 }
 
+/// Whether the head of its key names a pair; also if that cannot be found out.
+pub(crate) fn is_named(files: &Files, pair: &str) -> bool {
+    let head = name::head_of_pair(pair).map(|head| read(files, &files.heads().join(head)));
+    match head {
+        Some(Ok(Some(head))) => head.pair == pair,
+        Some(Ok(None)) | None => false,
+        Some(Err(error)) => !is_damage(&error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;

@@ -78,6 +78,9 @@ const RECOUNT_PATIENCE: Duration = Duration::from_millis(500);
 /// How long an opener waits to tidy up, which the next one can do as well.
 const TIDY_PATIENCE: Duration = Duration::from_millis(20);
 
+/// How often a process looks whether others have opened newer versions of what it has open.
+const LOOKS_PAUSE: Duration = Duration::from_secs(10);
+
 /// The directories that this process has open.
 static OPEN: Shared<Directory> = Shared::new();
 
@@ -121,6 +124,8 @@ pub(crate) struct Directory {
     maintenance: Maintenance,
     /// Pairs of old versions that somebody was still reading.
     superseded: Mutex<HashSet<String>>,
+    /// Looks for such among the pairs that this process has open.
+    looks: Retry,
     /// Attempts to count what is charged.
     recounts: Retry,
     patience: Duration,
@@ -164,6 +169,7 @@ impl Directory {
                 evictor: Evictor::default(),
                 maintenance: Maintenance::default(),
                 superseded: Mutex::default(),
+                looks: Retry::new(LOOKS_PAUSE, LOOKS_PAUSE),
                 recounts: Retry::new(Duration::from_millis(500), Duration::from_secs(60)),
                 patience: settings.patience,
                 in_flight: InFlight::new(settings.max_in_flight),
@@ -404,16 +410,31 @@ impl Directory {
         Stock { files, budget, pairs, keys, evictor, maintenance, when_full }
     }
 
-    /// Does what has to be done now and then: counts what is charged where that is due, writes down what was used, deletes what nobody reads any more, and sees to
-    /// it that who stores something next finds room.
+    /// Finds those of the open pairs of which another process has opened a newer version. As long as this process has one
+    /// open, also one that nobody uses, nobody else can delete it; and who opened the newer one may have ended.
+    fn look_for_superseded(&self) {
+        if !self.looks.is_due() {
+            return;
+        }
+        for pair in self.pairs.all_open() {
+            if !heads::is_named(&self.files, pair.name()) {
+                self.superseded.lock().insert(pair.name().to_owned());
+            }
+        }
+    }
+
+    /// Does what has to be done now and then: counts what is charged where that is due, writes down what was used,
+    /// deletes what nobody reads any more, and sees to it that who stores something next finds room.
     fn maintain(&self, room_is_wanted: bool) {
         self.keep_count();
         for pair in self.pairs.all_open() {
             pair.fold_uses(&self.budget);
         }
+        self.look_for_superseded();
         let superseded = self.superseded.lock().clone();
         for name in superseded {
-            if self.pairs.delete(&self.files, &self.budget, &name) {
+            // One that was just being made may have seemed to be nobody's.
+            if heads::is_named(&self.files, &name) || self.pairs.delete(&self.files, &self.budget, &name) {
                 self.superseded.lock().remove(&name);
             }
         }

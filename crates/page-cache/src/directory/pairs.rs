@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::budget::Budget;
 use super::files::{Files, is_damage};
 use super::head::Head;
+use super::heads;
 use super::open_pairs::{OpenPair, OpenPairs};
 use super::pair::{self, Counted, Object, Pair, Room};
 use crate::origin::Stat;
@@ -70,13 +71,12 @@ impl Pairs {
         Ok(self.open.insert(pair))
     }
 
-    /// Deletes the files of a pair that nobody works on, in whatever process; what somebody does work on is left to a
-    /// later recount.
-    /// False only if that may be better at another time.
+    /// Deletes the files of a pair that no head names and nobody works on, in whatever process; what somebody does work
+    /// on is left to a later recount. False only if that may be better at another time.
     pub(crate) fn delete(&self, files: &Files, budget: &Budget, name: &str) -> bool {
         self.close_if_idle(name);
         let Some(section) = budget.enter() else { return false };
-        match delete(files, budget, name, |_| true) {
+        match delete(files, budget, name, |_| !heads::is_named(files, name)) {
             Ok(Some(Counted { charge, .. })) => section.uncharge(charge),
             Ok(None) => {
                 tracing::debug!(pair = name, "a pair is in use, and is deleted later");
@@ -111,8 +111,9 @@ impl Pairs {
     }
 }
 
-/// How long who makes a pair, or sets one aside, waits for a recount.
-const SECTION_PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
+/// How long who makes a pair, or sets one aside, waits for a recount: for longer than a recount waits for others, since an
+/// object that cannot be stored when it is opened is not stored for as long as its handle lives.
+const SECTION_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 fn busy() -> io::Error {
     io::Error::new(io::ErrorKind::ResourceBusy, "the cache is being counted")

@@ -76,7 +76,7 @@ fn recount_alone(
     let temporaries = remove_temporaries(files, budget, keys)?;
     for orphan in Listing::of(files)?.orphans(files) {
         open.close_if_idle(&orphan);
-        match pairs::delete(files, budget, &orphan, |_| !is_named(files, &orphan)) {
+        match pairs::delete(files, budget, &orphan, |_| !heads::is_named(files, &orphan)) {
             Ok(Some(_)) => tracing::debug!(pair = orphan, "a pair that no head names was deleted"),
             Ok(None) => tracing::debug!(pair = orphan, "a pair that no head names is in use, and is deleted later"),
             Err(error) => tracing::warn!(pair = orphan, %error, "a pair that no head names cannot be deleted"),
@@ -127,16 +127,6 @@ fn is_left<'a>(name: &OsString, budget: &'a Budget, keys: &'a KeyLocks) -> Optio
         Some(key) => keys.lock(budget, key, Duration::ZERO).map(Some),
         // Of what names no key nobody has a lock.
         None => Some(None),
-    }
-}
-
-/// Whether the head of its key names a pair; also if that cannot be found out.
-fn is_named(files: &Files, pair: &str) -> bool {
-    let head = name::head_of_pair(pair).map(|head| heads::read(files, &files.heads().join(head)));
-    match head {
-        Some(Ok(Some(head))) => head.pair == pair,
-        Some(Ok(None)) | None => false,
-        Some(Err(error)) => !is_damage(&error),
     }
 }
 

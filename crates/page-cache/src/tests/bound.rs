@@ -1,13 +1,17 @@
 //! The limit, looked at before every operation on the disk; and evictions that fail.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::full;
 use super::memory_origin::{MemoryOrigin, pattern};
 use crate::cache::Cache;
+use crate::cached_file::CachedFile;
+use crate::directory::{Directory, Settings, WhenFull};
+use crate::origin::{FnOrigin, Stat, Validators};
 use crate::sys::FileSystemKind;
 use crate::sys::failing::{FailingDisk, Operation};
 
@@ -155,4 +159,119 @@ fn an_evictor_that_dies_at_any_step_leaves_no_more_than_is_charged() {
         }
     }
     assert!(survived >= 3, "only {survived} operations were seen");
+}
+
+/// An object without a pair is not stored for as long as its handle lives.
+#[test]
+fn who_opens_an_object_outlasts_an_attempt_to_count() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = open(directory.path(), &FailingDisk::healthy());
+    let shared = Directory::open(directory.path(), &Settings::default()).unwrap();
+    let (begin, begun) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let _counting = shared.budget().exclude(Duration::from_secs(10)).unwrap().unwrap();
+            begin.send(()).unwrap();
+            // Who counts waits for others for half a second, and counts then.
+            std::thread::sleep(Duration::from_millis(700));
+        });
+        begun.recv().unwrap();
+        let file = cache.file(MemoryOrigin::new("object", pattern(1000, 1))).unwrap();
+        assert!(file.page_size().is_some(), "it is not stored");
+    });
+}
+
+/// A huge object of which a page here and there is stored, each with a block of words of its own; then most of them go.
+fn hollow_out(cache: &Cache) -> CachedFile {
+    const STORED: u64 = 160;
+    let validators = Validators { version: Some("1".into()), ..Validators::default() };
+    let stat = Stat { length: STORED * BLOCK_OF_WORDS, validators };
+    let origin =
+        FnOrigin::new("huge", stat, |range: Range<u64>| Ok(vec![1; (range.end - range.start) as usize].into()));
+    let file = cache.file(origin).unwrap();
+    for page in 0..STORED {
+        file.bytes(page * BLOCK_OF_WORDS..page * BLOCK_OF_WORDS + 1).unwrap();
+    }
+    let goal = cache.usage().charged - 120 * (4096 + 64);
+    assert!(cache.evict_to(goal).unwrap().charged <= goal);
+    file
+}
+
+/// So many bytes have their words in one block.
+const BLOCK_OF_WORDS: u64 = 512 * 4096;
+
+fn open_for_huge(dir: &Path, disk: &FailingDisk) -> (Cache, Arc<Directory>) {
+    let cache = Cache::builder(dir).page_size(4096).max_bytes(64 << 20).disk(disk.clone()).open().unwrap();
+    (cache, Directory::open(dir, &Settings::default()).unwrap())
+}
+
+#[test]
+fn blocks_of_an_index_that_cannot_go_now_go_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let (cache, shared) = open_for_huge(directory.path(), &FailingDisk::healthy());
+    let stored = {
+        // Somebody stores something, and whoever would give blocks back has to go without.
+        let _section = shared.budget().enter().unwrap();
+        let _file = hollow_out(&cache);
+        shared.stock(WhenFull::Evict).give_back_blocks();
+        cache.usage().charged
+    };
+    let start = Instant::now();
+    while cache.usage().charged + 100 * 4096 > stored {
+        assert!(start.elapsed() < Duration::from_secs(20), "{stored} bytes are charged, and then {:?}", cache.usage());
+        shared.stock(WhenFull::Evict).give_back_blocks();
+    }
+    assert!(allocated(directory.path()) <= cache.usage().charged);
+    let found = cache.recount(Duration::from_secs(10)).unwrap().unwrap();
+    assert_eq!(found.charged, found.charged_before);
+}
+
+/// What is given back and not uncharged yet is found by whoever counts next.
+#[test]
+fn who_dies_while_blocks_of_an_index_go_leaves_word_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FailingDisk::healthy();
+    let (cache, shared) = open_for_huge(directory.path(), &disk);
+    let (seen, unsaid) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let look = {
+        let (control, seen, unsaid) = (directory.path().join("control"), Arc::clone(&seen), Arc::clone(&unsaid));
+        move |operation, path: &Path| {
+            if operation == Operation::Punch && path.extension().is_some_and(|ending| ending == "index") {
+                seen.fetch_add(1, Ordering::Relaxed);
+                let wanted = std::fs::read(&control).ok().and_then(|control| Some(*control.get(96)?));
+                unsaid.fetch_add(u64::from(wanted != Some(1)), Ordering::Relaxed);
+            }
+            None
+        }
+    };
+    let _file = {
+        let _section = shared.budget().enter().unwrap();
+        let file = hollow_out(&cache);
+        disk.fail(look);
+        file
+    };
+    // The thread of the directory may be at it already.
+    let start = Instant::now();
+    while seen.load(Ordering::Relaxed) == 0 || shared.budget().is_recount_due() {
+        shared.stock(WhenFull::Evict).give_back_blocks();
+        assert!(start.elapsed() < Duration::from_secs(20), "a recount stays wanted, though all of it was uncharged");
+    }
+    assert_eq!(unsaid.load(Ordering::Relaxed), 0);
+}
+
+/// What is found on the disk is charged, whatever the limit.
+#[test]
+fn what_is_charged_beyond_the_limit_goes_though_nobody_stores_anything() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = open(directory.path(), &FailingDisk::healthy());
+    cache.file(objects()[0].0.clone()).unwrap().bytes(0..5 * EXTENT / 2).unwrap();
+    let shared = Directory::open(directory.path(), &Settings::default()).unwrap();
+    let rest = LIMIT - cache.usage().charged;
+    shared.budget().enter().unwrap().charge(rest + EXTENT / 2);
+    assert!(cache.usage().charged > LIMIT);
+    let start = Instant::now();
+    while cache.usage().charged > LIMIT {
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", cache.usage());
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }

@@ -191,3 +191,17 @@ fn a_handle_whose_disk_failed_at_its_opening_stores_later() {
     restarted.disk.fail(|_, _| None);
     is_stored_at_last(&restarted, &file);
 }
+
+/// A limit that was kept when the directory was counted is kept when its pairs are made to agree with themselves.
+#[test]
+fn a_pair_is_never_charged_more_once_it_is_reconciled() {
+    let restarted = Restarted::new(|_| {});
+    let cache = open(restarted.directory.path(), &restarted.disk).unwrap();
+    let before = cache.usage().charged;
+    let file = cache.file(restarted.origin.clone()).unwrap();
+    assert_eq!(word(&restarted.index(), 4104), BOOT[0], "it is reconciled");
+    let after = cache.usage().charged;
+    assert!(file.held().num_bytes() > 900_000 && after <= before, "{before} bytes were charged, and then {after}");
+    let found = cache.recount(Duration::from_secs(10)).unwrap().unwrap();
+    assert_eq!(found.charged, after);
+}

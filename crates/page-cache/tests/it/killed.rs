@@ -1,5 +1,5 @@
-//! Processes that are killed while they read, fill, make and delete, beside one that lives on. What they leave behind is
-//! looked at as it is, and then counted; what they had stored is read, and every byte of it compared.
+//! Processes that are killed while they read, fill, evict, count, make and delete, beside one that lives on. What they
+//! leave behind is looked at as it is, and then counted; what they had stored is read, and every byte of it compared.
 //!
 //! `PAGE_CACHE_KILLS` says how often; `cargo xtask crash` sets it high.
 
@@ -10,14 +10,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::accounting::{allocated, charged, check_budget, check_tidy};
 use crate::child;
+use crate::log;
 use crate::memory_origin::{MemoryOrigin, pattern};
 use crate::random::{Random, number};
 use page_cache::{Cache, Freshness, Origin};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 const LEN: usize = 200_000;
-/// Room for most of the objects, and not for all.
-const MAX_BYTES: u64 = 1_300_000;
+/// Room for a third of the objects, so that somebody evicts all the time.
+const MAX_BYTES: u64 = 600_000;
 /// Those that all processes read, and behind them those that only the ones read that are killed.
 const SHARED: u64 = 4;
 const OBJECTS: u64 = 6;
@@ -77,8 +78,10 @@ fn processes_that_are_killed() {
     look_at_rest(&cache);
     check_budget(&open(&cache, false));
     check_tidy(&cache);
-    println!("{of_the_dead} bytes that only the dead have stored");
+    let evictions: u64 = std::fs::read_to_string(dir.join("evictions")).unwrap().parse().unwrap();
+    println!("{of_the_dead} bytes that only the dead have stored, {evictions} extents evicted by who lived on");
     assert!(of_the_dead > 0, "nothing was read that only a dead process can have stored");
+    assert!(evictions > kills, "too little was evicted");
 }
 
 fn open(cache: &Path, offline: bool) -> Cache {
@@ -106,6 +109,7 @@ fn look_at_rest(dir: &Path) -> u64 {
     let (allocated, charged) = (allocated(dir), charged(dir));
     // The directory's own charge stands for none of these files.
     assert!(allocated + (64 << 10) <= charged, "{allocated} bytes are taken, and {charged} charged");
+    assert!(charged <= MAX_BYTES, "{charged} bytes are charged");
     let (cache, mut of_the_dead) = (open(dir, true), 0);
     for entry in cache.entries() {
         let object: u64 = entry.key.rsplit(':').next().unwrap().parse().unwrap();
@@ -131,7 +135,7 @@ fn began(dir: &Path, seed: u64) -> PathBuf {
 fn read_for_ever() {
     let dir = PathBuf::from(std::env::var_os("DIR").unwrap());
     let cache = Cache::builder(dir.join("cache")).page_size(4096).max_bytes(MAX_BYTES).freshness(Freshness::Always);
-    let (cache, seed, start) = (cache.open().unwrap(), number("SEED", 0), Instant::now());
+    let (log, cache, seed, start) = (log::listen(), cache.open().unwrap(), number("SEED", 0), Instant::now());
     std::thread::scope(|scope| {
         for thread in 0..2 {
             let (cache, dir) = (&cache, &dir);
@@ -153,10 +157,18 @@ fn read_for_ever() {
                         assert!(read == bytes[start as usize..end as usize], "{} {start}..{end}", origin.key());
                     }
                     std::fs::write(began(dir, seed), b"").unwrap();
+                    // There is always somebody who evicts, or counts.
+                    match random.below(6) {
+                        0 => _ = cache.recount(Duration::from_millis(20)).unwrap(),
+                        1 => _ = cache.evict_to(random.below(MAX_BYTES)).unwrap(),
+                        2 => _ = file.evict(random.below(LEN as u64)..LEN as u64).unwrap(),
+                        _ => {}
+                    }
                 }
             });
         }
     });
+    std::fs::write(dir.join("evictions"), log.evictions().to_string()).unwrap();
 }
 
 /// Who opens while others open, make heads and tidy up finds nothing in the way.

@@ -12,12 +12,16 @@ mod descriptors;
 mod directory;
 mod fetching;
 mod fixture;
+mod full_disk;
 #[cfg(feature = "http")]
 mod http;
 mod killed;
+mod log;
 mod memory_origin;
 mod model;
+mod mount;
 mod processes;
 mod random;
 mod reader;
+mod superseded;
 mod transfer;

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use super::candidates::{Candidates, LOOKS, LOOKS_AT_FEW};
 use super::roster::{self, Roster};
 use super::stamp::Stamp;
-use crate::directory::budget::{Budget, Section};
+use crate::directory::budget::{Budget, Exclusion, Section};
 use crate::directory::files::{Files, is_damage};
 use crate::directory::heads;
 use crate::directory::key_locks::KeyLocks;
@@ -17,6 +17,7 @@ use crate::directory::maintenance::Maintenance;
 use crate::directory::name::{self, KeyHash};
 use crate::directory::pair::{self, Counted, Pair, Room};
 use crate::directory::pairs::{self, Pairs};
+use crate::directory::retry::Retry;
 use crate::sync::Mutex;
 
 /// How long who was told to evict waits for a recount.
@@ -43,13 +44,22 @@ pub enum WhenFull {
 }
 
 /// What chooses and evicts, in one process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Evictor {
     choice: Mutex<Choice>,
     /// Pairs in whose indexes there are blocks without anything in them, and about how many.
     hollow: Mutex<HashMap<Arc<str>, u64>>,
     /// Whether the operator has been told that something cannot be evicted.
     warned: AtomicBool,
+    /// Attempts to give those back. Each keeps fillers out, also if it comes to nothing.
+    returns: Retry,
+}
+
+impl Default for Evictor {
+    fn default() -> Self {
+        let returns = Retry::new(Duration::from_secs(1), Duration::from_secs(60));
+        Self { choice: Mutex::default(), hollow: Mutex::default(), warned: AtomicBool::new(false), returns }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -183,27 +193,44 @@ impl Stock<'_> {
         let hollow = {
             let mut hollow = self.evictor.hollow.lock();
             let bytes = hollow.values().sum::<u64>().saturating_mul(self.files.file_system.unit);
-            if bytes <= MIN_GIVEN_BACK.max(self.budget.max_bytes() / 1024) {
+            let is_much = bytes > MIN_GIVEN_BACK.max(self.budget.max_bytes() / 1024);
+            if !is_much || !self.evictor.returns.is_due() {
                 return;
             }
             std::mem::take(&mut *hollow)
         };
-        let given_back = (|| {
-            let Some(exclusion) = self.budget.exclude(EXCLUSION_PATIENCE)? else { return Ok(()) };
-            for name in hollow.keys() {
-                let Some(pair) = self.open(name)?.filter(|pair| pair.is_reconciled(self.budget)) else { continue };
-                let before = pair.count(self.budget.boot_id())?.charge;
-                pair.give_back()?;
-                let after = pair.count(self.budget.boot_id())?.charge;
-                exclusion.uncharge(before.saturating_sub(after));
+        match self.budget.exclude(EXCLUSION_PATIENCE) {
+            Ok(Some(exclusion)) => {
+                // Should it fail, or this process die, what is charged is too much, and no more.
+                let due = self.budget.control().recount_wanted();
+                self.budget.control().want_recount(true);
+                match hollow.keys().try_for_each(|name| self.give_back_of(&exclusion, name)) {
+                    Ok(()) => {
+                        self.budget.control().want_recount(due);
+                        self.evictor.returns.succeeded();
+                    }
+                    Err(error) => tracing::warn!(%error, "blocks of an index cannot be given back"),
+                }
             }
-            io::Result::Ok(())
-        })();
-        if let Err(error) = given_back {
-            // What was given back and not uncharged is too much, and no more.
-            self.budget.control().want_recount(true);
-            tracing::warn!(%error, "blocks of an index cannot be given back");
+            excluded => {
+                let mut later = self.evictor.hollow.lock();
+                for (name, blocks) in hollow {
+                    *later.entry(name).or_default() += blocks;
+                }
+                if let Err(error) = excluded {
+                    tracing::warn!(%error, "blocks of an index cannot be given back yet");
+                }
+            }
         }
+    }
+
+    fn give_back_of(&self, exclusion: &Exclusion<'_>, name: &str) -> io::Result<()> {
+        let Some(pair) = self.open(name)?.filter(|pair| pair.is_reconciled(self.budget)) else { return Ok(()) };
+        let before = pair.count(self.budget.boot_id())?.charge;
+        pair.give_back()?;
+        let after = pair.count(self.budget.boot_id())?.charge;
+        exclusion.uncharge(before.saturating_sub(after));
+        Ok(())
     }
 
     /// Makes room before somebody needs it, if there is little left, unless another process is at it.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::entry_word::EntryWord;
 use super::words::withdraw;
 use super::{Pair, Words, block_charge, fixed_charge};
-use crate::directory::budget::{Budget, PAIR_OVERHEAD, Section};
+use crate::directory::budget::{Budget, PAGE_OVERHEAD, PAIR_OVERHEAD, Section};
 use crate::directory::eviction::Stamp;
 use crate::sys::{BootId, DiskFile};
 
@@ -157,10 +157,14 @@ impl Pair {
         Ok(kept)
     }
 
-    /// What a pair is charged that has not been reconciled: what it takes.
+    /// What a pair is charged that has not been reconciled: what it takes, and what as many pages as may be whole cost
+    /// beyond that. So it is never charged more once it is reconciled, which would be beyond a limit that was kept.
     fn unreconciled_charge(&self) -> io::Result<u64> {
-        let taken = self.data.file().allocated()?.saturating_add(self.index.file().allocated()?);
-        Ok(taken.saturating_add(PAIR_OVERHEAD))
+        let data = self.data.file().allocated()?;
+        // The last page may be shorter than the others.
+        let pages = (data / self.pages().page_size).saturating_add(1).min(self.pages().count());
+        let taken = data.saturating_add(self.index.file().allocated()?);
+        Ok(taken.saturating_add(PAIR_OVERHEAD).saturating_add(pages.saturating_mul(PAGE_OVERHEAD)))
     }
 
     /// What a recount counts for this pair, which nobody is filling now, and how much of that stands for pages.

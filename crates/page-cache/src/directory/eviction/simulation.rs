@@ -48,15 +48,15 @@ fn viewer(uses: usize, random: &mut Random) -> Vec<u64> {
 fn traces() -> Vec<Trace> {
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let zipf = Zipf::new(10_000, 0.9, &mut random);
-    let popular: Vec<u64> = (0..200_000).map(|_| zipf.next(&mut random)).collect();
+    let popular: Vec<u64> = (0..80_000).map(|_| zipf.next(&mut random)).collect();
     let mut scanned = Vec::new();
     let mut scan = (0..30_000).map(|number| 100_000 + number).cycle();
-    while scanned.len() < 200_000 {
+    while scanned.len() < 80_000 {
         scanned.extend((0..5_000).map(|_| zipf.next(&mut random)));
         scanned.extend(scan.by_ref().take(3_000));
     }
     let round = |len| (0..100_000u64).map(|step| step % len).collect::<Vec<u64>>();
-    let viewed = viewer(200_000, &mut random);
+    let viewed = viewer(80_000, &mut random);
     vec![
         Trace { name: "zipf 0.9, a tenth fits", uses: popular.clone(), capacity: 1_000 },
         Trace { name: "zipf 0.9, a hundredth fits", uses: popular, capacity: 100 },

@@ -6,6 +6,7 @@
 //! benches/svf_core.rs      pieces in memory            beside copies without an index, a sorted array, rangemap
 //! benches/window_mman.rs   windows of mapped memory    beside mmap, munmap and pread
 //! benches/page_cache.rs    pieces on local disk        beside pread, and a copy of the file
+//! benches/page_cache_bound.rs  a disk that is full     beside pwrite, and giving back as much
 //! benches/stack.rs         all of it over HTTP         beside the same requests on a plain socket
 //! ```
 //!

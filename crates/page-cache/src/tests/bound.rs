@@ -275,3 +275,86 @@ fn what_is_charged_beyond_the_limit_goes_though_nobody_stores_anything() {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+#[test]
+fn what_others_are_working_on_goes_later_and_something_else_now() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = Cache::builder(directory.path()).max_bytes(9 * EXTENT).open().unwrap();
+    let object = |key| {
+        let bytes = pattern(12 * EXTENT as usize, 1);
+        (cache.file(MemoryOrigin::new(key, bytes.clone())).unwrap(), bytes)
+    };
+    let (file, bytes) = object("a");
+    assert!(file.bytes(0..8 * EXTENT).unwrap() == bytes[..8 * EXTENT as usize]);
+    // As another evictor has what can best be done without, for as long as it takes to give it back.
+    let (_, pair) = file.opened().pair().unwrap();
+    let stalest = pair.pages_of_extent(0).start..pair.pages_of_extent(3).end;
+    let _claim = pair.page_locks().try_claim_all(stalest).unwrap().unwrap();
+    let (other, other_bytes) = object("b");
+    for start in (0..12 * EXTENT).step_by(100_000) {
+        let end = (start + 100_000).min(12 * EXTENT);
+        assert!(other.bytes(start..end).unwrap() == other_bytes[start as usize..end as usize]);
+    }
+    assert_eq!(cache.stats().bypasses, 0);
+    assert!(file.held().contains(0..4 * EXTENT) && cache.usage().charged <= 9 * EXTENT);
+}
+
+#[test]
+fn behind_blocks_of_the_index_with_nothing_in_them_everything_is_found_equally_often() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = Cache::builder(directory.path()).page_size(4096).open().unwrap();
+    // In a block there are the words of so many bytes.
+    let (block, blocks) = (512 * 4096, 64);
+    let validators = Validators { version: Some("1".into()), ..Validators::default() };
+    let zeros = |range: std::ops::Range<u64>| Ok(vec![0; (range.end - range.start) as usize].into());
+    let origin = FnOrigin::new("a", Stat { length: blocks * block, validators }, zeros);
+    let file = cache.file(origin).unwrap();
+    for number in 0..blocks {
+        file.bytes(number * block..number * block + 1).unwrap();
+    }
+    file.evict(0..(blocks - 4) * block).unwrap();
+    let (_, pair) = file.opened().pair().unwrap();
+    let mut counts = std::collections::BTreeMap::<u64, u32>::new();
+    for random in 0..4_000 {
+        let (extent, _) = pair.any_extent(random).unwrap().unwrap();
+        *counts.entry(extent).or_default() += 1;
+    }
+    assert!(counts.len() == 4 && counts.values().all(|count| (800..1_200).contains(count)), "{counts:?}");
+    file.evict(0..blocks * block).unwrap();
+    assert!(pair.any_extent(1).unwrap().is_none());
+}
+
+/// However many objects there are, none of them is looked for again each time that one goes.
+#[test]
+fn the_directory_is_listed_now_and_then_and_not_for_each_object_that_goes() {
+    let (directory, disk) = (tempfile::tempdir().unwrap(), FailingDisk::healthy());
+    let builder = || Cache::builder(directory.path()).page_size(4096).max_open_entries(0).disk(disk.clone());
+    let cache = builder().open().unwrap();
+    let store = |cache: &Cache, number: u64| {
+        let bytes = pattern(4096, number);
+        let file = cache.file(MemoryOrigin::new(&format!("object {number}"), bytes.clone())).unwrap();
+        assert!(file.bytes(0..4096).unwrap() == bytes);
+    };
+    (0..300).for_each(|number| store(&cache, number));
+    let limit = cache.usage().charged;
+    drop(cache);
+    let cache = builder().max_bytes(limit).open().unwrap();
+    let listings = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&listings);
+    disk.fail(move |operation, _| {
+        count.fetch_add(u64::from(operation == Operation::ReadDir), Ordering::Relaxed);
+        None
+    });
+    (300..450).for_each(|number| store(&cache, number));
+    let listed = listings.swap(0, Ordering::Relaxed);
+    // Half of what there was is other now, and a sixteenth of it comes from one listing to the next.
+    assert!((1..=20).contains(&listed), "{listed} times");
+    for _ in 0..10 {
+        let charged = cache.usage().charged;
+        assert!(cache.evict_to(charged - 1).unwrap().charged < charged);
+    }
+    assert!(listings.load(Ordering::Relaxed) <= 2, "{listings:?}");
+    disk.fail(|_, _| None);
+    let found = cache.recount(Duration::from_secs(10)).unwrap().unwrap();
+    assert_eq!(found.charged, found.charged_before);
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::candidates::{Candidates, LOOKS, LOOKS_AT_FEW};
 use super::roster::{self, Roster};
-use super::stamp::Stamp;
+use super::stamp::{Period, Stamp};
 use crate::directory::budget::{Budget, Exclusion, Section};
 use crate::directory::files::{Files, is_damage};
 use crate::directory::heads;
@@ -65,7 +65,30 @@ impl Default for Evictor {
 #[derive(Debug, Default)]
 struct Choice {
     roster: Roster,
+    /// Whether a thread is listing the directory, while others choose from what was listed before.
+    is_listing: bool,
     candidates: Candidates<Extent>,
+}
+
+impl Evictor {
+    /// Lists the directory, if that was not done for long. Only who finds nothing listed at all waits for another thread.
+    fn refresh(&self, files: &Files, now: Period) -> io::Result<()> {
+        let mut choice = self.choice.lock();
+        if choice.roster.is_good(now) || choice.is_listing {
+            return Ok(());
+        }
+        if choice.roster.is_empty() {
+            choice.roster = Roster::list(files, now)?;
+            return Ok(());
+        }
+        choice.is_listing = true;
+        drop(choice);
+        let listed = Roster::list(files, now);
+        let mut choice = self.choice.lock();
+        choice.is_listing = false;
+        choice.roster = listed?;
+        Ok(())
+    }
 }
 
 /// An extent of a pair.
@@ -98,16 +121,14 @@ pub(crate) struct Stock<'a> {
 impl Room for Stock<'_> {
     fn reserve(&self, section: &Section<'_>, bytes: u64) -> bool {
         // Others reserve what was just given back as well, so this may take more than once.
-        let (mut rounds, mut failures) = (0, 0);
+        let (mut rounds, mut failed) = (0, Vec::new());
         while !section.reserve(bytes) {
             let hopeless = self.when_full == WhenFull::Stop || bytes > self.budget.max_bytes();
-            if hopeless || failures == ATTEMPTS || rounds == ROUNDS {
+            if hopeless || failed.len() == ATTEMPTS || rounds == ROUNDS {
                 return false;
             }
             rounds += 1;
-            if self.evict_one(section) == 0 {
-                failures += 1;
-            }
+            self.evict_one(section, &mut failed);
         }
         if self.when_full == WhenFull::Evict && self.budget.is_short() {
             self.maintenance.make_room();
@@ -117,58 +138,43 @@ impl Room for Stock<'_> {
 }
 
 impl Stock<'_> {
-    /// Evicts one extent, about the one that can best be done without, and returns how much less is charged.
-    pub(crate) fn evict_one(&self, section: &Section<'_>) -> u64 {
-        match self.try_evict_one(section) {
-            Ok(freed) => freed,
-            Err(error) => {
-                // Once: a disk that is dying would else fill the log.
-                if !self.evictor.warned.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(path = %self.files.root.display(), %error, "something cannot be evicted");
-                }
-                0
+    /// Evicts one extent, about the one that can best be done without, but none of those that have just `failed`. If it
+    /// could not go, or none was found, that is added to them.
+    fn evict_one(&self, section: &Section<'_>, failed: &mut Vec<Option<Extent>>) {
+        let mut chosen = None;
+        let freed = self.try_evict_one(section, failed, &mut chosen).unwrap_or_else(|error| {
+            // Once: a disk that is dying would else fill the log.
+            if !self.evictor.warned.swap(true, Ordering::Relaxed) {
+                tracing::warn!(path = %self.files.root.display(), %error, "something cannot be evicted");
             }
+            0
+        });
+        if freed == 0 {
+            failed.push(chosen);
+        } else {
+            failed.clear();
         }
     }
 
-    fn try_evict_one(&self, section: &Section<'_>) -> io::Result<u64> {
-        let now = self.budget.now();
-        let mut freed = 0;
-        let chosen = {
-            let mut choice = self.evictor.choice.lock();
-            let Choice { roster, candidates } = &mut *choice;
-            roster.refresh(self.files, now)?;
-            let looks = if self.budget.max_bytes() < FEW { LOOKS_AT_FEW } else { LOOKS };
-            for _ in 0..looks {
-                let Some(name) = roster.choose(fastrand::u64(..)) else { break };
-                // Who has it open keeps it from being deleted; so nothing is open behind this.
-                let Some(pair) = self.open(&name)? else {
-                    roster.expire();
-                    continue;
-                };
-                match pair.any_extent(fastrand::u64(..)) {
-                    Ok(Some((number, stamp))) => {
-                        candidates.offer(Extent { pair: name, number, open: Arc::downgrade(&pair) }, stamp);
-                    }
-                    Ok(None) => {
-                        drop(pair);
-                        freed += self.delete_empty(section, &name);
-                        roster.expire();
-                    }
-                    Err(error) => pair.warn("the index cannot be read", &error),
-                }
-            }
-            let unchanged_or_now = |extent: &Extent, stamp: Stamp| match extent.open.upgrade() {
-                Some(pair) => pair.stamp(extent.number).ok(),
-                None => Some(stamp),
-            };
-            candidates.take_stalest(now, unchanged_or_now)
-        };
+    /// Returns how much less is charged.
+    fn try_evict_one(
+        &self,
+        section: &Section<'_>,
+        failed: &[Option<Extent>],
+        chosen: &mut Option<Extent>,
+    ) -> io::Result<u64> {
+        let freed = self.look_about(section)?;
         if freed > 0 {
-            // The one that was chosen is found again.
             return Ok(freed);
         }
-        let Some(Extent { pair: name, number, .. }) = chosen else { return Ok(0) };
+        let unchanged_or_now = |extent: &Extent, stamp: Stamp| match extent.open.upgrade() {
+            // Others are working on it.
+            _ if failed.iter().flatten().any(|failed| failed == extent) => None,
+            Some(pair) => pair.stamp(extent.number).ok(),
+            None => Some(stamp),
+        };
+        *chosen = self.evictor.choice.lock().candidates.take_stalest(self.budget.now(), unchanged_or_now);
+        let Some(Extent { pair: name, number, .. }) = chosen.clone() else { return Ok(0) };
         let Some(pair) = self.open(&name)? else { return Ok(0) };
         pair.reconcile(self.budget);
         if !pair.is_reconciled(self.budget) || pair.stamp(number)?.is_kept() {
@@ -184,6 +190,41 @@ impl Stock<'_> {
             return Ok(freed + self.delete_empty(section, &name));
         }
         *self.evictor.hollow.lock().entry(name).or_default() += 1;
+        Ok(freed)
+    }
+
+    /// Adds a few extents of all there are to the candidates, and deletes the pairs in which it finds nothing; returns how
+    /// much less is charged because of that.
+    fn look_about(&self, section: &Section<'_>) -> io::Result<u64> {
+        let looks = if self.budget.max_bytes() < FEW { LOOKS_AT_FEW } else { LOOKS };
+        let mut random = fastrand::Rng::new();
+        self.evictor.refresh(self.files, self.budget.now())?;
+        // Nobody else has to wait while this looks at the disk.
+        let chosen: Vec<Arc<str>> = {
+            let choice = self.evictor.choice.lock();
+            (0..looks).map_while(|_| choice.roster.choose(&mut random)).collect()
+        };
+        let (mut freed, mut found) = (0, Vec::with_capacity(chosen.len()));
+        for name in chosen {
+            // Who has it open keeps it from being deleted; so nothing is open behind this.
+            let Some(pair) = self.open(&name)? else {
+                self.evictor.choice.lock().roster.remove(&name);
+                continue;
+            };
+            match pair.any_extent(random.u64(..)) {
+                Ok(Some((number, stamp))) => {
+                    found.push((Extent { pair: name, number, open: Arc::downgrade(&pair) }, stamp));
+                }
+                Ok(None) => {
+                    drop(pair);
+                    freed += self.delete_empty(section, &name);
+                    self.evictor.choice.lock().roster.remove(&name);
+                }
+                Err(error) => pair.warn("the index cannot be read", &error),
+            }
+        }
+        let candidates = &mut self.evictor.choice.lock().candidates;
+        found.into_iter().for_each(|(extent, stamp)| candidates.offer(extent, stamp));
         Ok(freed)
     }
 
@@ -238,11 +279,11 @@ impl Stock<'_> {
         if !self.budget.is_short() || !self.budget.control().try_lock_evictor().unwrap_or(false) {
             return;
         }
-        let mut failures = 0;
-        while !self.budget.is_short_no_more() && failures < ATTEMPTS {
+        let mut failed = Vec::new();
+        while !self.budget.is_short_no_more() && failed.len() < ATTEMPTS {
             // One section for each, so that a recount need not wait for all.
             let Some(section) = self.budget.enter() else { break };
-            failures = if self.evict_one(&section) > 0 { 0 } else { failures + 1 };
+            self.evict_one(&section, &mut failed);
         }
         self.budget.control().unlock_evictor();
     }
@@ -250,10 +291,13 @@ impl Stock<'_> {
     /// Evicts until no more than this is charged: first what can best be done without, and then whatever is not to be
     /// kept and nobody is working on. Whether it came so far.
     pub(crate) fn evict_to(&self, bytes: u64) -> io::Result<bool> {
-        let mut failures = 0;
-        while self.budget.used() > bytes && failures < ATTEMPTS {
+        let mut failed = Vec::new();
+        while self.budget.used() > bytes && failed.len() < ATTEMPTS {
             let Some(section) = self.budget.enter_within(SECTION_PATIENCE) else { return Ok(false) };
-            failures = if self.evict_one(&section) > 0 { 0 } else { failures + 1 };
+            self.evict_one(&section, &mut failed);
+        }
+        if self.budget.used() <= bytes {
+            return Ok(true);
         }
         for name in roster::names(self.files)? {
             if self.budget.used() <= bytes {

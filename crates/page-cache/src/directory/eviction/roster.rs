@@ -1,6 +1,6 @@
 //! All pairs of a directory by what they take, so that one can be chosen at random.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::sync::Arc;
 
@@ -9,45 +9,65 @@ use crate::directory::files::Files;
 
 /// After so many periods the directory is listed anew: by then a sixteenth of what is stored is other than it was.
 const LISTED_FOR: u64 = PERIODS / 16;
+/// Or once one part of so many of what was listed has gone, whose places are drawn in vain.
+const GONE_PART: u64 = 16;
+/// How often another pair is drawn in the place of one that has gone.
+const DRAWS: usize = 8;
 
 /// The pairs of one listing.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
-    /// Each pair with the sum of what it and those before it take.
+    /// Each pair with the sum of what it and those before it take, by name.
     sums: Vec<(u64, Arc<str>)>,
+    /// Those that have gone since, by their places, and what they took.
+    gone: HashSet<usize>,
+    gone_sum: u64,
     listed: Option<Period>,
 }
 
 impl Roster {
-    /// Lists the directory, if that was not done for long. O(pairs), in the time in which a sixteenth of the limit is
-    /// filled.
-    pub(super) fn refresh(&mut self, files: &Files, now: Period) -> io::Result<()> {
-        let is_good = |listed: Period| u64::from(now.0.wrapping_sub(listed.0)) < LISTED_FOR;
-        if self.listed.is_some_and(is_good) && !self.sums.is_empty() {
-            return Ok(());
-        }
-        self.sums.clear();
-        let mut sum = 0u64;
+    /// Lists the directory. O(pairs), in the time in which a sixteenth of the limit is filled.
+    pub(super) fn list(files: &Files, now: Period) -> io::Result<Self> {
+        let (mut sums, mut sum) = (Vec::new(), 0u64);
         for name in names(files)? {
             // What is gone by now takes nothing.
             let sizes = files.pair(&name).map(|path| files.disk.size(&path).unwrap_or_default().allocated);
             sum = sum.saturating_add(sizes.iter().sum::<u64>().max(1));
-            self.sums.push((sum, name.into()));
+            sums.push((sum, name.into()));
         }
-        self.listed = Some(now);
-        Ok(())
+        Ok(Self { sums, listed: Some(now), ..Self::default() })
     }
 
-    /// Has the next refresh list the directory.
-    pub(super) fn expire(&mut self) {
-        self.listed = None;
+    /// Whether it says well enough what there is.
+    pub(super) fn is_good(&self, now: Period) -> bool {
+        let is_young = |listed: Period| u64::from(now.0.wrapping_sub(listed.0)) < LISTED_FOR;
+        self.listed.is_some_and(is_young) && !self.is_empty() && self.gone_sum <= self.sum() / GONE_PART
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.sums.is_empty()
+    }
+
+    /// Notes that a pair is there no more, or has nothing that could go.
+    pub(super) fn remove(&mut self, name: &str) {
+        let Ok(place) = self.sums.binary_search_by(|(_, listed)| (**listed).cmp(name)) else { return };
+        if self.gone.insert(place) {
+            self.gone_sum += self.sums[place].0 - place.checked_sub(1).map_or(0, |before| self.sums[before].0);
+        }
     }
 
     /// A pair, the more likely the more it takes.
-    pub(super) fn choose(&self, random: u64) -> Option<Arc<str>> {
-        let &(total, _) = self.sums.last()?;
-        let place = ((u128::from(random) * u128::from(total)) >> 64) as u64;
-        self.sums.get(self.sums.partition_point(|&(sum, _)| sum <= place)).map(|(_, name)| Arc::clone(name))
+    pub(super) fn choose(&self, random: &mut fastrand::Rng) -> Option<Arc<str>> {
+        let draw = |_| {
+            let drawn = random.u64(..self.sum().max(1));
+            self.sums.partition_point(|&(sum, _)| sum <= drawn)
+        };
+        let place = (0..DRAWS).map(draw).find(|place| !self.gone.contains(place))?;
+        self.sums.get(place).map(|(_, name)| Arc::clone(name))
+    }
+
+    fn sum(&self) -> u64 {
+        self.sums.last().map_or(0, |&(sum, _)| sum)
     }
 }
 
@@ -58,4 +78,43 @@ pub(super) fn names(files: &Files) -> io::Result<Vec<String>> {
     // A set: a file system may list what is renamed meanwhile twice.
     let names: BTreeSet<&str> = pairs.filter(|name| !name.starts_with('.')).collect();
     Ok(names.into_iter().map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pairs `00`, `01`, ... that take as much as their number says.
+    fn roster(count: u64) -> Roster {
+        let sums = (0..count).map(|number| (number * (number + 1) / 2, format!("{number:02}").into()));
+        Roster { sums: sums.collect(), listed: Some(Period(7)), ..Roster::default() }
+    }
+
+    #[test]
+    fn the_more_a_pair_takes_the_more_likely_it_is_chosen() {
+        let (roster, mut random) = (roster(20), fastrand::Rng::with_seed(1));
+        let mut counts = [0u64; 20];
+        for _ in 0..190_000 {
+            counts[roster.choose(&mut random).unwrap().parse::<usize>().unwrap()] += 1;
+        }
+        for (number, count) in (0..).zip(counts) {
+            assert!(count.abs_diff(number * 1_000) <= 60 + number * 80, "{number}: {count}");
+        }
+        assert_eq!(Roster::default().choose(&mut random), None);
+    }
+
+    #[test]
+    fn what_has_gone_is_not_chosen_and_a_few_of_them_need_no_new_listing() {
+        let (mut roster, mut random) = (roster(20), fastrand::Rng::with_seed(1));
+        for name in ["05", "06", "no such pair", "05"] {
+            roster.remove(name);
+        }
+        assert_eq!(roster.gone_sum, 11);
+        assert!(roster.is_good(Period(7)) && roster.is_good(Period(22)) && !roster.is_good(Period(23)));
+        for _ in 0..10_000 {
+            assert!(!["05", "06"].contains(&&*roster.choose(&mut random).unwrap()));
+        }
+        roster.remove("01");
+        assert!(!roster.is_good(Period(7)), "twelve of 190 are more than a sixteenth");
+    }
 }

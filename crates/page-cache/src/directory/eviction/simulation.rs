@@ -2,63 +2,13 @@
 //!
 //! The caches here have numbers instead of bytes. Ours is the code that evicts, over a list of what is stored.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+mod peers;
 
+use std::collections::HashMap;
+
+use self::peers::{Random, S3Fifo, Trace, Zipf, least_recently_used, optimum};
 use super::candidates::{Candidates, LOOKS};
 use super::stamp::{PERIODS, Period, Stamp};
-
-/// A sequence of uses and how many things the cache holds.
-struct Trace {
-    name: &'static str,
-    uses: Vec<u64>,
-    capacity: usize,
-}
-
-/// xorshift64*: the same sequence on every machine.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
-    }
-
-    fn shuffled(&mut self, count: u64) -> Vec<u64> {
-        let mut numbers: Vec<u64> = (0..count).collect();
-        for last in (1..numbers.len()).rev() {
-            numbers.swap(last, self.below(last as u64 + 1) as usize);
-        }
-        numbers
-    }
-}
-
-/// Numbers of which the i-th comes with a frequency of 1 / i^exponent.
-struct Zipf {
-    sums: Vec<f64>,
-    numbers: Vec<u64>,
-}
-
-impl Zipf {
-    fn new(count: u64, exponent: f64, random: &mut Random) -> Self {
-        let mut sum = 0.0;
-        let sums = (1..=count).map(|rank| {
-            sum += (rank as f64).powf(-exponent);
-            sum
-        });
-        Self { sums: sums.collect(), numbers: random.shuffled(count) }
-    }
-
-    fn next(&self, random: &mut Random) -> u64 {
-        let place = (random.next() >> 11) as f64 / (1u64 << 53) as f64 * self.sums.last().unwrap();
-        self.numbers[self.sums.partition_point(|&sum| sum < place).min(self.numbers.len() - 1)]
-    }
-}
 
 /// Somebody who looks at images of a collection as a viewer of COGs does: the header, then nine tiles around where he is,
 /// who moves about, and in and out. Two neighbouring tiles lie in one extent.
@@ -98,15 +48,15 @@ fn viewer(uses: usize, random: &mut Random) -> Vec<u64> {
 fn traces() -> Vec<Trace> {
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let zipf = Zipf::new(10_000, 0.9, &mut random);
-    let popular: Vec<u64> = (0..200_000).map(|_| zipf.next(&mut random)).collect();
+    let popular: Vec<u64> = (0..80_000).map(|_| zipf.next(&mut random)).collect();
     let mut scanned = Vec::new();
     let mut scan = (0..30_000).map(|number| 100_000 + number).cycle();
-    while scanned.len() < 200_000 {
+    while scanned.len() < 80_000 {
         scanned.extend((0..5_000).map(|_| zipf.next(&mut random)));
         scanned.extend(scan.by_ref().take(3_000));
     }
     let round = |len| (0..100_000u64).map(|step| step % len).collect::<Vec<u64>>();
-    let viewed = viewer(200_000, &mut random);
+    let viewed = viewer(80_000, &mut random);
     vec![
         Trace { name: "zipf 0.9, a tenth fits", uses: popular.clone(), capacity: 1_000 },
         Trace { name: "zipf 0.9, a hundredth fits", uses: popular, capacity: 100 },
@@ -156,115 +106,6 @@ fn ours(trace: &Trace) -> usize {
         }
     }
     hits
-}
-
-fn least_recently_used(trace: &Trace) -> usize {
-    let (mut order, mut last_use) = (BTreeSet::new(), HashMap::new());
-    let mut hits = 0;
-    for (time, &number) in trace.uses.iter().enumerate() {
-        if let Some(before) = last_use.insert(number, time) {
-            order.remove(&(before, number));
-            hits += 1;
-        } else if order.len() == trace.capacity {
-            let (_, goes) = order.pop_first().unwrap();
-            last_use.remove(&goes);
-        }
-        order.insert((time, number));
-    }
-    hits
-}
-
-/// What is used again the latest goes (Belady, 1966): nobody can do better.
-fn optimum(trace: &Trace) -> usize {
-    let mut next_use = vec![usize::MAX; trace.uses.len()];
-    let mut last_seen = HashMap::new();
-    for (time, number) in trace.uses.iter().enumerate().rev() {
-        next_use[time] = last_seen.insert(number, time).unwrap_or(usize::MAX);
-    }
-    let (mut order, mut stored) = (BTreeSet::new(), HashMap::new());
-    let mut hits = 0;
-    for (&number, &next) in trace.uses.iter().zip(&next_use) {
-        if let Some(before) = stored.insert(number, next) {
-            order.remove(&(before, number));
-            hits += 1;
-        } else if order.len() == trace.capacity {
-            let (_, goes) = order.pop_last().unwrap();
-            stored.remove(&goes);
-        }
-        order.insert((next, number));
-    }
-    hits
-}
-
-/// S3-FIFO (Yang et al., 2023): a tenth of the room for what is new, the rest for what was used again, and as many ghosts.
-#[derive(Default)]
-struct S3Fifo {
-    small: VecDeque<u64>,
-    main: VecDeque<u64>,
-    ghosts: VecDeque<u64>,
-    ghost_counts: HashMap<u64, usize>,
-    uses: HashMap<u64, u8>,
-}
-
-impl S3Fifo {
-    fn hits(trace: &Trace) -> usize {
-        let mut cache = Self::default();
-        let small_room = (trace.capacity / 10).max(1);
-        let main_room = trace.capacity - small_room;
-        let mut hits = 0;
-        for &number in &trace.uses {
-            if let Some(uses) = cache.uses.get_mut(&number) {
-                *uses = (*uses + 1).min(3);
-                hits += 1;
-                continue;
-            }
-            while cache.uses.len() >= trace.capacity {
-                if cache.small.len() >= small_room || cache.main.is_empty() {
-                    cache.evict_small(main_room);
-                } else {
-                    cache.evict_main();
-                }
-                while cache.main.len() > main_room {
-                    cache.evict_main();
-                }
-            }
-            let queue = if cache.ghost_counts.contains_key(&number) { &mut cache.main } else { &mut cache.small };
-            queue.push_back(number);
-            cache.uses.insert(number, 0);
-        }
-        hits
-    }
-
-    fn evict_small(&mut self, ghosts: usize) {
-        let Some(number) = self.small.pop_front() else { return self.evict_main() };
-        if self.uses[&number] > 1 {
-            self.uses.insert(number, 0);
-            return self.main.push_back(number);
-        }
-        self.uses.remove(&number);
-        self.ghosts.push_back(number);
-        *self.ghost_counts.entry(number).or_default() += 1;
-        while self.ghosts.len() > ghosts {
-            let oldest = self.ghosts.pop_front().unwrap();
-            let count = self.ghost_counts.get_mut(&oldest).unwrap();
-            *count -= 1;
-            if *count == 0 {
-                self.ghost_counts.remove(&oldest);
-            }
-        }
-    }
-
-    fn evict_main(&mut self) {
-        while let Some(number) = self.main.pop_front() {
-            let uses = self.uses.get_mut(&number).unwrap();
-            if *uses == 0 {
-                self.uses.remove(&number);
-                return;
-            }
-            *uses -= 1;
-            self.main.push_back(number);
-        }
-    }
 }
 
 /// Two points of a hundred is what is promised.

@@ -14,24 +14,43 @@ use crate::directory::eviction::{Period, Stamp};
 
 /// The longest range that is given back by one call: a hit that has to wait behind it waits no longer than that takes.
 const LONGEST_PUNCH: u64 = 1 << 20;
+/// How many blocks are drawn from all there are, before those that are allocated are listed.
+const DRAWS: u64 = 16;
 
 impl Pair {
     /// An extent of which something is stored, any one, chosen by a number that nobody can guess. None if nothing is.
     pub(crate) fn any_extent(&self, random: u64) -> io::Result<Option<(u64, Stamp)>> {
-        let (index, layout) = (&self.index, *self.index.layout());
-        let blocks = index.marked(layout.table_blocks())?;
-        let first = random as usize % blocks.len().max(1);
-        for &block in blocks[first..].iter().chain(&blocks[..first]) {
-            let pages = layout.pages_of(block);
-            let words = index.load_run(&pages)?;
-            let first = (random >> 32) as usize % words.len();
-            let found = (first..words.len()).chain(0..first).find(|&place| !words[place].is_empty());
-            if let Some(place) = found {
-                let extent = layout.extent_of(pages.start + place as u64);
-                return Ok(Some((extent, index.stamp(extent)?)));
+        let (blocks, mut random) = (self.index.layout().table_blocks(), fastrand::Rng::with_seed(random));
+        // However many blocks there are, most of the time this does not look at all of them.
+        for _ in 0..DRAWS.min(blocks.end - blocks.start) {
+            let block = random.u64(blocks.clone());
+            if self.index.is_marked(block)?
+                && let Some(found) = self.any_extent_of(block, &mut random)?
+            {
+                return Ok(Some(found));
+            }
+        }
+        // In any order: behind many blocks with nothing in them the same ones would always be found.
+        let mut marked = self.index.marked(blocks)?;
+        while !marked.is_empty() {
+            let block = marked.swap_remove(random.usize(..marked.len()));
+            if let Some(found) = self.any_extent_of(block, &mut random)? {
+                return Ok(Some(found));
             }
         }
         Ok(None)
+    }
+
+    /// The same of the pages whose words are in one block.
+    fn any_extent_of(&self, block: u64, random: &mut fastrand::Rng) -> io::Result<Option<(u64, Stamp)>> {
+        let layout = self.index.layout();
+        let pages = layout.pages_of(block);
+        let words = self.index.load_run(&pages)?;
+        let stored = || pages.clone().zip(&words).filter(|(_, word)| !word.is_empty());
+        let count = stored().count();
+        let Some((page, _)) = stored().nth(random.usize(..count.max(1))) else { return Ok(None) };
+        let extent = layout.extent_of(page);
+        Ok(Some((extent, self.index.stamp(extent)?)))
     }
 
     /// Whether nothing is stored any more of all pages whose words are in one block with those of an extent.

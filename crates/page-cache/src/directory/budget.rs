@@ -142,6 +142,11 @@ impl Budget {
         !self.is_beyond(32)
     }
 
+    /// Whether more is charged than may be, as what is found after a restart.
+    pub(crate) fn is_exceeded(&self) -> bool {
+        self.is_beyond(u64::MAX)
+    }
+
     /// Whether less than one part of so many is left of the limit.
     fn is_beyond(&self, parts: u64) -> bool {
         let limit = self.max_bytes();

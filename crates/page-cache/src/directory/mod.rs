@@ -438,7 +438,7 @@ impl Directory {
                 self.superseded.lock().remove(&name);
             }
         }
-        if room_is_wanted {
+        if room_is_wanted || self.budget.is_exceeded() {
             self.stock(WhenFull::Evict).evict_ahead();
         }
         self.stock(WhenFull::Evict).give_back_blocks();

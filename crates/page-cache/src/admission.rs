@@ -18,7 +18,9 @@ pub struct Admission<'a> {
 
 /// Says which reads store what they fetch.
 #[derive(Clone, Default)]
-pub(crate) struct Admit(Option<Arc<dyn Fn(&Admission<'_>) -> bool + Send + Sync>>);
+pub(crate) struct Admit(Option<Arc<Rule>>);
+
+type Rule = dyn Fn(&Admission<'_>) -> bool + Send + Sync;
 
 impl Admit {
     pub(crate) fn by(rule: impl Fn(&Admission<'_>) -> bool + Send + Sync + 'static) -> Self {

@@ -82,7 +82,7 @@ impl Pair {
         let runs = blocks.into_iter().filter(|block| layout.table_blocks().contains(block));
         let runs: Vec<Range<u64>> = runs.map(|block| layout.pages_of(block)).collect();
         for run in &runs {
-            for (page, word) in run.clone().zip(self.index.load_run(&run)?) {
+            for (page, word) in run.clone().zip(self.index.load_run(run)?) {
                 let bytes = self.pages().bytes(page);
                 if word.is_present() && is_whole(self.data.file(), &bytes)? {
                     // What no word vouches for, up to here.

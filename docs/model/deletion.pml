@@ -1,10 +1,13 @@
 /* Deleting a pair that nobody works on: *live* is held shared by whoever does, and tried exclusively, on a descriptor of
  * its own, by whoever deletes. Whoever makes a pair agree with itself after a restart works on it too, and changes what
- * it is charged. Processes die at any step; and may have a child that keeps their descriptors, and not their locks.
+ * it is charged. What an evictor has emptied goes with its head, which whoever opens a newer version replaces. Processes
+ * die at any step; and may have a child that keeps their descriptors, and not their locks.
  *
  * Promise:   what is charged is never less than what is allocated, also in files that have lost their names but are open;
- *            once nobody is at it, it is no more either, but for what the dead left; and nobody goes on to fill such a file.
+ *            once nobody is at it, it is no more either, but for what the dead left; nobody goes on to fill such a file;
+ *            nothing that is stored is taken for nothing; and the head of a newer version stays.
  * It can fail: -DNO_NAME_CHECK  -DUNCHARGE_FIRST  -DOWN_DESCRIPTOR  -DWITHOUT_LIVE  -DCOUNT_BEFORE_LIVE  -DNOT_FREED
+ *            -DEMPTY_BEFORE_LIVE  -DHEAD_WITHOUT_KEY
  */
 #define NP 2
 #ifndef OPS
@@ -19,6 +22,9 @@ short used = 2;
 byte live[NP];          /* descriptors of each process that hold live, shared */
 byte descriptors;       /* all of the file */
 byte exclusive;         /* who holds live exclusively: process + 1 */
+byte head = 1;          /* what the head of the key names: 0 nothing, 1 this pair, 2 that of a newer version */
+byte key;               /* who has the lock of the key: process + 1 */
+bool begun;
 byte crashes, forks, ended;
 #define ME (i + 1)
 #define OTHER (1 - i)
@@ -29,7 +35,8 @@ inline crash() {
   if
   :: crashes < 1 -> atomic {
        crashes++; descriptors = descriptors - mine; live[i] = 0;
-       if :: exclusive == ME -> exclusive = 0 :: else fi
+       if :: exclusive == ME -> exclusive = 0 :: else fi;
+       if :: key == ME -> key = 0 :: else fi
      }
      goto dead
   :: true
@@ -39,7 +46,10 @@ inline crash() {
 inline shut() { atomic { descriptors--; mine--; live[i] = 0 } }
 
 active [NP] proctype Process() {
-  byte n, i = _pid, mine; short charge; bool ok;
+  byte n, i = _pid, mine; short charge; bool ok, emptied, hollow;
+  atomic {                                              /* as found after a restart, or with nothing left in it */
+    if :: !begun -> begun = 1; if :: true :: reconciled = 1; blocks = 0; vouched = 0; used = 0 fi :: else fi
+  };
   do
   :: n < OPS -> n++;
      if
@@ -57,6 +67,12 @@ active [NP] proctype Process() {
         fi
      :: mine == 1 && reconciled ->                      /* fill */
         used++; crash(); assert(named); atomic { vouched++; blocks++ }; crash()
+     :: mine == 1 && reconciled && vouched > 0 ->       /* evict */
+        atomic { if :: vouched > 0 -> vouched--; blocks--; ok = 1 :: else -> ok = 0 fi };
+        crash();
+        if :: ok -> used-- :: else fi
+     :: true ->                                         /* open a newer version */
+        if :: atomic { key == 0 -> key = ME }; crash(); head = 2; crash(); key = 0 :: else fi
      :: mine == 1 && !reconciled ->                     /* reconcile, under the locks of all pages: one at a time */
         atomic {
           charge = blocks - vouched; blocks = vouched; reconciled = 1; assert(named)
@@ -64,8 +80,15 @@ active [NP] proctype Process() {
         used = used - charge; charge = 0
      :: mine == 1 && forks < 1 -> atomic { forks++; descriptors++ }        /* for ever */
      :: mine == 1 -> shut()
-     :: true ->                                         /* delete */
-        ok = 0;
+     :: true ->                                         /* delete: what is emptied, or what no head names */
+        ok = 0; emptied = 0; hollow = 1;
+        if :: true -> emptied = 1 :: true fi;
+#ifndef HEAD_WITHOUT_KEY
+        if :: emptied -> if :: atomic { key == 0 -> key = ME } :: else -> goto done fi :: else fi;
+#endif
+#ifdef EMPTY_BEFORE_LIVE
+        if :: emptied -> hollow = (vouched == 0 && reconciled) :: else fi;
+#endif
 #ifdef COUNT_BEFORE_LIVE
         charge = CHARGE;
 #endif
@@ -83,8 +106,17 @@ active [NP] proctype Process() {
           :: else
           fi
         };
+#ifndef EMPTY_BEFORE_LIVE
+        if :: emptied -> hollow = (vouched == 0 && reconciled) :: else fi;
+#endif
         if
-        :: ok && named ->
+        :: ok && named && hollow ->
+           if
+           :: emptied ->
+              assert(vouched == 0);
+              if :: head == 1 -> crash(); assert(head == 1); head = 0; crash() :: else fi
+           :: else
+           fi;
 #ifndef COUNT_BEFORE_LIVE
            charge = CHARGE;
 #endif
@@ -101,8 +133,8 @@ active [NP] proctype Process() {
            crash()
         :: else
         fi;
-        charge = 0;
-        atomic { if :: exclusive == ME -> exclusive = 0 :: else fi }
+done:   charge = 0;
+        atomic { if :: exclusive == ME -> exclusive = 0 :: else fi; if :: key == ME -> key = 0 :: else fi }
      fi;
      assert(used >= ALLOCATED)
   :: n >= OPS -> break

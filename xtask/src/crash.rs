@@ -34,8 +34,18 @@ impl Crash {
             tests.env("PAGE_CACHE_MUST_MOUNT", "1").env("PAGE_CACHE_DISK_MIB", "128");
             return run(tests.env("PAGE_CACHE_DISK_SECONDS", self.seconds.to_string()));
         }
-        let arguments =
-            ["test", "--package", "page-cache", "--test", "it", "--", "processes::", "killed::", "--nocapture"];
+        let arguments = [
+            "test",
+            "--package",
+            "page-cache",
+            "--test",
+            "it",
+            "--",
+            "processes::",
+            "killed::",
+            "bad_bound::",
+            "--nocapture",
+        ];
         let mut tests = cargo(arguments);
         tests.env("PAGE_CACHE_KILLS", self.times.unwrap_or(1_000).to_string());
         run(tests.env("PAGE_CACHE_SECONDS", self.seconds.to_string()))

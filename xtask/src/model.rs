@@ -62,6 +62,9 @@ const PROTOCOLS: [Protocol; 5] = [
             &["-DTRUST_MARKS"],
             &["-DGIVE_BACK_IN_SECTION"],
             &["-DUNCHARGE_FIRST"],
+            &["-DRETURN_UNSAID"],
+            &["-DUNCHARGE_BEFORE_RETURN"],
+            &["-DRETURN_IN_USE"],
         ],
     },
     Protocol {
@@ -89,6 +92,8 @@ const PROTOCOLS: [Protocol; 5] = [
             &["-DWITHOUT_LIVE"],
             &["-DCOUNT_BEFORE_LIVE"],
             &["-DNOT_FREED"],
+            &["-DEMPTY_BEFORE_LIVE"],
+            &["-DHEAD_WITHOUT_KEY"],
         ],
     },
 ];

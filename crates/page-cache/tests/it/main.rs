@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
 mod accounting;
+mod bad_bound;
 mod bad_luck;
 mod bound;
 mod cached_file;

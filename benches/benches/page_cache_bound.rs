@@ -118,6 +118,27 @@ fn among_objects(criterion: &mut Criterion) {
 
         let mut group = criterion.benchmark_group("page-cache/new-object-when-full");
         group.bench_function(BenchmarkId::new("ours", objects), |bencher| bencher.iter(|| store(&cache)));
+        // The least that anybody can do who keeps as many objects in files of their own.
+        let bare = tempfile::tempdir().unwrap();
+        let mut number = 0;
+        let mut store_bare = || {
+            for kind in ["data", "index", "head"] {
+                let file = File::create(bare.path().join(format!("{number}.{kind}"))).unwrap();
+                file.write_all_at(&content[..SMALL as usize], 0).unwrap();
+            }
+            number += 1;
+        };
+        (0..objects).for_each(|_| store_bare());
+        let mut oldest = 0;
+        group.bench_function(BenchmarkId::new("bare", objects), |bencher| {
+            bencher.iter(|| {
+                store_bare();
+                for kind in ["data", "index", "head"] {
+                    std::fs::remove_file(bare.path().join(format!("{oldest}.{kind}"))).unwrap();
+                }
+                oldest += 1;
+            });
+        });
         group.finish();
         assert!(cache.usage().charged <= limit && cache.entries().len() <= objects);
 

@@ -115,13 +115,23 @@ impl CachedFile {
     /// [`ReadError::PastEnd`] for an offset behind the end (at the end, 0 bytes are read), or [`ReadError::Origin`].
     /// What `buf` holds then is unspecified.
     pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, ReadError> {
-        let range = self.clip(offset..offset.saturating_add(buf.len() as u64))?;
-        let buf = &mut buf[..(range.end - range.start) as usize];
-        let count = buf.len();
+        let destination = self.destination(buf, offset)?;
+        let count = destination.out.len();
         if count > 0 {
-            self.read_into(&mut [Destination { range, out: buf }])?;
+            self.read_into(&mut [destination])?;
         }
         Ok(count)
+    }
+
+    /// The same, if all of it is held and was checked by this process; none otherwise, and then nothing is asked for.
+    pub(crate) fn read_checked_at(&self, buf: &mut [u8], offset: u64) -> Result<Option<usize>, ReadError> {
+        let destination = self.destination(buf, offset)?;
+        let count = destination.out.len();
+        let checked = self.copy_checked(&mut [destination]).is_empty();
+        if checked {
+            self.inner.counters.hit();
+        }
+        Ok(checked.then_some(count))
     }
 
     /// Fills `buf` with the bytes at `offset`.
@@ -251,6 +261,17 @@ impl CachedFile {
     /// Fills all destinations, which are not empty.
     #[inline]
     fn read_into(&self, destinations: &mut [Destination<'_>]) -> Result<(), ReadError> {
+        let absent = self.copy_checked(destinations);
+        if absent.is_empty() {
+            self.inner.counters.hit();
+            return Ok(());
+        }
+        self.read_absent(destinations, &absent)
+    }
+
+    /// Gives all destinations what is held and was checked by this process, and returns the rest, in whole pages.
+    #[inline]
+    fn copy_checked(&self, destinations: &mut [Destination<'_>]) -> RangeSet {
         let mut absent = RangeSet::new();
         // The parent's pair serves a child as well for this: it takes no lock and makes no system call.
         match self.inner.opened.peek() {
@@ -261,11 +282,7 @@ impl CachedFile {
             }
             _ => absent.extend(destinations.iter().map(|destination| destination.range.clone())),
         }
-        if absent.is_empty() {
-            self.inner.counters.hit();
-            return Ok(());
-        }
-        self.read_absent(destinations, &absent)
+        absent
     }
 
     #[cold]
@@ -278,6 +295,13 @@ impl CachedFile {
             self.inner.cache.doubt(self.key(), &self.inner.pinned);
         }
         read
+    }
+
+    /// What the file has behind `offset`, for as much of `buf` as that fills.
+    fn destination<'a>(&self, buf: &'a mut [u8], offset: u64) -> Result<Destination<'a>, ReadError> {
+        let range = self.clip(offset..offset.saturating_add(buf.len() as u64))?;
+        let out = &mut buf[..(range.end - range.start) as usize];
+        Ok(Destination { range, out })
     }
 
     /// The part of `range` that the file has.

@@ -165,6 +165,18 @@ pub enum ReadError {
         /// The size of the result in bytes.
         bytes: u64,
     },
+    /// What is held does not agree with its checksum, and the cache was told never to contact an origin.
+    #[error(
+        "{key}: the stored bytes {}..{} are damaged, and the cache is offline; open it without offline(true) to fetch \
+         them again",
+        range.start, range.end
+    )]
+    Damaged {
+        /// The object.
+        key: String,
+        /// The page that is damaged, in bytes.
+        range: Range<u64>,
+    },
     /// The origin did not give the bytes that were missing.
     #[error(transparent)]
     Origin(#[from] OriginError),
@@ -176,6 +188,7 @@ impl From<ReadError> for io::Error {
             ReadError::Reversed { .. } | ReadError::PastEnd { .. } => io::ErrorKind::InvalidInput,
             ReadError::TooShort { .. } => io::ErrorKind::UnexpectedEof,
             ReadError::NoMemory { .. } => io::ErrorKind::OutOfMemory,
+            ReadError::Damaged { .. } => io::ErrorKind::InvalidData,
             ReadError::Origin(origin) => origin.io_kind(),
         };
         Self::new(kind, error)

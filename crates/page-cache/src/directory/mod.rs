@@ -44,7 +44,7 @@ pub(crate) use self::key_locks::KeyLock;
 pub(crate) use self::name::nonce;
 pub(crate) use self::open_pairs::OpenPair;
 pub use self::pair::Verification;
-pub(crate) use self::pair::{Found, Object, Pair, Stored};
+pub(crate) use self::pair::{Damaged, Found, Object, Pair, Stored};
 pub(crate) use self::pairs::OpenedPair;
 pub use self::recount::Recount;
 

@@ -198,7 +198,7 @@ impl Directory {
 
     /// Counts everything and removes what nobody needs; none if others are at work for longer than `patience`.
     pub(crate) fn recount(&self, patience: Duration) -> io::Result<Option<Recount>> {
-        recount::recount(&self.files, &self.budget, &self.keys, &self.pairs, patience)
+        self.with_descriptors(|| recount::recount(&self.files, &self.budget, &self.keys, &self.pairs, patience))
     }
 
     /// Counts what is charged, if that is due and was not tried just now.
@@ -218,7 +218,7 @@ impl Directory {
 
     /// Whether a recount is not due any more; it still is if others are at work for longer than `patience`.
     fn recount_if_due(&self, patience: Duration) -> io::Result<bool> {
-        recount::recount_if_due(&self.files, &self.budget, &self.keys, &self.pairs, patience)
+        self.with_descriptors(|| recount::recount_if_due(&self.files, &self.budget, &self.keys, &self.pairs, patience))
     }
 
     /// Does what the first who comes has to do.
@@ -330,8 +330,12 @@ impl Directory {
     pub(crate) fn doubt(&self, key: &str, stat: &Stat) {
         self.doubted.lock().insert(KeyHash::of(key));
         let Some(_lock) = self.lock_key(key) else { return };
-        let written = heads::load(&self.files, key).and_then(|head| match head {
-            Some(head) if head.stat.same_version(stat) => heads::save(&self.files, &head.doubted()),
+        let head = self.with_descriptors(|| heads::load(&self.files, key));
+        let written = head.and_then(|head| match head {
+            Some(head) if head.stat.same_version(stat) => {
+                let doubted = head.doubted();
+                self.with_descriptors(|| heads::save(&self.files, &doubted))
+            }
             // Somebody has opened the new version already: there is nothing to doubt any more.
             _ => {
                 self.doubted.lock().remove(&KeyHash::of(key));

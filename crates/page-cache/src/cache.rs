@@ -12,6 +12,7 @@ use crate::cached_file::CachedFile;
 use crate::directory::{
     Directory, Head, KeyLock, OpenPair, OpenedPair, Pair, Recount, Settings, Verification, WhenFull,
 };
+use crate::error::MaintenanceError;
 use crate::freshness::Freshness;
 use crate::origin::{Origin, OriginError, Stat};
 use crate::stats::{Stats, Totals};
@@ -75,6 +76,10 @@ impl CacheInner {
         Self { dir, settings, policy, state }
     }
 
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// What is open in this process. A child of the process that opened it opens the directory anew.
     pub(crate) fn state(&self) -> Option<&State> {
         let open = || match Directory::open(&self.dir, &Settings { max_bytes: None, ..self.settings.clone() }) {
@@ -136,10 +141,17 @@ impl Cache {
 
     /// What is held of all objects, in no order.
     ///
-    /// O(objects and pages that are stored).
+    /// O(objects and pages that are stored). Where the directory, or an object's files, cannot be read nothing is listed,
+    /// with a warning in the log.
     pub fn entries(&self) -> Vec<Entry> {
         let Some(state) = self.inner.state() else { return Vec::new() };
-        state.directory.heads().filter_map(|head| self.entry_of(state, head)).collect()
+        match state.directory.heads() {
+            Ok(heads) => heads.filter_map(|head| self.entry_of(state, head)).collect(),
+            Err(error) => {
+                tracing::warn!(path = %self.inner.dir.display(), %error, "the objects of the cache cannot be listed");
+                Vec::new()
+            }
+        }
     }
 
     fn entry_of(&self, state: &State, head: Head) -> Option<Entry> {
@@ -156,22 +168,30 @@ impl Cache {
         Some(Entry { key: head.key.clone(), checked: head.checked(), stat: head.stat, last_used, page_size, held })
     }
 
-    /// Reads and checks all that is held of all objects. What is damaged is held no more afterwards, unless others keep
-    /// it from being taken away just now.
+    /// Reads and checks all that is held of all objects: what came of it, for the key of each. What is damaged is held no
+    /// more afterwards, unless others keep it from being taken away just now.
     ///
-    /// An object whose files cannot be opened is left out, with a warning in the log.
-    pub fn verify(&self) -> Vec<(String, Verification)> {
-        let Some(state) = self.inner.state() else { return Vec::new() };
+    /// # Errors
+    ///
+    /// [`MaintenanceError`]: of all, that the directory cannot be listed; of one object, that its files cannot be opened or
+    /// read, which says nothing of the others.
+    pub fn verify(&self) -> Result<Vec<(String, Result<Verification, MaintenanceError>)>, MaintenanceError> {
+        let state = self.open_state()?;
         let verify = |head: &Head| match state.directory.open_pair(head)? {
             OpenedPair::Good(pair) => pair.verify(state.directory.budget()),
             OpenedPair::Damaged => Ok(Verification::default()),
         };
-        let verified = |head: Head| {
-            let warn = |error: &io::Error| tracing::warn!(key = head.key, %error, "an object cannot be verified");
-            let verification = verify(&head).inspect_err(warn).ok();
-            Some((head.key, verification?))
-        };
-        state.directory.heads().filter_map(verified).collect()
+        let heads = state.directory.heads().map_err(self.cannot("verified"))?;
+        let verified = heads.map(|head| {
+            let verification = verify(&head).map_err(|source| MaintenanceError::Object {
+                key: head.key.clone(),
+                range: 0..head.stat.length,
+                operation: "verified",
+                source,
+            });
+            (head.key, verification)
+        });
+        Ok(verified.collect())
     }
 
     /// How much of the disk is used, as it is accounted for: at any moment at least what is taken.
@@ -191,11 +211,9 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// That the directory cannot be listed, or files of it not be opened or written.
-    pub fn evict_to(&self, bytes: u64) -> io::Result<Usage> {
-        if let Some(state) = self.inner.state() {
-            state.directory.evict_to(bytes)?;
-        }
+    /// [`MaintenanceError`]: the directory cannot be listed, or files of it not be opened or written.
+    pub fn evict_to(&self, bytes: u64) -> Result<Usage, MaintenanceError> {
+        self.open_state()?.directory.evict_to(bytes).map_err(self.cannot("evicted from"))?;
         Ok(self.usage())
     }
 
@@ -205,10 +223,8 @@ impl Cache {
     /// # Errors
     ///
     /// As of [`evict_to`](Self::evict_to).
-    pub fn evict_older_than(&self, age: Duration) -> io::Result<Usage> {
-        if let Some(state) = self.inner.state() {
-            state.directory.evict_older_than(age)?;
-        }
+    pub fn evict_older_than(&self, age: Duration) -> Result<Usage, MaintenanceError> {
+        self.open_state()?.directory.evict_older_than(age).map_err(self.cannot("evicted from"))?;
         Ok(self.usage())
     }
 
@@ -220,12 +236,20 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// That the directory cannot be locked, or something in it cannot be looked at: then what is charged stays as it was.
-    pub fn recount(&self, patience: Duration) -> io::Result<Option<Recount>> {
-        match self.inner.state() {
-            Some(state) => state.directory.recount(patience),
-            None => Ok(None),
-        }
+    /// [`MaintenanceError`]: the directory cannot be locked, or something in it cannot be looked at: then what is charged
+    /// stays as it was.
+    pub fn recount(&self, patience: Duration) -> Result<Option<Recount>, MaintenanceError> {
+        self.open_state()?.directory.recount(patience).map_err(self.cannot("counted"))
+    }
+
+    /// What is open in this process, or the error that nothing is.
+    fn open_state(&self) -> Result<&State, MaintenanceError> {
+        self.inner.state().ok_or_else(|| MaintenanceError::NotOpen { path: self.inner.dir.clone() })
+    }
+
+    fn cannot(&self, operation: &'static str) -> impl FnOnce(io::Error) -> MaintenanceError + use<> {
+        let path = self.inner.dir.clone();
+        move |source| MaintenanceError::Directory { path, operation, source }
     }
 
     /// What happened in all files that were opened by this cache and its clones, in this process.

@@ -1,6 +1,7 @@
 //! One version of one object, read through the cache.
 
 use std::fmt;
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use svf_core::RangeSet;
 
 use crate::cache::{CacheInner, State};
 use crate::directory::{Directory, Head, OpenPair, OpenedPair, Verification, WhenFull};
-use crate::error::ReadError;
+use crate::error::{MaintenanceError, ReadError};
 use crate::fetch::{Destination, Source, Store};
 use crate::origin::{Origin, OriginError, Stat};
 use crate::stats::{Counters, Stats};
@@ -211,19 +212,32 @@ impl CachedFile {
     ///
     /// # Errors
     ///
-    /// That the index cannot be read at all.
-    pub fn verify(&self) -> std::io::Result<Verification> {
-        match &self.opened().0 {
-            Some((directory, pair)) => {
-                let verification = pair.verify(directory.budget())?;
-                let corrupt = verification.damaged.num_bytes() + verification.still_held.num_bytes();
-                for _ in 0..corrupt.div_ceil(pair.pages().page_size) {
-                    self.inner.counters.found_corrupt();
-                }
-                Ok(verification)
-            }
-            None => Ok(Verification::default()),
+    /// [`MaintenanceError`]: the index cannot be read at all.
+    pub fn verify(&self) -> Result<Verification, MaintenanceError> {
+        let Some((directory, pair)) = self.stored()? else { return Ok(Verification::default()) };
+        let verification =
+            pair.verify(directory.budget()).map_err(|error| self.cannot("verified", 0..self.len(), error))?;
+        let corrupt = verification.damaged.num_bytes() + verification.still_held.num_bytes();
+        for _ in 0..corrupt.div_ceil(pair.pages().page_size) {
+            self.inner.counters.found_corrupt();
         }
+        Ok(verification)
+    }
+
+    /// Where it is stored; none if it is not.
+    ///
+    /// # Errors
+    ///
+    /// That it is, and this process could not open it.
+    pub(crate) fn stored(&self) -> Result<Option<&(Arc<Directory>, OpenPair)>, MaintenanceError> {
+        match (self.opened().pair(), &self.inner.pair) {
+            (None, Some(_)) => Err(MaintenanceError::NotOpen { path: self.inner.cache.dir().to_owned() }),
+            (opened, _) => Ok(opened),
+        }
+    }
+
+    pub(crate) fn cannot(&self, operation: &'static str, range: Range<u64>, source: io::Error) -> MaintenanceError {
+        MaintenanceError::Object { key: self.key().to_owned(), range, operation, source }
     }
 
     fn held_in(&self, range: &Range<u64>) -> RangeSet {

@@ -298,15 +298,12 @@ impl Directory {
     }
 
     /// All heads that can be trusted, in no order.
-    pub(crate) fn heads(&self) -> impl Iterator<Item = Head> + '_ {
+    pub(crate) fn heads(&self) -> io::Result<impl Iterator<Item = Head> + '_> {
         let heads = self.files.heads();
-        let names = self.with_descriptors(|| self.files.list(&heads)).unwrap_or_else(|error| {
-            tracing::warn!(path = %heads.display(), %error, "the heads cannot be listed");
-            Vec::new()
-        });
+        let names = self.with_descriptors(|| self.files.list(&heads))?;
         let names = names.into_iter().filter(|name| !is_temporary(name));
         let read = |path: &Path| self.with_descriptors(|| heads::read(&self.files, path));
-        names.filter_map(move |name| read(&self.files.heads().join(name)).ok().flatten())
+        Ok(names.filter_map(move |name| read(&self.files.heads().join(name)).ok().flatten()))
     }
 
     /// Whether a version of an object can have a head at all.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use svf_core::RangeSet;
 
-use crate::cache::{CacheInner, State};
+use crate::cache::{Attempts, CacheInner};
 use crate::directory::{Directory, Head, OpenPair, OpenedPair, Verification, WhenFull};
 use crate::error::{MaintenanceError, ReadError};
 use crate::fetch::{Destination, Source, Store};
@@ -48,13 +48,17 @@ struct Inner {
     pair: Option<String>,
     /// What is open for it, in this process.
     opened: PerProcess<Opened>,
+    attempts: PerProcess<Attempts>,
     cache: Arc<CacheInner>,
-    counters: Arc<Counters>,
+    counters: PerProcess<Arc<Counters>>,
 }
 
 /// The pair of a file and the directory that it is in, both there or neither.
 #[derive(Debug)]
 pub(crate) struct Opened(Option<(Arc<Directory>, OpenPair)>);
+
+/// What a process has open that could not open it.
+static NOTHING: Opened = Opened(None);
 
 impl Opened {
     pub(crate) fn pair(&self) -> Option<&(Arc<Directory>, OpenPair)> {
@@ -66,15 +70,13 @@ impl CachedFile {
     pub(crate) fn new(
         origin: Arc<dyn Origin>,
         pinned: Stat,
-        pair: Option<OpenPair>,
+        opened: Option<(Arc<Directory>, OpenPair)>,
         cache: Arc<CacheInner>,
-        state: Option<&State>,
     ) -> Self {
-        let counters = state.map_or_else(|| Counters::new(&Arc::default()), |state| Counters::new(&state.totals));
-        let name = pair.as_ref().map(|pair| pair.name().to_owned());
-        let opened = state.zip(pair).map(|(state, pair)| (Arc::clone(&state.directory), pair));
-        let opened = PerProcess::new(Opened(opened));
-        Self { inner: Arc::new(Inner { origin, pinned, pair: name, opened, cache, counters }), stores: true }
+        let pair = opened.as_ref().map(|(_, pair)| pair.name().to_owned());
+        let counters = PerProcess::new(Counters::new(cache.totals()));
+        let (opened, attempts) = (PerProcess::new(Opened(opened)), PerProcess::empty());
+        Self { inner: Arc::new(Inner { origin, pinned, pair, opened, attempts, cache, counters }), stores: true }
     }
 
     /// The same file, through a handle that uses what is held and stores nothing: for a scan that nobody will repeat.
@@ -130,7 +132,7 @@ impl CachedFile {
         let count = destination.out.len();
         let checked = self.copy_checked(&mut [destination]).is_empty();
         if checked {
-            self.inner.counters.hit();
+            self.counters().hit();
         }
         Ok(checked.then_some(count))
     }
@@ -204,7 +206,7 @@ impl CachedFile {
 
     /// What happened in this file and its clones, in this process.
     pub fn stats(&self) -> Stats {
-        self.inner.counters.snapshot()
+        self.counters().snapshot()
     }
 
     /// Reads and checks all that is held, as a first read of each page would. What is damaged is held no more
@@ -219,7 +221,7 @@ impl CachedFile {
             pair.verify(directory.budget()).map_err(|error| self.cannot("verified", 0..self.len(), error))?;
         let corrupt = verification.damaged.num_bytes() + verification.still_held.num_bytes();
         for _ in 0..corrupt.div_ceil(pair.pages().page_size) {
-            self.inner.counters.found_corrupt();
+            self.counters().found_corrupt();
         }
         Ok(verification)
     }
@@ -249,14 +251,24 @@ impl CachedFile {
     }
 
     /// What this process has open for the file. A child of the process that opened it opens the files anew: its
-    /// parent's locks are not its own, and its parent's mutexes may be locked for ever.
+    /// parent's locks are not its own, and its parent's mutexes may be locked for ever. If it cannot it tries again.
     pub(crate) fn opened(&self) -> &Opened {
         let inner = &*self.inner;
-        inner.opened.get(|| Opened(inner.reopen()))
+        let reopen = || match inner.pair {
+            Some(_) => inner.attempts.get(Attempts::new).make(|| inner.reopen()).map(|opened| Opened(Some(opened))),
+            None => Some(Opened(None)),
+        };
+        inner.opened.get_or_try(|| reopen().ok_or(())).unwrap_or(&NOTHING)
+    }
+
+    /// A child counts what it does itself.
+    #[inline]
+    fn counters(&self) -> &Counters {
+        self.inner.counters.get(|| Counters::new(self.inner.cache.totals()))
     }
 
     pub(crate) fn source<'a>(&'a self, Opened(opened): &'a Opened) -> Source<'a> {
-        let Inner { origin, pinned, cache, counters, .. } = &*self.inner;
+        let Inner { origin, pinned, cache, .. } = &*self.inner;
         let store = opened.as_ref().map(|(directory, pair)| Store {
             pair,
             budget: directory.budget(),
@@ -265,7 +277,7 @@ impl CachedFile {
             admit: self.stores.then_some(&cache.policy.admit),
         });
         let in_flight = opened.as_ref().map(|(directory, _)| directory.in_flight());
-        Source { origin: &**origin, pinned, store, offline: cache.policy.offline, in_flight, counters }
+        Source { origin: &**origin, pinned, store, offline: cache.policy.offline, in_flight, counters: self.counters() }
     }
 
     pub(crate) fn when_full(&self) -> WhenFull {
@@ -277,7 +289,7 @@ impl CachedFile {
     fn read_into(&self, destinations: &mut [Destination<'_>]) -> Result<(), ReadError> {
         let absent = self.copy_checked(destinations);
         if absent.is_empty() {
-            self.inner.counters.hit();
+            self.counters().hit();
             return Ok(());
         }
         self.read_absent(destinations, &absent)
@@ -344,7 +356,7 @@ impl CachedFile {
 
 impl Inner {
     fn reopen(&self) -> Option<(Arc<Directory>, OpenPair)> {
-        let (name, directory) = (self.pair.as_ref()?, &self.cache.state()?.directory);
+        let (name, directory) = (self.pair.as_ref()?, self.cache.directory()?);
         let head = Head::new(self.origin.key().to_owned(), self.pinned.clone(), name.clone());
         match directory.open_pair(&head) {
             Ok(OpenedPair::Good(pair)) => Some((Arc::clone(directory), pair)),

@@ -57,7 +57,7 @@ use self::key_locks::KeyLocks;
 use self::maintenance::Maintenance;
 use self::name::KeyHash;
 use self::pairs::Pairs;
-use self::retry::Retry;
+pub(crate) use self::retry::Retry;
 use self::shared::{Registration, Shared};
 use crate::error::OpenError;
 use crate::in_flight::InFlight;

@@ -86,6 +86,18 @@ pub enum OpenError {
         /// What is known of the file system.
         kind: &'static str,
     },
+    /// It is on a file system that knows no holes, so that a file of which a piece is stored would take all of its length.
+    #[error(
+        "the cache directory {} is on a file system of kind {kind}, where files have no holes, and a piece of an object \
+         would take as much as all of it; choose one on ext4, XFS or another that has them",
+        path.display()
+    )]
+    NoHoles {
+        /// The directory.
+        path: PathBuf,
+        /// The file system.
+        kind: &'static str,
+    },
     /// More is stored than the limit that was asked for, and it cannot go. The limit is what it was.
     #[error(
         "the cache directory {} cannot be limited to {max_bytes} bytes: {charged} are taken, of which {kept} are to be \

@@ -141,10 +141,14 @@ impl Directory {
         let metadata = path.metadata().map_err(unusable)?;
         check_permissions(path, &metadata)?;
         let file_system = disk.file_system(path).map_err(unusable)?;
-        if let (FileSystemKind::Remote(kind), false) = (file_system.kind, settings.allow_remote) {
-            return Err(OpenError::RemoteFileSystem { path: path.to_owned(), kind });
-        }
+        check_file_system(path, file_system.kind, settings.allow_remote)?;
         let directory = OPEN.get_or_open((metadata.dev(), metadata.ino()), in_use, |registration| {
+            if let FileSystemKind::CopyOnWrite(kind) = file_system.kind {
+                tracing::warn!(
+                    path = %path.display(), kind,
+                    "the file system copies on write: should it run full, a store into an index may end the process"
+                );
+            }
             let files = Files { root: path.to_owned(), disk: Arc::clone(disk), file_system };
             prepare(&files)?;
             let control = match Control::open(&files) {
@@ -436,6 +440,17 @@ fn check_permissions(path: &Path, metadata: &Metadata) -> Result<(), OpenError> 
         return Err(OpenError::WritableByOthers { path: path(), mode: metadata.mode() & 0o7777 });
     }
     Ok(())
+}
+
+/// Only where locks and mappings hold what they promise, and holes take no room, can a cache be.
+fn check_file_system(path: &Path, kind: FileSystemKind, allow_remote: bool) -> Result<(), OpenError> {
+    match kind {
+        FileSystemKind::Remote(kind) if !allow_remote => {
+            Err(OpenError::RemoteFileSystem { path: path.to_owned(), kind })
+        }
+        FileSystemKind::WithoutHoles(kind) => Err(OpenError::NoHoles { path: path.to_owned(), kind }),
+        _ => Ok(()),
+    }
 }
 
 /// Checks that the directory is a cache's or empty, and makes what is missing in it.

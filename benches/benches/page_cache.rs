@@ -8,6 +8,7 @@
 
 use std::fs::File;
 use std::hint::black_box;
+use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -118,6 +119,40 @@ fn hits(criterion: &mut Criterion) {
                 let offset = reads.next().unwrap().start;
                 workload.plain.read_at(black_box(&mut out), offset).unwrap()
             });
+        });
+    }
+}
+
+/// 8 B behind a seek by the reader, as a parser of a directory of offsets reads: what it costs must not depend on the size
+/// of the pages.
+fn reader(criterion: &mut Criterion) {
+    let workload = Workload::new(32 << 20);
+    let mut group = criterion.benchmark_group("page-cache/reader");
+    for page in [PAGE, 16 << 20] {
+        let directory = workload.fresh_directory();
+        let options = Cache::builder(directory.path()).freshness(Freshness::Immutable);
+        let file = workload.open(&options.page_size(page).open().unwrap());
+        // The second time it is read and checked where it was stored.
+        for _ in 0..2 {
+            assert_eq!(file.bytes(0..workload.len()).unwrap(), workload.content);
+        }
+        let reads = random_reads(READS, 8, 1, workload.len(), SEED);
+        let (mut reader, mut out) = (file.reader(), [0; 8]);
+        for read in reads.iter().take(256) {
+            reader.seek(SeekFrom::Start(read.start)).unwrap();
+            reader.read_exact(&mut out).unwrap();
+            assert_eq!(out, workload.content(read));
+        }
+        group.bench_function(BenchmarkId::new("seek-and-read-8", page), |bencher| {
+            let mut reads = reads.iter().cycle();
+            bencher.iter(|| {
+                reader.seek(SeekFrom::Start(reads.next().unwrap().start)).unwrap();
+                reader.read_exact(black_box(&mut out)).unwrap();
+            });
+        });
+        group.bench_function(BenchmarkId::new("read_at-8", page), |bencher| {
+            let mut reads = reads.iter().cycle();
+            bencher.iter(|| file.read_at(black_box(&mut out), reads.next().unwrap().start).unwrap());
         });
     }
 }
@@ -512,7 +547,7 @@ fn fill(criterion: &mut Criterion) {
 criterion_group! {
     name = page_cache;
     config = quick();
-    targets = hits, hits_in_a_gigabyte, two_threads, two_processes, first_touch, fill_a_page, fill, opening
+    targets = hits, reader, hits_in_a_gigabyte, two_threads, two_processes, first_touch, fill_a_page, fill, opening
 }
 
 fn main() {

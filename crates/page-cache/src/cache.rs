@@ -10,8 +10,9 @@ use svf_core::RangeSet;
 use crate::admission::Admit;
 use crate::cached_file::CachedFile;
 use crate::directory::{
-    Directory, Head, KeyLock, OpenPair, OpenedPair, Pair, Recount, Settings, Verification, WhenFull,
+    Directory, Head, KeyLock, OpenPair, OpenedPair, Pair, Recount, Retry, Settings, Verification, WhenFull,
 };
+use crate::error::MaintenanceError;
 use crate::freshness::Freshness;
 use crate::origin::{Origin, OriginError, Stat};
 use crate::stats::{Stats, Totals};
@@ -48,8 +49,11 @@ pub(crate) struct CacheInner {
     dir: PathBuf,
     settings: Settings,
     pub(crate) policy: Policy,
-    /// What is open, in this process; `None` in a child that could not open it anew.
-    state: PerProcess<Option<State>>,
+    /// What is open, in this process; nothing in a child that could not open it anew.
+    opened: PerProcess<Arc<Directory>>,
+    attempts: PerProcess<Attempts>,
+    /// What happened in all files, in this process.
+    totals: PerProcess<Arc<Totals>>,
 }
 
 /// What a cache does with the objects that are opened by it.
@@ -62,35 +66,63 @@ pub(crate) struct Policy {
     pub(crate) admit: Admit,
 }
 
-/// What is open of a cache in one process.
+/// Attempts of a child to open what its parent had open: after one that failed none is made for a while, since each read
+/// would make one.
 #[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) directory: Arc<Directory>,
-    pub(crate) totals: Arc<Totals>,
+pub(crate) struct Attempts(Retry);
+
+impl Attempts {
+    pub(crate) fn new() -> Self {
+        Self(Retry::new(Duration::from_millis(100), Duration::from_secs(10)))
+    }
+
+    /// What `open` returns, if it is time to try.
+    pub(crate) fn make<T>(&self, open: impl FnOnce() -> Option<T>) -> Option<T> {
+        if !self.0.is_over() {
+            return None;
+        }
+        let opened = open();
+        if opened.is_some() {
+            self.0.succeeded()
+        } else {
+            self.0.failed()
+        }
+        opened
+    }
 }
 
 impl CacheInner {
     pub(crate) fn new(dir: PathBuf, settings: Settings, policy: Policy, directory: Arc<Directory>) -> Self {
-        let state = PerProcess::new(Some(State { directory, totals: Arc::default() }));
-        Self { dir, settings, policy, state }
+        let (opened, attempts, totals) = (PerProcess::new(directory), PerProcess::empty(), PerProcess::empty());
+        Self { dir, settings, policy, opened, attempts, totals }
     }
 
-    /// What is open in this process. A child of the process that opened it opens the directory anew.
-    pub(crate) fn state(&self) -> Option<&State> {
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What is open in this process. A child of the process that opened it opens the directory anew, and tries again if
+    /// it cannot.
+    pub(crate) fn directory(&self) -> Option<&Arc<Directory>> {
         let open = || match Directory::open(&self.dir, &Settings { max_bytes: None, ..self.settings.clone() }) {
-            Ok(directory) => Some(State { directory, totals: Arc::default() }),
+            Ok(directory) => Some(directory),
             Err(error) => {
                 tracing::warn!(%error, "the cache cannot be opened in a child process; it reads from the origin");
                 None
             }
         };
-        self.state.get(open).as_ref()
+        self.opened.get_or_try(|| self.attempts.get(Attempts::new).make(open).ok_or(())).ok()
+    }
+
+    /// What happens in this process is counted here, by a child too that has nothing open.
+    pub(crate) fn totals(&self) -> &Arc<Totals> {
+        self.totals.get(Arc::default)
     }
 
     /// See [`Directory::doubt`].
     pub(crate) fn doubt(&self, key: &str, stat: &Stat) {
-        if let Some(state) = self.state() {
-            state.directory.doubt(key, stat);
+        if let Some(directory) = self.directory() {
+            directory.doubt(key, stat);
         }
     }
 }
@@ -130,20 +162,27 @@ impl Cache {
     ///
     /// O(pages that are stored). Waits for nobody.
     pub fn entry(&self, key: &str) -> Option<Entry> {
-        let state = self.inner.state()?;
-        self.entry_of(state, state.directory.peek_head(key)?)
+        let directory = self.inner.directory()?;
+        self.entry_of(directory, directory.peek_head(key)?)
     }
 
     /// What is held of all objects, in no order.
     ///
-    /// O(objects and pages that are stored).
+    /// O(objects and pages that are stored). Where the directory, or an object's files, cannot be read nothing is listed,
+    /// with a warning in the log.
     pub fn entries(&self) -> Vec<Entry> {
-        let Some(state) = self.inner.state() else { return Vec::new() };
-        state.directory.heads().filter_map(|head| self.entry_of(state, head)).collect()
+        let Some(directory) = self.inner.directory() else { return Vec::new() };
+        match directory.heads() {
+            Ok(heads) => heads.filter_map(|head| self.entry_of(directory, head)).collect(),
+            Err(error) => {
+                tracing::warn!(path = %self.inner.dir.display(), %error, "the objects of the cache cannot be listed");
+                Vec::new()
+            }
+        }
     }
 
-    fn entry_of(&self, state: &State, head: Head) -> Option<Entry> {
-        let opened = state.directory.open_pair(&head).and_then(|opened| match opened {
+    fn entry_of(&self, directory: &Directory, head: Head) -> Option<Entry> {
+        let opened = directory.open_pair(&head).and_then(|opened| match opened {
             OpenedPair::Good(pair) => {
                 Ok((pair.pages().page_size, pair.held(&(0..head.stat.length))?, pair.last_used()?))
             }
@@ -156,27 +195,35 @@ impl Cache {
         Some(Entry { key: head.key.clone(), checked: head.checked(), stat: head.stat, last_used, page_size, held })
     }
 
-    /// Reads and checks all that is held of all objects. What is damaged is held no more afterwards, unless others keep
-    /// it from being taken away just now.
+    /// Reads and checks all that is held of all objects: what came of it, for the key of each. What is damaged is held no
+    /// more afterwards, unless others keep it from being taken away just now.
     ///
-    /// An object whose files cannot be opened is left out, with a warning in the log.
-    pub fn verify(&self) -> Vec<(String, Verification)> {
-        let Some(state) = self.inner.state() else { return Vec::new() };
-        let verify = |head: &Head| match state.directory.open_pair(head)? {
-            OpenedPair::Good(pair) => pair.verify(state.directory.budget()),
+    /// # Errors
+    ///
+    /// [`MaintenanceError`]: of all, that the directory cannot be listed; of one object, that its files cannot be opened or
+    /// read, which says nothing of the others.
+    pub fn verify(&self) -> Result<Vec<(String, Result<Verification, MaintenanceError>)>, MaintenanceError> {
+        let directory = self.directory()?;
+        let verify = |head: &Head| match directory.open_pair(head)? {
+            OpenedPair::Good(pair) => pair.verify(directory.budget()),
             OpenedPair::Damaged => Ok(Verification::default()),
         };
-        let verified = |head: Head| {
-            let warn = |error: &io::Error| tracing::warn!(key = head.key, %error, "an object cannot be verified");
-            let verification = verify(&head).inspect_err(warn).ok();
-            Some((head.key, verification?))
-        };
-        state.directory.heads().filter_map(verified).collect()
+        let heads = directory.heads().map_err(self.cannot("verified"))?;
+        let verified = heads.map(|head| {
+            let verification = verify(&head).map_err(|source| MaintenanceError::Object {
+                key: head.key.clone(),
+                range: 0..head.stat.length,
+                operation: "verified",
+                source,
+            });
+            (head.key, verification)
+        });
+        Ok(verified.collect())
     }
 
     /// How much of the disk is used, as it is accounted for: at any moment at least what is taken.
     pub fn usage(&self) -> Usage {
-        let budget = self.inner.state().map(|state| state.directory.budget());
+        let budget = self.inner.directory().map(|directory| directory.budget());
         budget.map_or(Usage { charged: 0, max_bytes: 0 }, |budget| Usage {
             charged: budget.used(),
             max_bytes: budget.max_bytes(),
@@ -191,11 +238,9 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// That the directory cannot be listed, or files of it not be opened or written.
-    pub fn evict_to(&self, bytes: u64) -> io::Result<Usage> {
-        if let Some(state) = self.inner.state() {
-            state.directory.evict_to(bytes)?;
-        }
+    /// [`MaintenanceError`]: the directory cannot be listed, or files of it not be opened or written.
+    pub fn evict_to(&self, bytes: u64) -> Result<Usage, MaintenanceError> {
+        self.directory()?.evict_to(bytes).map_err(self.cannot("evicted from"))?;
         Ok(self.usage())
     }
 
@@ -205,10 +250,8 @@ impl Cache {
     /// # Errors
     ///
     /// As of [`evict_to`](Self::evict_to).
-    pub fn evict_older_than(&self, age: Duration) -> io::Result<Usage> {
-        if let Some(state) = self.inner.state() {
-            state.directory.evict_older_than(age)?;
-        }
+    pub fn evict_older_than(&self, age: Duration) -> Result<Usage, MaintenanceError> {
+        self.directory()?.evict_older_than(age).map_err(self.cannot("evicted from"))?;
         Ok(self.usage())
     }
 
@@ -220,31 +263,44 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// That the directory cannot be locked, or something in it cannot be looked at: then what is charged stays as it was.
-    pub fn recount(&self, patience: Duration) -> io::Result<Option<Recount>> {
-        match self.inner.state() {
-            Some(state) => state.directory.recount(patience),
-            None => Ok(None),
-        }
+    /// [`MaintenanceError`]: the directory cannot be locked, or something in it cannot be looked at: then what is charged
+    /// stays as it was.
+    pub fn recount(&self, patience: Duration) -> Result<Option<Recount>, MaintenanceError> {
+        self.directory()?.recount(patience).map_err(self.cannot("counted"))
+    }
+
+    /// What is open in this process, or the error that nothing is.
+    fn directory(&self) -> Result<&Directory, MaintenanceError> {
+        let directory = self.inner.directory().map(Arc::as_ref);
+        directory.ok_or_else(|| MaintenanceError::NotOpen { path: self.inner.dir.clone() })
+    }
+
+    fn cannot(&self, operation: &'static str) -> impl FnOnce(io::Error) -> MaintenanceError + use<> {
+        let path = self.inner.dir.clone();
+        move |source| MaintenanceError::Directory { path, operation, source }
     }
 
     /// What happened in all files that were opened by this cache and its clones, in this process.
     pub fn stats(&self) -> Stats {
-        self.inner.state().map_or_else(Stats::default, |state| state.totals.snapshot())
+        self.inner.totals().snapshot()
     }
 
     fn open_file(&self, origin: Arc<dyn Origin>) -> Result<CachedFile, OriginError> {
         let key = origin.key();
-        let Some(state) = self.inner.state() else {
+        let Some(directory) = self.inner.directory() else {
             let now = self.ask(&*origin)?;
-            return Ok(CachedFile::new(origin, now, None, Arc::clone(&self.inner), None));
+            return Ok(CachedFile::new(origin, now, None, Arc::clone(&self.inner)));
         };
-        let directory = &state.directory;
         // What is known and good needs no lock, and waits for nobody who is asking a slow origin.
         if let Some(head) = directory.peek_head(key).filter(|head| self.accepts(head))
             && let Ok(OpenedPair::Good(pair)) = directory.open_pair(&head)
         {
-            return Ok(CachedFile::new(origin, head.stat, Some(pair), Arc::clone(&self.inner), Some(state)));
+            return Ok(CachedFile::new(
+                origin,
+                head.stat,
+                Some((Arc::clone(directory), pair)),
+                Arc::clone(&self.inner),
+            ));
         }
         let lock = directory.lock_key(key);
         let known = match &lock {
@@ -266,7 +322,8 @@ impl Cache {
             }
         };
         drop(lock);
-        Ok(CachedFile::new(origin, now, pair, Arc::clone(&self.inner), Some(state)))
+        let opened = pair.map(|pair| (Arc::clone(directory), pair));
+        Ok(CachedFile::new(origin, now, opened, Arc::clone(&self.inner)))
     }
 
     /// The object's length and version, from its origin.

@@ -1,15 +1,16 @@
 //! One version of one object, read through the cache.
 
 use std::fmt;
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use svf_core::RangeSet;
 
-use crate::cache::{CacheInner, State};
+use crate::cache::{Attempts, CacheInner};
 use crate::directory::{Directory, Head, OpenPair, OpenedPair, Verification, WhenFull};
-use crate::error::ReadError;
+use crate::error::{MaintenanceError, ReadError};
 use crate::fetch::{Destination, Source, Store};
 use crate::origin::{Origin, OriginError, Stat};
 use crate::stats::{Counters, Stats};
@@ -47,13 +48,17 @@ struct Inner {
     pair: Option<String>,
     /// What is open for it, in this process.
     opened: PerProcess<Opened>,
+    attempts: PerProcess<Attempts>,
     cache: Arc<CacheInner>,
-    counters: Arc<Counters>,
+    counters: PerProcess<Arc<Counters>>,
 }
 
 /// The pair of a file and the directory that it is in, both there or neither.
 #[derive(Debug)]
 pub(crate) struct Opened(Option<(Arc<Directory>, OpenPair)>);
+
+/// What a process has open that could not open it.
+static NOTHING: Opened = Opened(None);
 
 impl Opened {
     pub(crate) fn pair(&self) -> Option<&(Arc<Directory>, OpenPair)> {
@@ -65,15 +70,13 @@ impl CachedFile {
     pub(crate) fn new(
         origin: Arc<dyn Origin>,
         pinned: Stat,
-        pair: Option<OpenPair>,
+        opened: Option<(Arc<Directory>, OpenPair)>,
         cache: Arc<CacheInner>,
-        state: Option<&State>,
     ) -> Self {
-        let counters = state.map_or_else(|| Counters::new(&Arc::default()), |state| Counters::new(&state.totals));
-        let name = pair.as_ref().map(|pair| pair.name().to_owned());
-        let opened = state.zip(pair).map(|(state, pair)| (Arc::clone(&state.directory), pair));
-        let opened = PerProcess::new(Opened(opened));
-        Self { inner: Arc::new(Inner { origin, pinned, pair: name, opened, cache, counters }), stores: true }
+        let pair = opened.as_ref().map(|(_, pair)| pair.name().to_owned());
+        let counters = PerProcess::new(Counters::new(cache.totals()));
+        let (opened, attempts) = (PerProcess::new(Opened(opened)), PerProcess::empty());
+        Self { inner: Arc::new(Inner { origin, pinned, pair, opened, attempts, cache, counters }), stores: true }
     }
 
     /// The same file, through a handle that uses what is held and stores nothing: for a scan that nobody will repeat.
@@ -115,13 +118,23 @@ impl CachedFile {
     /// [`ReadError::PastEnd`] for an offset behind the end (at the end, 0 bytes are read), or [`ReadError::Origin`].
     /// What `buf` holds then is unspecified.
     pub fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<usize, ReadError> {
-        let range = self.clip(offset..offset.saturating_add(buf.len() as u64))?;
-        let buf = &mut buf[..(range.end - range.start) as usize];
-        let count = buf.len();
+        let destination = self.destination(buf, offset)?;
+        let count = destination.out.len();
         if count > 0 {
-            self.read_into(&mut [Destination { range, out: buf }])?;
+            self.read_into(&mut [destination])?;
         }
         Ok(count)
+    }
+
+    /// The same, if all of it is held and was checked by this process; none otherwise, and then nothing is asked for.
+    pub(crate) fn read_checked_at(&self, buf: &mut [u8], offset: u64) -> Result<Option<usize>, ReadError> {
+        let destination = self.destination(buf, offset)?;
+        let count = destination.out.len();
+        let checked = self.copy_checked(&mut [destination]).is_empty();
+        if checked {
+            self.counters().hit();
+        }
+        Ok(checked.then_some(count))
     }
 
     /// Fills `buf` with the bytes at `offset`.
@@ -193,7 +206,7 @@ impl CachedFile {
 
     /// What happened in this file and its clones, in this process.
     pub fn stats(&self) -> Stats {
-        self.inner.counters.snapshot()
+        self.counters().snapshot()
     }
 
     /// Reads and checks all that is held, as a first read of each page would. What is damaged is held no more
@@ -201,19 +214,32 @@ impl CachedFile {
     ///
     /// # Errors
     ///
-    /// That the index cannot be read at all.
-    pub fn verify(&self) -> std::io::Result<Verification> {
-        match &self.opened().0 {
-            Some((directory, pair)) => {
-                let verification = pair.verify(directory.budget())?;
-                let corrupt = verification.damaged.num_bytes() + verification.still_held.num_bytes();
-                for _ in 0..corrupt.div_ceil(pair.pages().page_size) {
-                    self.inner.counters.found_corrupt();
-                }
-                Ok(verification)
-            }
-            None => Ok(Verification::default()),
+    /// [`MaintenanceError`]: the index cannot be read at all.
+    pub fn verify(&self) -> Result<Verification, MaintenanceError> {
+        let Some((directory, pair)) = self.stored()? else { return Ok(Verification::default()) };
+        let verification =
+            pair.verify(directory.budget()).map_err(|error| self.cannot("verified", 0..self.len(), error))?;
+        let corrupt = verification.damaged.num_bytes() + verification.still_held.num_bytes();
+        for _ in 0..corrupt.div_ceil(pair.pages().page_size) {
+            self.counters().found_corrupt();
         }
+        Ok(verification)
+    }
+
+    /// Where it is stored; none if it is not.
+    ///
+    /// # Errors
+    ///
+    /// That it is, and this process could not open it.
+    pub(crate) fn stored(&self) -> Result<Option<&(Arc<Directory>, OpenPair)>, MaintenanceError> {
+        match (self.opened().pair(), &self.inner.pair) {
+            (None, Some(_)) => Err(MaintenanceError::NotOpen { path: self.inner.cache.dir().to_owned() }),
+            (opened, _) => Ok(opened),
+        }
+    }
+
+    pub(crate) fn cannot(&self, operation: &'static str, range: Range<u64>, source: io::Error) -> MaintenanceError {
+        MaintenanceError::Object { key: self.key().to_owned(), range, operation, source }
     }
 
     fn held_in(&self, range: &Range<u64>) -> RangeSet {
@@ -225,14 +251,24 @@ impl CachedFile {
     }
 
     /// What this process has open for the file. A child of the process that opened it opens the files anew: its
-    /// parent's locks are not its own, and its parent's mutexes may be locked for ever.
+    /// parent's locks are not its own, and its parent's mutexes may be locked for ever. If it cannot it tries again.
     pub(crate) fn opened(&self) -> &Opened {
         let inner = &*self.inner;
-        inner.opened.get(|| Opened(inner.reopen()))
+        let reopen = || match inner.pair {
+            Some(_) => inner.attempts.get(Attempts::new).make(|| inner.reopen()).map(|opened| Opened(Some(opened))),
+            None => Some(Opened(None)),
+        };
+        inner.opened.get_or_try(|| reopen().ok_or(())).unwrap_or(&NOTHING)
+    }
+
+    /// A child counts what it does itself.
+    #[inline]
+    fn counters(&self) -> &Counters {
+        self.inner.counters.get(|| Counters::new(self.inner.cache.totals()))
     }
 
     pub(crate) fn source<'a>(&'a self, Opened(opened): &'a Opened) -> Source<'a> {
-        let Inner { origin, pinned, cache, counters, .. } = &*self.inner;
+        let Inner { origin, pinned, cache, .. } = &*self.inner;
         let store = opened.as_ref().map(|(directory, pair)| Store {
             pair,
             budget: directory.budget(),
@@ -241,7 +277,7 @@ impl CachedFile {
             admit: self.stores.then_some(&cache.policy.admit),
         });
         let in_flight = opened.as_ref().map(|(directory, _)| directory.in_flight());
-        Source { origin: &**origin, pinned, store, offline: cache.policy.offline, in_flight, counters }
+        Source { origin: &**origin, pinned, store, offline: cache.policy.offline, in_flight, counters: self.counters() }
     }
 
     pub(crate) fn when_full(&self) -> WhenFull {
@@ -251,6 +287,17 @@ impl CachedFile {
     /// Fills all destinations, which are not empty.
     #[inline]
     fn read_into(&self, destinations: &mut [Destination<'_>]) -> Result<(), ReadError> {
+        let absent = self.copy_checked(destinations);
+        if absent.is_empty() {
+            self.counters().hit();
+            return Ok(());
+        }
+        self.read_absent(destinations, &absent)
+    }
+
+    /// Gives all destinations what is held and was checked by this process, and returns the rest, in whole pages.
+    #[inline]
+    fn copy_checked(&self, destinations: &mut [Destination<'_>]) -> RangeSet {
         let mut absent = RangeSet::new();
         // The parent's pair serves a child as well for this: it takes no lock and makes no system call.
         match self.inner.opened.peek() {
@@ -261,11 +308,7 @@ impl CachedFile {
             }
             _ => absent.extend(destinations.iter().map(|destination| destination.range.clone())),
         }
-        if absent.is_empty() {
-            self.inner.counters.hit();
-            return Ok(());
-        }
-        self.read_absent(destinations, &absent)
+        absent
     }
 
     #[cold]
@@ -278,6 +321,13 @@ impl CachedFile {
             self.inner.cache.doubt(self.key(), &self.inner.pinned);
         }
         read
+    }
+
+    /// What the file has behind `offset`, for as much of `buf` as that fills.
+    fn destination<'a>(&self, buf: &'a mut [u8], offset: u64) -> Result<Destination<'a>, ReadError> {
+        let range = self.clip(offset..offset.saturating_add(buf.len() as u64))?;
+        let out = &mut buf[..(range.end - range.start) as usize];
+        Ok(Destination { range, out })
     }
 
     /// The part of `range` that the file has.
@@ -306,7 +356,7 @@ impl CachedFile {
 
 impl Inner {
     fn reopen(&self) -> Option<(Arc<Directory>, OpenPair)> {
-        let (name, directory) = (self.pair.as_ref()?, &self.cache.state()?.directory);
+        let (name, directory) = (self.pair.as_ref()?, self.cache.directory()?);
         let head = Head::new(self.origin.key().to_owned(), self.pinned.clone(), name.clone());
         match directory.open_pair(&head) {
             Ok(OpenedPair::Good(pair)) => Some((Arc::clone(directory), pair)),

@@ -1,4 +1,4 @@
-//! What can go wrong: with the directory, with an origin, with a read.
+//! What can go wrong: with the directory, with an origin, with a read, with looking after what is stored.
 
 use std::io;
 use std::ops::Range;
@@ -86,6 +86,18 @@ pub enum OpenError {
         /// What is known of the file system.
         kind: &'static str,
     },
+    /// It is on a file system that knows no holes, so that a file of which a piece is stored would take all of its length.
+    #[error(
+        "the cache directory {} is on a file system of kind {kind}, where files have no holes, and a piece of an object \
+         would take as much as all of it; choose one on ext4, XFS or another that has them",
+        path.display()
+    )]
+    NoHoles {
+        /// The directory.
+        path: PathBuf,
+        /// The file system.
+        kind: &'static str,
+    },
     /// More is stored than the limit that was asked for, and it cannot go. The limit is what it was.
     #[error(
         "the cache directory {} cannot be limited to {max_bytes} bytes: {charged} are taken, of which {kept} are to be \
@@ -165,6 +177,18 @@ pub enum ReadError {
         /// The size of the result in bytes.
         bytes: u64,
     },
+    /// What is held does not agree with its checksum, and the cache was told never to contact an origin.
+    #[error(
+        "{key}: the stored bytes {}..{} are damaged, and the cache is offline; open it without offline(true) to fetch \
+         them again",
+        range.start, range.end
+    )]
+    Damaged {
+        /// The object.
+        key: String,
+        /// The page that is damaged, in bytes.
+        range: Range<u64>,
+    },
     /// The origin did not give the bytes that were missing.
     #[error(transparent)]
     Origin(#[from] OriginError),
@@ -176,6 +200,7 @@ impl From<ReadError> for io::Error {
             ReadError::Reversed { .. } | ReadError::PastEnd { .. } => io::ErrorKind::InvalidInput,
             ReadError::TooShort { .. } => io::ErrorKind::UnexpectedEof,
             ReadError::NoMemory { .. } => io::ErrorKind::OutOfMemory,
+            ReadError::Damaged { .. } => io::ErrorKind::InvalidData,
             ReadError::Origin(origin) => origin.io_kind(),
         };
         Self::new(kind, error)
@@ -212,6 +237,77 @@ pub enum TransferError {
     },
 }
 
+/// What is stored could not be counted, verified, kept or evicted. Reads go on all the same.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MaintenanceError {
+    /// Something that is done to a whole cache.
+    #[error("the cache directory {} could not be {operation}: {source}; {}", path.display(), maintenance_remedy(source))]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What was to be done, as a participle: counted, verified, evicted from.
+        operation: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something that is done to what is stored of one object.
+    #[error(
+        "{key}: what is stored of bytes {}..{} could not be {operation}: {source}; {}",
+        range.start, range.end, maintenance_remedy(source)
+    )]
+    Object {
+        /// The object.
+        key: String,
+        /// The bytes of it that were meant.
+        range: Range<u64>,
+        /// What was to be done, as a participle: kept, released, evicted, verified, listed.
+        operation: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// This process is a child of the one that opened the cache, and could not open its files anew.
+    #[error(
+        "this process could not open the cache directory {} again after the fork; see the log for the reason, and try \
+         again, or open the cache in this process",
+        path.display()
+    )]
+    NotOpen {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+impl MaintenanceError {
+    /// The nearest kind of [`io::Error`].
+    pub fn io_kind(&self) -> io::ErrorKind {
+        match self {
+            Self::Directory { source, .. } | Self::Object { source, .. } => source.kind(),
+            Self::NotOpen { .. } => io::ErrorKind::Other,
+        }
+    }
+}
+
+impl From<MaintenanceError> for io::Error {
+    fn from(error: MaintenanceError) -> Self {
+        Self::new(error.io_kind(), error)
+    }
+}
+
+/// What to do about files of a cache that the system refuses.
+fn maintenance_remedy(error: &io::Error) -> &'static str {
+    use rustix::io::Errno;
+    if error.kind() == io::ErrorKind::ResourceBusy {
+        return "others are at work for too long; try again later";
+    }
+    match Errno::from_io_error(error) {
+        Some(Errno::MFILE | Errno::NFILE) => "close files, or raise the limit of open files (ulimit -n)",
+        Some(Errno::NOSPC | Errno::DQUOT) => "make room on its file system, and try again",
+        Some(Errno::ACCESS | Errno::PERM | Errno::ROFS) => "make its files writable for this user, and try again",
+        _ => "check the disk, and try again",
+    }
+}
+
 /// Any error of this crate.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -228,6 +324,9 @@ pub enum Error {
     /// See [`TransferError`].
     #[error(transparent)]
     Transfer(#[from] TransferError),
+    /// See [`MaintenanceError`].
+    #[error(transparent)]
+    Maintenance(#[from] MaintenanceError),
 }
 
 impl From<Error> for io::Error {
@@ -243,6 +342,7 @@ impl From<Error> for io::Error {
                 Self::new(source.kind(), TransferError::Io { path, source })
             }
             Error::Transfer(error) => Self::new(io::ErrorKind::InvalidData, error),
+            Error::Maintenance(error) => error.into(),
         }
     }
 }

@@ -86,7 +86,7 @@ pub use cache::{Cache, Entry, Usage};
 pub use cache_builder::CacheBuilder;
 pub use cached_file::CachedFile;
 pub use directory::{Recount, Verification, WhenFull};
-pub use error::{Error, OpenError, ReadError, TransferError};
+pub use error::{Error, MaintenanceError, OpenError, ReadError, TransferError};
 pub use freshness::Freshness;
 #[cfg(feature = "http")]
 pub use origin::HttpOrigin;

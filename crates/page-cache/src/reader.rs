@@ -2,31 +2,35 @@
 
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
-use bytes::Bytes;
-
 use crate::cached_file::CachedFile;
 
-/// How much is read ahead of the caller into memory where the file is not stored in pages.
-const UNPAGED_BUFFER: u64 = 64 << 10;
+/// At most as many bytes are in memory: a read of as many costs so much more than beginning one that more would not pay.
+const MAX_BUFFER: usize = 64 << 10;
+/// As many bytes are read ahead of the second read behind a seek; each time that they are used up it is twice as many.
+const FIRST_BUFFER: usize = 8 << 10;
 
-/// A position in a [`CachedFile`] with the page around it in memory, so that a parser's reads of a few bytes each
-/// cost no system call.
+/// A position in a [`CachedFile`] with some bytes behind it in memory, so that a parser's reads of a few bytes each cost
+/// next to nothing.
 ///
-/// Reads of a page or more go straight to the caller's memory. A position behind the end is allowed and reads
-/// nothing, as in a local file. A failed read leaves the position where it was.
+/// Up to 64 KiB are read ahead, however large the pages are: nothing by the first read behind a seek, which costs what
+/// [`read_at`](CachedFile::read_at) does, and more and more while reading goes on. Larger reads go straight to the caller's
+/// memory. A position behind the end is allowed and reads nothing, as in a local file. A failed read leaves the position
+/// where it was.
 #[derive(Debug, Clone)]
 pub struct Reader {
     file: CachedFile,
     position: u64,
     /// Some bytes of the file, from `buffer_start` on.
-    buffer: Bytes,
+    buffer: Vec<u8>,
     buffer_start: u64,
+    /// How many bytes of what is held are read at once when the buffer is used up; 0 behind a seek.
+    ahead: usize,
 }
 
 impl CachedFile {
     /// A new reader at the start of the file: `Read`, `Seek` and `BufRead`.
     pub fn reader(&self) -> Reader {
-        Reader { file: self.clone(), position: 0, buffer: Bytes::new(), buffer_start: 0 }
+        Reader { file: self.clone(), position: 0, buffer: Vec::new(), buffer_start: 0, ahead: 0 }
     }
 }
 
@@ -42,8 +46,43 @@ impl Reader {
         skip.and_then(|skip| self.buffer.get(skip..)).unwrap_or_default()
     }
 
+    /// How many bytes are read at once of what is not held, from a multiple of it on: what a request costs is the same
+    /// for all of them, and only what is stored need not be asked for again.
     fn block(&self) -> u64 {
-        self.file.page_size().unwrap_or(UNPAGED_BUFFER)
+        self.file.page_size().unwrap_or(u64::MAX).min(MAX_BUFFER as u64)
+    }
+
+    /// Reads straight to the caller's memory, past the empty buffer; none if it is better filled.
+    fn read_past_buffer(&self, out: &mut [u8]) -> io::Result<Option<usize>> {
+        if out.len() as u64 >= self.block() {
+            return Ok(Some(self.file.read_at(out, self.position)?));
+        }
+        Ok(if out.len() >= self.ahead { self.file.read_checked_at(out, self.position)? } else { None })
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        // Should it fail, there is nothing in the buffer.
+        let mut buffer = std::mem::take(&mut self.buffer);
+        self.ahead = self.ahead.clamp(FIRST_BUFFER, MAX_BUFFER);
+        buffer.resize(self.ahead, 0);
+        let mut start = self.position;
+        let count = match self.file.read_checked_at(&mut buffer, start)? {
+            Some(count) => count,
+            None => {
+                start -= start % self.block();
+                buffer.resize(self.block() as usize, 0);
+                self.file.read_at(&mut buffer, start)?
+            }
+        };
+        buffer.truncate(count);
+        (self.buffer, self.buffer_start) = (buffer, start);
+        self.read_on();
+        Ok(())
+    }
+
+    /// Notes that reading goes on where it was.
+    fn read_on(&mut self) {
+        self.ahead = (self.ahead * 2).clamp(FIRST_BUFFER, MAX_BUFFER);
     }
 }
 
@@ -52,10 +91,13 @@ impl Read for Reader {
         if out.is_empty() || self.position >= self.file.len() {
             return Ok(0);
         }
-        let count = if self.buffered().is_empty() && out.len() as u64 >= self.block() {
-            self.file.read_at(out, self.position)?
-        } else {
-            self.fill_buf()?.read(out)?
+        let past = if self.buffered().is_empty() { self.read_past_buffer(out)? } else { None };
+        let count = match past {
+            Some(count) => {
+                self.read_on();
+                count
+            }
+            None => self.fill_buf()?.read(out)?,
         };
         self.position += count as u64;
         Ok(count)
@@ -65,9 +107,7 @@ impl Read for Reader {
 impl BufRead for Reader {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.buffered().is_empty() && self.position < self.file.len() {
-            let start = self.position - self.position % self.block();
-            self.buffer = self.file.bytes(start..start.saturating_add(self.block()))?;
-            self.buffer_start = start;
+            self.fill()?;
         }
         Ok(self.buffered())
     }
@@ -84,11 +124,15 @@ impl Seek for Reader {
             SeekFrom::Current(by) => (self.position, by),
             SeekFrom::End(by) => (self.file.len(), by),
         };
-        self.position = from.checked_add_signed(by).ok_or_else(|| {
+        let position = from.checked_add_signed(by).ok_or_else(|| {
             let what = format!("{}: {by} bytes from {from} is not a position in any file", self.file.key());
             io::Error::new(io::ErrorKind::InvalidInput, what)
         })?;
-        Ok(self.position)
+        let moved = position != std::mem::replace(&mut self.position, position);
+        if moved && self.buffered().is_empty() {
+            self.ahead = 0;
+        }
+        Ok(position)
     }
 
     fn stream_position(&mut self) -> io::Result<u64> {

@@ -7,6 +7,7 @@ use svf_core::RangeSet;
 
 use crate::cached_file::CachedFile;
 use crate::directory::WhenFull;
+use crate::error::MaintenanceError;
 
 /// How long these calls wait for a recount.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -21,9 +22,9 @@ impl CachedFile {
     ///
     /// # Errors
     ///
-    /// That the index cannot be written, or that it is being counted for too long.
-    pub fn keep(&self, range: Range<u64>) -> io::Result<bool> {
-        self.set_kept(range, true)
+    /// [`MaintenanceError`]: the index cannot be written, or is being counted for too long.
+    pub fn keep(&self, range: Range<u64>) -> Result<bool, MaintenanceError> {
+        self.set_kept(range, true, "kept")
     }
 
     /// Lets what was kept of a range go again, when its time comes. Extents count as in [`keep`](Self::keep), and one that
@@ -32,18 +33,19 @@ impl CachedFile {
     /// # Errors
     ///
     /// As of [`keep`](Self::keep).
-    pub fn release(&self, range: Range<u64>) -> io::Result<()> {
-        self.set_kept(range, false).map(|_| ())
+    pub fn release(&self, range: Range<u64>) -> Result<(), MaintenanceError> {
+        self.set_kept(range, false, "released").map(|_| ())
     }
 
     /// What is to be kept, whether it is stored or not, in whole extents.
     ///
     /// # Errors
     ///
-    /// That the index cannot be read.
-    pub fn kept(&self) -> io::Result<RangeSet> {
-        let Some((_, pair)) = self.opened().pair() else { return Ok(RangeSet::new()) };
-        Ok(pair.kept()?.iter().map(|pages| pair.pages().bytes_of_run(pages)).collect())
+    /// [`MaintenanceError`]: the index cannot be read.
+    pub fn kept(&self) -> Result<RangeSet, MaintenanceError> {
+        let Some((_, pair)) = self.stored()? else { return Ok(RangeSet::new()) };
+        let kept = pair.kept().map_err(|error| self.cannot("listed", 0..self.len(), error))?;
+        Ok(kept.iter().map(|pages| pair.pages().bytes_of_run(pages)).collect())
     }
 
     /// Gives back what is stored of the pages that lie within a range as a whole, also what is to be kept, and returns how
@@ -51,22 +53,24 @@ impl CachedFile {
     ///
     /// # Errors
     ///
-    /// That the index or the data cannot be written; what could not be given back is tried again when somebody needs the
-    /// room.
-    pub fn evict(&self, range: Range<u64>) -> io::Result<u64> {
-        let Some((directory, pair)) = self.opened().pair() else { return Ok(0) };
+    /// [`MaintenanceError`]: the index or the data cannot be written; what could not be given back is tried again when
+    /// somebody needs the room.
+    pub fn evict(&self, range: Range<u64>) -> Result<u64, MaintenanceError> {
+        let Some((directory, pair)) = self.stored()? else { return Ok(0) };
         let pages = pair.pages();
         let start = range.start.div_ceil(pages.page_size);
         let end = if range.end >= pages.length { pages.count() } else { range.end / pages.page_size };
         if start >= end || !pair.may_be_filled(directory.budget()) {
             return Ok(0);
         }
-        let section = directory.budget().enter_within(PATIENCE).ok_or(io::ErrorKind::ResourceBusy)?;
-        pair.evict(&section, start..end)
+        let section = directory.budget().enter_within(PATIENCE).ok_or_else(|| io::ErrorKind::ResourceBusy.into());
+        section
+            .and_then(|section| pair.evict(&section, start..end))
+            .map_err(|error| self.cannot("evicted", range, error))
     }
 
-    fn set_kept(&self, range: Range<u64>, kept: bool) -> io::Result<bool> {
-        let Some((directory, pair)) = self.opened().pair() else { return Ok(false) };
+    fn set_kept(&self, range: Range<u64>, kept: bool, operation: &'static str) -> Result<bool, MaintenanceError> {
+        let Some((directory, pair)) = self.stored()? else { return Ok(false) };
         let range = range.start..range.end.min(pair.pages().length);
         if range.is_empty() {
             return Ok(true);
@@ -75,7 +79,10 @@ impl CachedFile {
             return Ok(false);
         }
         let budget = directory.budget();
-        let section = budget.enter_within(PATIENCE).ok_or(io::ErrorKind::ResourceBusy)?;
-        pair.keep(&section, &directory.stock(WhenFull::Evict), &pair.pages().touching(&range), kept, budget.now())
+        let section = budget.enter_within(PATIENCE).ok_or_else(|| io::ErrorKind::ResourceBusy.into());
+        let (room, pages) = (directory.stock(WhenFull::Evict), pair.pages().touching(&range));
+        section
+            .and_then(|section| pair.keep(&section, &room, &pages, kept, budget.now()))
+            .map_err(|error| self.cannot(operation, range, error))
     }
 }

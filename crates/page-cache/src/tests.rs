@@ -232,6 +232,17 @@ fn a_directory_on_a_remote_file_system_is_refused_unless_allowed() {
     assert_eq!(file.stats().origin_bytes, 50_000);
 }
 
+#[test]
+fn a_directory_where_files_have_no_holes_is_refused_and_nothing_allows_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FailingDisk::healthy();
+    disk.pretend(FileSystemKind::WithoutHoles("vfat"));
+    let error = Cache::builder(directory.path()).disk(disk).allow_remote_file_system(true).open().unwrap_err();
+    assert!(matches!(error, OpenError::NoHoles { kind: "vfat", .. }), "{error}");
+    assert!(error.to_string().contains("ext4"), "{error}");
+    assert_eq!(directory.path().read_dir().unwrap().count(), 0, "nothing was made there");
+}
+
 /// Where even a look at a hole of a mapped file takes a block, everything is read by system calls.
 #[test]
 fn in_memory_file_systems_are_read_without_mappings() {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use svf::page_cache::{OpenError, OriginError, ReadError};
+use svf::page_cache::{MaintenanceError, OpenError, OriginError, ReadError};
 
 use crate::output::printable;
 
@@ -31,6 +31,8 @@ pub(crate) enum Failure {
     Empty { source_name: String },
     #[error(transparent)]
     Stack(#[from] svf::Error),
+    #[error(transparent)]
+    Maintenance(#[from] MaintenanceError),
     #[error("{what}: {error}")]
     Io { what: String, error: io::Error },
     #[error("{0}")]
@@ -95,7 +97,7 @@ impl Failure {
 
     fn code(&self) -> u8 {
         match self {
-            Self::Io { .. } | Self::Origin(_) | Self::Unreadable(_) => 1,
+            Self::Io { .. } | Self::Maintenance(_) | Self::Origin(_) | Self::Unreadable(_) => 1,
             Self::Usage(_) => 2,
             Self::NoSuchBytes { .. } | Self::Empty { .. } => 3,
             Self::InUse { .. } => 8,

@@ -37,16 +37,15 @@ impl Prune {
         if !dir.exists() {
             return print(&format!("{}: there is no cache\n", dir.display()));
         }
-        let cannot = || Failure::io(format!("the cache {} cannot be made smaller", dir.display()));
         let cache = stack.cache()?;
         let before = cache.usage();
         if let Some(age) = self.older_than {
-            cache.evict_older_than(age).map_err(cannot())?;
+            cache.evict_older_than(age)?;
         }
         if let Some(ByteSize(bytes)) = self.to {
-            cache.evict_to(bytes).map_err(cannot())?;
+            cache.evict_to(bytes)?;
         }
-        let counted = cache.recount(PATIENCE).map_err(cannot())?.is_some();
+        let counted = cache.recount(PATIENCE)?.is_some();
         print(&report(&dir.display().to_string(), before, cache.usage(), counted))?;
         match self.to {
             // An empty directory takes something as well.

@@ -24,7 +24,7 @@ impl Files {
     pub(crate) fn loads(&self) -> Loads {
         match self.file_system.kind {
             FileSystemKind::Memory => Loads::ByPread,
-            FileSystemKind::Local | FileSystemKind::Remote(_) => Loads::Mapped,
+            _ => Loads::Mapped,
         }
     }
 

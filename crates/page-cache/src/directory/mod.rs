@@ -44,7 +44,7 @@ pub(crate) use self::key_locks::KeyLock;
 pub(crate) use self::name::nonce;
 pub(crate) use self::open_pairs::OpenPair;
 pub use self::pair::Verification;
-pub(crate) use self::pair::{Found, Object, Pair, Stored};
+pub(crate) use self::pair::{Damaged, Found, Object, Pair, Stored};
 pub(crate) use self::pairs::OpenedPair;
 pub use self::recount::Recount;
 
@@ -57,7 +57,7 @@ use self::key_locks::KeyLocks;
 use self::maintenance::Maintenance;
 use self::name::KeyHash;
 use self::pairs::Pairs;
-use self::retry::Retry;
+pub(crate) use self::retry::Retry;
 use self::shared::{Registration, Shared};
 use crate::error::OpenError;
 use crate::in_flight::InFlight;
@@ -146,10 +146,14 @@ impl Directory {
         let metadata = path.metadata().map_err(unusable)?;
         check_permissions(path, &metadata)?;
         let file_system = disk.file_system(path).map_err(unusable)?;
-        if let (FileSystemKind::Remote(kind), false) = (file_system.kind, settings.allow_remote) {
-            return Err(OpenError::RemoteFileSystem { path: path.to_owned(), kind });
-        }
+        check_file_system(path, file_system.kind, settings.allow_remote)?;
         let directory = OPEN.get_or_open((metadata.dev(), metadata.ino()), in_use, |registration| {
+            if let FileSystemKind::CopyOnWrite(kind) = file_system.kind {
+                tracing::warn!(
+                    path = %path.display(), kind,
+                    "the file system copies on write: should it run full, a store into an index may end the process"
+                );
+            }
             let files = Files { root: path.to_owned(), disk: Arc::clone(disk), file_system };
             prepare(&files)?;
             let control = match Control::open(&files) {
@@ -204,7 +208,7 @@ impl Directory {
 
     /// Counts everything and removes what nobody needs; none if others are at work for longer than `patience`.
     pub(crate) fn recount(&self, patience: Duration) -> io::Result<Option<Recount>> {
-        recount::recount(&self.files, &self.budget, &self.keys, &self.pairs, patience)
+        self.with_descriptors(|| recount::recount(&self.files, &self.budget, &self.keys, &self.pairs, patience))
     }
 
     /// Counts what is charged, if that is due and was not tried just now.
@@ -224,7 +228,7 @@ impl Directory {
 
     /// Whether a recount is not due any more; it still is if others are at work for longer than `patience`.
     fn recount_if_due(&self, patience: Duration) -> io::Result<bool> {
-        recount::recount_if_due(&self.files, &self.budget, &self.keys, &self.pairs, patience)
+        self.with_descriptors(|| recount::recount_if_due(&self.files, &self.budget, &self.keys, &self.pairs, patience))
     }
 
     /// Does what the first who comes has to do.
@@ -304,15 +308,12 @@ impl Directory {
     }
 
     /// All heads that can be trusted, in no order.
-    pub(crate) fn heads(&self) -> impl Iterator<Item = Head> + '_ {
+    pub(crate) fn heads(&self) -> io::Result<impl Iterator<Item = Head> + '_> {
         let heads = self.files.heads();
-        let names = self.with_descriptors(|| self.files.list(&heads)).unwrap_or_else(|error| {
-            tracing::warn!(path = %heads.display(), %error, "the heads cannot be listed");
-            Vec::new()
-        });
+        let names = self.with_descriptors(|| self.files.list(&heads))?;
         let names = names.into_iter().filter(|name| !is_temporary(name));
         let read = |path: &Path| self.with_descriptors(|| heads::read(&self.files, path));
-        names.filter_map(move |name| read(&self.files.heads().join(name)).ok().flatten())
+        Ok(names.filter_map(move |name| read(&self.files.heads().join(name)).ok().flatten()))
     }
 
     /// Whether a version of an object can have a head at all.
@@ -336,8 +337,12 @@ impl Directory {
     pub(crate) fn doubt(&self, key: &str, stat: &Stat) {
         self.doubted.lock().insert(KeyHash::of(key));
         let Some(_lock) = self.lock_key(key) else { return };
-        let written = heads::load(&self.files, key).and_then(|head| match head {
-            Some(head) if head.stat.same_version(stat) => heads::save(&self.files, &head.doubted()),
+        let head = self.with_descriptors(|| heads::load(&self.files, key));
+        let written = head.and_then(|head| match head {
+            Some(head) if head.stat.same_version(stat) => {
+                let doubted = head.doubted();
+                self.with_descriptors(|| heads::save(&self.files, &doubted))
+            }
             // Somebody has opened the new version already: there is nothing to doubt any more.
             _ => {
                 self.doubted.lock().remove(&KeyHash::of(key));
@@ -456,6 +461,17 @@ fn check_permissions(path: &Path, metadata: &Metadata) -> Result<(), OpenError> 
         return Err(OpenError::WritableByOthers { path: path(), mode: metadata.mode() & 0o7777 });
     }
     Ok(())
+}
+
+/// Only where locks and mappings hold what they promise, and holes take no room, can a cache be.
+fn check_file_system(path: &Path, kind: FileSystemKind, allow_remote: bool) -> Result<(), OpenError> {
+    match kind {
+        FileSystemKind::Remote(kind) if !allow_remote => {
+            Err(OpenError::RemoteFileSystem { path: path.to_owned(), kind })
+        }
+        FileSystemKind::WithoutHoles(kind) => Err(OpenError::NoHoles { path: path.to_owned(), kind }),
+        _ => Ok(()),
+    }
 }
 
 /// Checks that the directory is a cache's or empty, and makes what is missing in it.

@@ -6,7 +6,7 @@ use crate::sync::Mutex;
 
 /// Attempts at one thing.
 #[derive(Debug)]
-pub(super) struct Retry {
+pub(crate) struct Retry {
     first_pause: Duration,
     longest_pause: Duration,
     /// When the next attempt may be made, and how long the pause behind it is.
@@ -14,12 +14,12 @@ pub(super) struct Retry {
 }
 
 impl Retry {
-    pub(super) const fn new(first_pause: Duration, longest_pause: Duration) -> Self {
+    pub(crate) const fn new(first_pause: Duration, longest_pause: Duration) -> Self {
         Self { first_pause, longest_pause, next: Mutex::new(None) }
     }
 
     /// True for one of those who ask, if it is time: the attempt is its own.
-    pub(super) fn is_due(&self) -> bool {
+    pub(crate) fn is_due(&self) -> bool {
         let (mut next, now) = (self.next.lock(), Instant::now());
         let (due, pause) = next.unwrap_or((now, self.first_pause));
         if due > now {
@@ -29,8 +29,18 @@ impl Retry {
         true
     }
 
+    /// Whether it is time, for as many as ask: an attempt that several may make at once.
+    pub(crate) fn is_over(&self) -> bool {
+        self.next.lock().is_none_or(|(due, _)| due <= Instant::now())
+    }
+
+    /// Notes that an attempt of several has failed; those that fail at the same time are one.
+    pub(crate) fn failed(&self) {
+        self.is_due();
+    }
+
     /// Has the next attempt made at once, since the last one succeeded.
-    pub(super) fn succeeded(&self) {
+    pub(crate) fn succeeded(&self) {
         *self.next.lock() = None;
     }
 }
@@ -51,8 +61,12 @@ mod tests {
             // The pause is over.
             retry.next.lock().as_mut().unwrap().0 = Instant::now();
         }
-        assert!(retry.is_due());
+        assert!(retry.is_over());
+        retry.failed();
+        retry.failed();
+        assert!(!retry.is_over() && !retry.is_due());
         retry.succeeded();
+        assert!(retry.is_over());
         assert!(retry.is_due() && !retry.is_due());
         assert_eq!(retry.next.lock().unwrap().1, 2 * first);
     }

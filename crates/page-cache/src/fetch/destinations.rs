@@ -1,11 +1,12 @@
 //! The ranges of one call, and the memory that is to receive their bytes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use svf_core::RangeSet;
 
 use crate::directory::{Found, Pair};
-use crate::pages::overlap;
+use crate::pages::{Pages, overlap};
 
 /// A range of the object, not empty and within it, and the memory that is to receive its bytes.
 pub(crate) struct Destination<'a> {
@@ -25,6 +26,8 @@ pub(super) struct Destinations<'d, 'a> {
     sorted: &'d mut [Destination<'a>],
     /// How far those up to each one reach.
     reach: Vec<u64>,
+    /// The pages that were found damaged, however often they were looked at.
+    damaged: BTreeSet<u64>,
 }
 
 impl<'d, 'a> Destinations<'d, 'a> {
@@ -35,7 +38,7 @@ impl<'d, 'a> Destinations<'d, 'a> {
             farthest = farthest.max(destination.range.end);
             farthest
         });
-        Self { reach: reach.collect(), sorted: destinations }
+        Self { reach: reach.collect(), sorted: destinations, damaged: BTreeSet::new() }
     }
 
     /// Gives those which `bytes`, that begin at `start` of the object, belong to what they want of them.
@@ -52,18 +55,29 @@ impl<'d, 'a> Destinations<'d, 'a> {
 
     /// Gives them what the pair has of the `pending` pages, and tells what it does not have.
     pub(super) fn look(&mut self, pair: &Pair, pending: &RangeSet) -> Found {
-        let mut found = Found::default();
+        // A page may be wanted by several, and is damaged once.
+        let (mut absent, mut damaged) = (RangeSet::new(), BTreeMap::new());
         for range in pending {
             for destination in self.touching(&range) {
                 let part = overlap(&range, &destination.range);
                 if !part.is_empty() {
                     let here = pair.copy_present(&part, destination.part(&part));
-                    found.absent.extend(&here.absent);
-                    found.damaged.extend(here.damaged);
+                    absent.extend(&here.absent);
+                    damaged.extend(here.damaged);
                 }
             }
         }
-        found
+        Found { absent, damaged: damaged.into_iter().collect() }
+    }
+
+    /// Notes what was found damaged, and returns what of it was not noted before.
+    pub(super) fn note_damage<'f, W>(&mut self, damaged: &'f [(u64, W)]) -> Vec<&'f (u64, W)> {
+        damaged.iter().filter(|(page, _)| self.damaged.insert(*page)).collect()
+    }
+
+    /// The first of the pages that these bytes lie in and that were found damaged.
+    pub(super) fn first_damaged(&self, pages: Pages, bytes: &RangeSet) -> Option<u64> {
+        bytes.iter().find_map(|range| self.damaged.range(pages.touching(&range)).next().copied())
     }
 
     /// What they want of `pending`, which is in whole pages.

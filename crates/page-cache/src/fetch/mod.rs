@@ -25,7 +25,7 @@ use bytes::Bytes;
 use svf_core::{NeedOptions, RangeSet};
 
 use crate::admission::{Admission, Admit};
-use crate::directory::{Budget, Pair, Stock, Stored};
+use crate::directory::{Budget, Damaged, Pair, Stock, Stored};
 use crate::error::ReadError;
 use crate::in_flight::InFlight;
 use crate::origin::{Origin, OriginError, Stat};
@@ -73,15 +73,20 @@ impl Source<'_> {
             let wanted = destinations.wanted(pending);
             return self.pass_on(&wanted, &Mutex::new(destinations));
         };
-        let mut pending = destinations.look(store.pair, pending).absent;
+        let found = destinations.look(store.pair, pending);
+        let mut pending = found.absent;
         if pending.is_empty() {
             self.counters.hit();
             return Ok(());
         }
         self.counters.miss();
+        self.report_damage(store, &destinations.note_damage(&found.damaged));
         let destinations = Mutex::new(destinations);
         // Who could not store what he fetches needs no lock for it, and keeps nobody waiting.
         let stores = !self.offline && self.admits(store, &pending) && store.pair.may_be_filled(store.budget);
+        if !stores {
+            withdraw_damaged(store, &found.damaged);
+        }
         let (mut waiting, mut pauses) = (None::<Instant>, BackOff::new());
         while !pending.is_empty() && stores {
             let Some(left) = self.fill(store, &pending, &destinations)? else { break };
@@ -103,10 +108,16 @@ impl Source<'_> {
         if pending.is_empty() {
             return Ok(());
         }
-        self.counters.bypassed();
         let wanted = destinations.lock().wanted(&pending);
+        let pages = store.pair.pages();
+        let damaged = destinations.lock().first_damaged(pages, &wanted).filter(|_| self.offline);
+        if let Some(page) = damaged {
+            return Err(ReadError::Damaged { key: self.origin.key().to_owned(), range: pages.bytes(page) });
+        }
         // Nothing is stored, so whole pages are not needed.
-        Self { store: None, ..*self }.pass_on(&wanted, &destinations)
+        Self { store: None, ..*self }.pass_on(&wanted, &destinations)?;
+        self.counters.bypassed();
+        Ok(())
     }
 
     /// Fetches and stores what nobody else is fetching of `pending`, in whole pages, and gives it to the destinations.
@@ -134,8 +145,11 @@ impl Source<'_> {
             let claimed: RangeSet = claim.ranges().iter().map(|run| pages.bytes_of_run(run)).collect();
             left.lock().extend(claimed.gaps(request));
             // Somebody may have stored these pages between the look and the lock.
-            let found = destinations.lock().look(store.pair, &claimed);
-            self.report_damage(store, &found.damaged);
+            let mut all = destinations.lock();
+            let found = all.look(store.pair, &claimed);
+            let new = all.note_damage(&found.damaged);
+            drop(all);
+            self.report_damage(store, &new);
             store.pair.withdraw_damaged(store.budget, &found.damaged);
             for part in self.plan(&found.absent) {
                 let bytes = self.request(part.clone())?;
@@ -210,10 +224,11 @@ impl Source<'_> {
         admit.admits(&Admission { key: self.origin.key(), length: self.pinned.length, missing })
     }
 
-    fn report_damage(&self, store: &Store<'_>, damaged: &[(u64, impl std::fmt::Debug)]) {
+    fn report_damage(&self, store: &Store<'_>, damaged: &[&(u64, impl std::fmt::Debug)]) {
+        let next = if self.offline { "cannot be read offline" } else { "is fetched again" };
         for (page, word) in damaged {
             self.counters.found_corrupt();
-            tracing::warn!(pair = store.pair.name(), page, ?word, "a stored page is damaged and is fetched again");
+            tracing::warn!(pair = store.pair.name(), page, ?word, "a stored page is damaged and {next}");
         }
     }
 
@@ -233,5 +248,21 @@ impl Source<'_> {
             return Err(OriginError::InvalidResponse { key, request, reason }.into());
         }
         Ok(bytes)
+    }
+}
+
+/// Takes damaged pages away, for who stores nothing in their place; those that others have locked are theirs.
+fn withdraw_damaged(store: &Store<'_>, damaged: &[Damaged]) {
+    if damaged.is_empty() || !store.pair.may_be_filled(store.budget) {
+        return;
+    }
+    match store.pair.page_locks().try_claim(&damaged.iter().map(|(page, _)| *page..*page + 1).collect()) {
+        Ok(claim) => {
+            let locked: Vec<_> =
+                damaged.iter().filter(|(page, _)| claim.ranges().contains(*page..*page + 1)).copied().collect();
+            // What cannot be taken away now is found damaged again by who reads it next.
+            store.pair.withdraw_damaged(store.budget, &locked);
+        }
+        Err(error) => store.pair.warn("pages cannot be locked", &error),
     }
 }

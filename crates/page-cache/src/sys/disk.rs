@@ -123,6 +123,14 @@ fn kind_of(magic: u64) -> FileSystemKind {
         0x0116_1970 => FileSystemKind::Remote("GFS2"),
         0x7461_636F => FileSystemKind::Remote("OCFS2"),
         0x4750_4653 => FileSystemKind::Remote("GPFS"),
+        0x786F_4256 => FileSystemKind::Remote("vboxsf"),
+        0xBACB_ACBC => FileSystemKind::Remote("vmhgfs"),
+        0x1983_0326 => FileSystemKind::Remote("BeeGFS"),
+        0x2003_0528 => FileSystemKind::Remote("OrangeFS"),
+        0x4D44 => FileSystemKind::WithoutHoles("vfat"),
+        0x2011_BAB0 => FileSystemKind::WithoutHoles("exFAT"),
+        0x9123_683E => FileSystemKind::CopyOnWrite("btrfs"),
+        0x2FC1_2FC1 => FileSystemKind::CopyOnWrite("ZFS"),
         _ => FileSystemKind::Local,
     }
 }
@@ -200,6 +208,24 @@ impl DiskFile for File {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn file_systems_are_known_by_their_numbers() {
+        let remote =
+            [0x6969, 0x517B, 0xFF53_4D42, 0x6573_5546, 0x0102_1997, 0x786F_4256, 0xBACB_ACBC, 0x1983_0326, 0x2003_0528];
+        for magic in remote {
+            assert!(matches!(kind_of(magic), FileSystemKind::Remote(_)), "{magic:#x}");
+        }
+        for magic in [0x4D44, 0x2011_BAB0] {
+            assert!(matches!(kind_of(magic), FileSystemKind::WithoutHoles(_)), "{magic:#x}");
+        }
+        for magic in [0x9123_683E, 0x2FC1_2FC1] {
+            assert!(matches!(kind_of(magic), FileSystemKind::CopyOnWrite(_)), "{magic:#x}");
+        }
+        for magic in [0xEF53, 0x5846_5342, 0x794C_7630] {
+            assert_eq!(kind_of(magic), FileSystemKind::Local, "{magic:#x}");
+        }
+    }
 
     #[test]
     fn a_boot_id_is_sixteen_bytes() {

@@ -9,6 +9,7 @@
 //! opening a descriptor and noting it, or between the note and the closing ([`Changing`]): what a child then finds noted
 //! is what it has.
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -69,27 +70,36 @@ impl<T> PerProcess<T> {
 
     /// This process's value, made now if it has none yet. Of threads that make one at once, one wins.
     pub(crate) fn get(&self, make: impl FnOnce() -> T) -> &T {
+        let made: Result<&T, Infallible> = self.get_or_try(|| Ok(make()));
+        match made {
+            Ok(value) => value,
+            Err(never) => match never {},
+        }
+    }
+
+    /// The same, if it can be made; if not, who asks next tries again.
+    pub(crate) fn get_or_try<E>(&self, make: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
         let this = process();
         let newest = self.newest.load(Ordering::Acquire);
         if let Some(value) = own(newest, this) {
-            return value;
+            return Ok(value);
         }
         close_inherited(this);
-        let mut node = Box::new(Node { process: this, value: make(), older: newest });
+        let mut node = Box::new(Node { process: this, value: make()?, older: newest });
         loop {
             let (older, raw) = (node.older, Box::into_raw(node));
             match self.newest.compare_exchange(older, raw, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
                     // SAFETY: it was just published, so it stays until `self` is dropped.
                     #[expect(unsafe_code)]
-                    return unsafe { &(*raw).value };
+                    return Ok(unsafe { &(*raw).value });
                 }
                 Err(newer) => {
                     // SAFETY: it was made by `Box::into_raw` above, and nobody else has seen it.
                     #[expect(unsafe_code)]
                     let unused = unsafe { Box::from_raw(raw) };
                     if let Some(value) = own(newer, this) {
-                        return value;
+                        return Ok(value);
                     }
                     node = unused;
                     node.older = newer;

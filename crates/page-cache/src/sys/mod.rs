@@ -119,4 +119,8 @@ pub(crate) enum FileSystemKind {
     Memory,
     /// Of other machines or of another program, whose locks and mappings cannot be relied on; its name.
     Remote(&'static str),
+    /// Of this machine, with files that take all of their length; its name.
+    WithoutHoles(&'static str),
+    /// Of this machine, where a store into an allocated block of a mapped file may need another one; its name.
+    CopyOnWrite(&'static str),
 }

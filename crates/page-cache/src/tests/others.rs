@@ -1,6 +1,7 @@
 //! What is done to a pair while somebody else has its locks, or counts.
 
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,8 +9,9 @@ use super::memory_origin::{MemoryOrigin, pattern};
 use super::open;
 use crate::cache::Cache;
 use crate::directory::{Directory, OpenedPair, Settings};
+use crate::error::{Error, MaintenanceError};
 use crate::origin::Origin;
-use crate::sys::failing::FailingDisk;
+use crate::sys::failing::{FailingDisk, Operation};
 use crate::sys::{Disk, DiskFile, LocalDisk, Lock};
 
 fn path(directory: &Path, ending: &str) -> PathBuf {
@@ -106,11 +108,46 @@ fn a_look_at_what_is_held_leaves_nothing_open_that_may_not_be() {
     let looks: [(&str, &dyn Fn() -> bool); 3] = [
         ("entries", &|| cache.entries().len() == 1),
         ("entry", &|| cache.entry(origin.key()).is_some()),
-        ("verify", &|| cache.verify().len() == 1),
+        ("verify", &|| cache.verify().unwrap().len() == 1),
     ];
     for (name, look) in looks {
         assert!(look(), "{name}");
         let index = LocalDisk.open_lock(&path(directory.path(), ".index")).unwrap();
         assert!(index.try_lock(0..1, Lock::Exclusive).unwrap(), "{name} leaves it live");
     }
+}
+
+#[test]
+fn what_cannot_be_looked_after_is_an_error_that_names_it_and_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FailingDisk::healthy();
+    let options = Cache::builder(directory.path()).max_open_entries(0).disk(disk.clone());
+    let cache = options.open().unwrap();
+    cache.file(MemoryOrigin::new("sick", pattern(100_000, 19))).unwrap();
+    let sick = path(directory.path(), ".index");
+    let file = cache.file(MemoryOrigin::new("a", pattern(100_000, 20))).unwrap();
+    file.bytes(0..50_000).unwrap();
+    let told = |error: MaintenanceError, parts: &[&str]| {
+        let message = io::Error::from(Error::from(error)).to_string();
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    };
+    disk.fail(move |operation, path| match operation {
+        Operation::Sync => Some(io::Error::from_raw_os_error(libc::EROFS)),
+        Operation::Open | Operation::OpenLock if path == sick => Some(io::Error::from_raw_os_error(libc::EIO)),
+        _ => None,
+    });
+    told(file.keep(0..10).unwrap_err(), &["memory:a: ", "bytes 0..10 could not be kept", "writable for this user"]);
+    let mut verified = cache.verify().unwrap();
+    verified.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let [(_, good), (key, bad)]: [_; 2] = verified.try_into().unwrap();
+    assert_eq!(good.unwrap().good.num_bytes(), 65_536);
+    assert_eq!(key, "memory:sick");
+    told(bad.unwrap_err(), &["memory:sick: ", "0..100000 could not be verified", "check the disk"]);
+
+    disk.fail(|operation, _| (operation == Operation::ReadDir).then(|| io::Error::from_raw_os_error(libc::EMFILE)));
+    let dir = directory.path().display().to_string();
+    told(cache.verify().unwrap_err(), &[&dir, "verified", "ulimit"]);
+    told(cache.recount(Duration::from_secs(1)).unwrap_err(), &[&dir, "counted", "ulimit"]);
+    told(cache.evict_older_than(Duration::ZERO).unwrap_err(), &[&dir, "evicted from", "ulimit"]);
+    told(cache.evict_to(0).unwrap_err(), &[&dir, "evicted from", "ulimit"]);
 }

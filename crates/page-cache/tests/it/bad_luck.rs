@@ -1,11 +1,12 @@
 //! A control file that is not one, files that shrink while they are read, and a system that has nothing more to give.
 
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::child;
 use crate::memory_origin::{MemoryOrigin, pattern};
-use page_cache::{Cache, OpenError, Origin};
+use page_cache::{Cache, OpenError, Origin, OriginError, ReadError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const PAGE: u64 = 4096;
@@ -216,4 +217,49 @@ fn read_though_exhausted() {
     }
     setrlimit(resource, before).unwrap();
     assert!(cache.file(origin("closed")).unwrap().bytes(0..LEN as u64).unwrap() == bytes);
+}
+
+/// A cache that holds all of an object of which the third page is damaged on the disk.
+fn with_a_damaged_page(dir: &Path) -> MemoryOrigin {
+    let origin = origin("a");
+    open(dir).unwrap().file(origin.clone()).unwrap().bytes(0..LEN as u64).unwrap();
+    let data = File::options().write(true).open(pair(dir, "data")).unwrap();
+    data.write_all_at(&[0; 10], 2 * 4096).unwrap();
+    origin.take_reads();
+    origin
+}
+
+#[test]
+fn a_damaged_page_is_counted_once_a_read_however_many_ranges_want_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let origin = with_a_damaged_page(directory.path());
+    let file = open(directory.path()).unwrap().file(origin.clone()).unwrap();
+    file.read_ranges(&[8192..8200, 8300..8400, 9000..9001]).unwrap();
+    assert_eq!((file.stats().corrupt_pages, origin.take_reads()), (1, vec![8192..12_288]));
+    assert!(file.held().contains(8192..12_288));
+}
+
+#[test]
+fn offline_damage_is_counted_and_told_and_no_longer_held() {
+    let directory = tempfile::tempdir().unwrap();
+    let origin = with_a_damaged_page(directory.path());
+    let cache = Cache::builder(directory.path()).offline(true).open().unwrap();
+    let file = cache.file(origin.clone()).unwrap();
+    let error = file.bytes(8192..8200).unwrap_err();
+    assert!(matches!(&error, ReadError::Damaged { range, .. } if *range == (8192..12_288)), "{error}");
+    assert!(!file.held().contains(8192..8193), "what is damaged is not held");
+    let error = file.bytes(8192..8200).unwrap_err();
+    assert!(matches!(error, ReadError::Origin(OriginError::Offline { .. })), "{error}");
+    assert_eq!((file.stats().corrupt_pages, file.stats().bypasses), (1, 0), "nothing was fetched past the cache");
+    assert_eq!(origin.take_reads(), []);
+}
+
+#[test]
+fn who_stores_nothing_takes_damage_away_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let origin = with_a_damaged_page(directory.path());
+    let file = open(directory.path()).unwrap().file(origin.clone()).unwrap().without_storing();
+    file.bytes(8192..8200).unwrap();
+    assert_eq!((file.stats().corrupt_pages, file.stats().bypasses), (1, 1));
+    assert!(!file.held().contains(8192..8193));
 }

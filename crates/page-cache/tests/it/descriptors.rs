@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::child;
 use crate::memory_origin::{MemoryOrigin, pattern};
@@ -55,7 +56,7 @@ fn as_many_are_kept_open_as_are_to_be() {
         drop(held);
         assert_eq!(count(), max_open);
         assert!(open_pairs(&dir).is_subset(&before));
-        assert_eq!((cache.entries().len(), cache.verify().len(), count()), (10, 10, max_open));
+        assert_eq!((cache.entries().len(), cache.verify().unwrap().len(), count()), (10, 10, max_open));
 
         // Those that were given back the longest ago go first.
         let [one, other] = [20, 21].map(|object| open(&cache, object));
@@ -90,8 +91,9 @@ fn open_without_descriptors() {
             open(&cache, object).bytes(0..LEN).unwrap();
         }
         assert!(open_pairs(&dir).len() >= 10);
-        let used = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64 - 1;
-        let limit = Rlimit { current: Some(used + spare), maximum: before.maximum };
+        // The limit is one of numbers, and a lower one that is free can still be had.
+        let is_free = |number: &u64| std::fs::symlink_metadata(format!("/proc/self/fd/{number}")).is_err();
+        let limit = Rlimit { current: (0..).filter(is_free).nth(spare as usize), maximum: before.maximum };
         setrlimit(Resource::Nofile, limit).unwrap();
     };
     let well = || setrlimit(Resource::Nofile, before).unwrap();
@@ -114,6 +116,21 @@ fn open_without_descriptors() {
         exhaust(spare);
         assert!(cache.entry(origin(100).key()).is_some(), "{spare} to spare");
         well();
+        exhaust(spare);
+        let counted = cache.recount(Duration::from_secs(10)).unwrap();
+        assert!(counted.is_some_and(|found| found.pairs >= 10), "{spare} to spare: {counted:?}");
+        well();
+
+        // That an object has changed is written down for other processes.
+        let changed = origin(200 + spare);
+        let file = cache.file(changed.clone()).unwrap();
+        let head = || std::fs::read(dir.join("heads").join(key_hash(200 + spare))).unwrap();
+        let before = head();
+        changed.set(pattern(LEN as usize, 1), "\"2\"");
+        exhaust(spare);
+        file.bytes(0..1).unwrap_err();
+        well();
+        assert!(head() != before, "{spare} to spare: the head was not doubted");
     }
     for (object, file) in (0..).zip(&held) {
         assert_eq!(file.bytes(0..LEN).unwrap(), pattern(LEN as usize, object));

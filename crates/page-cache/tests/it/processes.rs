@@ -26,7 +26,7 @@ use crate::accounting::{allocated, check_budget, check_tidy};
 use crate::child;
 use crate::memory_origin::{MemoryOrigin, pattern};
 use crate::random::{Random, number};
-use page_cache::{Cache, CachedFile};
+use page_cache::{Cache, CachedFile, MaintenanceError};
 use rustix::fs::SeekFrom;
 use sha2::{Digest, Sha256};
 
@@ -258,7 +258,7 @@ fn four_processes_of_four_threads_and_a_corrupter() {
         work_in_threads(&Guards::new(&dir), &cache, &Objects::new(), seed, life(seed));
         if seed % 8 == 0 {
             // What it checks is checked by nobody who reads on.
-            _ = cache.verify();
+            _ = cache.verify().unwrap();
         }
         return report(&dir, &cache);
     }
@@ -367,4 +367,87 @@ fn fork_and_die() {
         assert!(!dir.join("bad").exists(), "the child read wrong bytes");
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Runs a test's part in a process of one thread, and in that, a child of a fork.
+fn in_a_process_that_forks<Test: Fn()>(test: Test, work: fn(&Path)) {
+    if child::is_child() {
+        return work(&PathBuf::from(std::env::var_os("DIR").unwrap()));
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let output = child::command(test).env("DIR", directory.path().join("cache")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Does something in a child of a fork.
+fn in_a_fork(work: impl FnOnce()) {
+    // SAFETY: as above.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        let code = i32::from(catch_unwind(AssertUnwindSafe(work)).is_err());
+        // SAFETY: as above.
+        unsafe { libc::_exit(code) };
+    }
+    let mut status = -1;
+    // SAFETY: as above.
+    unsafe { libc::waitpid(pid, &raw mut status, 0) };
+    assert_eq!(status, 0, "the child failed");
+}
+
+#[test]
+fn a_child_counts_what_it_does_itself() {
+    in_a_process_that_forks(a_child_counts_what_it_does_itself, |dir| {
+        let (cache, objects) = (open(dir), Objects::new());
+        let file = cache.file(objects.origin(0)).unwrap();
+        file.bytes(0..10_000).unwrap();
+        for _ in 0..5 {
+            file.bytes(0..10).unwrap();
+        }
+        let parents = (file.stats(), cache.stats());
+        assert_eq!((parents.0.misses, parents.0.hits), (1, 5));
+        in_a_fork(|| {
+            let away = dir.with_extension("away");
+            std::fs::rename(dir, &away).unwrap();
+            assert_eq!((file.stats(), cache.stats()), Default::default(), "nothing has happened here");
+            assert!(!dir.exists(), "the directory was opened for a look at the counters");
+            std::fs::rename(&away, dir).unwrap();
+            file.bytes(0..10).unwrap();
+            file.bytes(500_000..510_000).unwrap();
+            let (of_file, of_cache) = (file.stats(), cache.stats());
+            assert_eq!((of_file.hits, of_file.misses, of_file.requests), (1, 1, 1));
+            assert_eq!(of_file, of_cache, "what was opened by the parent counts as well");
+        });
+        assert_eq!((file.stats(), cache.stats()), parents);
+    });
+}
+
+#[test]
+fn a_child_that_could_not_open_the_cache_tries_again() {
+    in_a_process_that_forks(a_child_that_could_not_open_the_cache_tries_again, |dir| {
+        let (cache, objects) = (open(dir), Objects::new());
+        let file = cache.file(objects.origin(0)).unwrap();
+        let away = dir.with_extension("away");
+        std::fs::rename(dir, &away).unwrap();
+        std::fs::write(dir, b"in the way").unwrap();
+        in_a_fork(|| {
+            let read = |file: &CachedFile| {
+                assert!(file.bytes(0..10_000).unwrap() == objects.0[0][..10_000]);
+                file.held().contains(0..10_000)
+            };
+            assert!(!read(&file), "there is nowhere to store it");
+            let error = cache.recount(Duration::from_secs(1)).unwrap_err();
+            assert!(matches!(error, MaintenanceError::NotOpen { .. }), "{error}");
+            let error = file.verify().unwrap_err();
+            assert!(matches!(error, MaintenanceError::NotOpen { .. }), "{error}");
+            std::fs::remove_file(dir).unwrap();
+            std::fs::rename(&away, dir).unwrap();
+            let start = Instant::now();
+            while !read(&file) {
+                assert!(start.elapsed() < Duration::from_secs(20), "it was never tried again");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            assert!(cache.recount(Duration::from_secs(5)).unwrap().is_some());
+        });
+    });
 }

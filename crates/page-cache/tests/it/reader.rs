@@ -3,7 +3,7 @@
 use std::io::{BufRead, Cursor, Read, Seek, SeekFrom};
 
 use crate::memory_origin::{MemoryOrigin, pattern};
-use page_cache::Cache;
+use page_cache::{Cache, Reader};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
@@ -108,4 +108,43 @@ fn a_failed_read_leaves_the_position_and_can_be_tried_again() {
     let mut read = [0; 10];
     reader.read_exact(&mut read).unwrap();
     assert_eq!(read, bytes[5_000..5_010]);
+}
+
+#[test]
+fn a_seek_costs_no_page_and_reading_on_reads_ahead() {
+    const PAGE: usize = 1 << 20;
+    let directory = tempfile::tempdir().unwrap();
+    let bytes = pattern(2 * PAGE, 5);
+    let cache = Cache::builder(directory.path()).page_size(PAGE as u64).open().unwrap();
+    let file = cache.file(MemoryOrigin::new("a", bytes.clone())).unwrap();
+    // Twice: the second time by what the first one stored, and checks it.
+    for _ in 0..2 {
+        assert_eq!(file.bytes(0..file.len()).unwrap(), bytes);
+    }
+    let mut reader = file.reader();
+    let mut out = [0; 8];
+    // What is read ahead cannot be seen in the bytes, but in how often the file is read.
+    let hits = |reader: &Reader| reader.file().stats().hits;
+    let before = hits(&reader);
+    for offset in [PAGE + 1, 17, 2 * PAGE - 8, 1_000_000] {
+        reader.seek(SeekFrom::Start(offset as u64)).unwrap();
+        reader.read_exact(&mut out).unwrap();
+        assert_eq!(out, bytes[offset..offset + 8]);
+        reader.seek(SeekFrom::Start(offset as u64)).unwrap();
+        assert_eq!(reader.fill_buf().unwrap().len(), (8 << 10).min(2 * PAGE - offset));
+    }
+    assert_eq!(hits(&reader) - before, 8);
+    reader.seek(SeekFrom::Start(5)).unwrap();
+    let mut lengths = Vec::new();
+    let mut read = Vec::new();
+    while reader.stream_position().unwrap() < 500_000 {
+        let buffered = reader.fill_buf().unwrap();
+        read.extend_from_slice(buffered);
+        lengths.push(buffered.len() >> 10);
+        let count = buffered.len();
+        reader.consume(count);
+    }
+    assert_eq!(read, bytes[5..5 + read.len()]);
+    assert_eq!(lengths[..5], [8, 16, 32, 64, 64]);
+    assert!(lengths[5..].iter().all(|&length| length == 64));
 }

@@ -78,13 +78,16 @@ pub(crate) struct Pair {
     warned: AtomicBool,
 }
 
+/// A page that does not agree with its word, and the word.
+pub(crate) type Damaged = (u64, EntryWord);
+
 /// What was found of some pages.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     /// The bytes that were not copied, in whole pages.
     pub(crate) absent: RangeSet,
     /// Those pages among them that are stored, and do not agree with their words.
-    pub(crate) damaged: Vec<(u64, EntryWord)>,
+    pub(crate) damaged: Vec<Damaged>,
 }
 
 impl Pair {

@@ -95,7 +95,7 @@ fn readers_of_a_cold_file_fetch_each_byte_once() {
             let (file, bytes) = (file.clone(), &bytes);
             scope.spawn(move || {
                 for step in 0..40 {
-                    let start = (step + thread * 5) % 40 << 20;
+                    let start = ((step + thread * 5) % 40) << 20;
                     assert!(
                         file.bytes(start as u64..start as u64 + (1 << 20)).unwrap() == bytes[start..start + (1 << 20)]
                     );

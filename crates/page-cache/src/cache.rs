@@ -202,7 +202,7 @@ impl Cache {
     ///
     /// [`MaintenanceError`]: of all, that the directory cannot be listed; of one object, that its files cannot be opened or
     /// read, which says nothing of the others.
-    pub fn verify(&self) -> Result<Vec<(String, Result<Verification, MaintenanceError>)>, MaintenanceError> {
+    pub fn verify(&self) -> Result<Vec<Verified>, MaintenanceError> {
         let directory = self.directory()?;
         let verify = |head: &Head| match directory.open_pair(head)? {
             OpenedPair::Good(pair) => pair.verify(directory.budget()),
@@ -417,6 +417,9 @@ fn check_length(key: &str, stat: Stat) -> Result<Stat, OriginError> {
     let reason = format!("it says {} bytes, and no object has more than {MAX_LENGTH}", stat.length);
     Err(OriginError::InvalidResponse { key: key.to_owned(), request: "the object's length".to_owned(), reason })
 }
+
+/// What verifying an object came to, behind its key.
+type Verified = (String, Result<Verification, MaintenanceError>);
 
 /// What is held of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]

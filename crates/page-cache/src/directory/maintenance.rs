@@ -42,17 +42,20 @@ impl Default for Maintenance {
 }
 
 impl Maintenance {
-    /// Starts the thread, unless it has been started. Without it everything works, and is done by those who need it.
-    pub(super) fn start(&self, directory: &Arc<Directory>) {
+    /// Starts the thread, unless it has been started; whether there is one. Without it everything works, and is done by
+    /// those who need it.
+    pub(super) fn start(&self, directory: &Arc<Directory>) -> bool {
         if self.started.swap(true, Ordering::Relaxed) {
-            return;
+            return true;
         }
         let (signal, directory) = (Arc::clone(&self.signal), Arc::downgrade(directory));
         let run = move || run(&signal, &directory);
         let started = std::thread::Builder::new().name("page-cache".to_owned()).stack_size(STACK).spawn(run);
-        if let Err(error) = started {
+        if let Err(error) = &started {
             tracing::warn!(%error, "no thread can be started that evicts ahead of need");
+            self.started.store(false, Ordering::Relaxed);
         }
+        started.is_ok()
     }
 
     /// Has room made at once.

@@ -73,6 +73,9 @@ const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
 const DEFAULT_MAX_BYTES: u64 = 10 << 30;
 /// How long an opener waits to count a directory that has not been counted since the system was started.
 const COUNT_PATIENCE: Duration = Duration::from_secs(10);
+/// With more pairs than this, the one who opens a directory does not wait until it has been counted after a start of the
+/// system: it would take longer than a tenth of a second.
+const COUNTED_AT_OPENING: usize = 500;
 /// How long the others are waited for by who counts beside them: for that long at most they do not store.
 const RECOUNT_PATIENCE: Duration = Duration::from_millis(500);
 /// How long an opener waits to tidy up, which the next one can do as well.
@@ -180,11 +183,16 @@ impl Directory {
                 doubted: Mutex::default(),
                 _registration: registration,
             };
-            directory.tidy_up();
+            if directory.budget.is_counted() || !directory.is_large() {
+                directory.tidy_up();
+            }
             Ok(directory)
         })?;
         directory.set_limit(settings.max_bytes)?;
-        directory.maintenance.start(&directory);
+        let has_thread = directory.maintenance.start(&directory);
+        if !directory.budget.is_counted() {
+            if has_thread { directory.maintenance.make_room() } else { directory.tidy_up() }
+        }
         Ok(directory)
     }
 
@@ -211,18 +219,38 @@ impl Directory {
         self.with_descriptors(|| recount::recount(&self.files, &self.budget, &self.keys, &self.pairs, patience))
     }
 
+    /// Whether counting everything takes longer than an opener should wait. One that cannot be listed is small: the count
+    /// tells what is wrong.
+    fn is_large(&self) -> bool {
+        self.files.list(&self.files.pairs()).is_ok_and(|names| names.len() / 2 > COUNTED_AT_OPENING)
+    }
+
     /// Counts what is charged, if that is due and was not tried just now.
     fn keep_count(&self) {
         if !self.budget.is_recount_due() || !self.recounts.is_due() {
             return;
         }
         match self.recount_if_due(RECOUNT_PATIENCE) {
-            Ok(true) => self.recounts.succeeded(),
+            Ok(true) => {
+                self.recounts.succeeded();
+                self.keep_to_limit();
+            }
             Ok(false) => {}
             Err(error) => {
                 let path = self.files.root.display();
                 tracing::warn!(%path, %error, "what the directory takes cannot be counted, which is tried again later");
             }
+        }
+    }
+
+    /// Evicts what was found to be beyond the limit, as after a power cut, in which the counter was lost.
+    fn keep_to_limit(&self) {
+        let limit = self.budget.max_bytes();
+        if self.budget.used() > limit
+            && let Err(error) = self.evict_to(limit)
+        {
+            let path = self.files.root.display();
+            tracing::warn!(%path, %error, "what is beyond the limit cannot be evicted");
         }
     }
 
@@ -263,6 +291,10 @@ impl Directory {
         let control = self.budget.control();
         let before = control.max_bytes();
         let Some(limit) = max_bytes.or(before.is_none().then_some(DEFAULT_MAX_BYTES)) else { return Ok(()) };
+        // What a smaller limit leaves room for is not known before all is counted, however long that takes.
+        if !self.budget.is_counted() && before.is_none_or(|before| limit < before) {
+            self.tidy_up();
+        }
         // 0 would mean that nobody has set one.
         control.set_max_bytes(limit.max(1));
         // What a directory without anything in it is charged cannot go.

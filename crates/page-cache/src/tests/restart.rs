@@ -1,5 +1,6 @@
 //! What a power cut leaves of an index, and making it agree again: under a disk that fails at any step of that.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
@@ -204,4 +205,65 @@ fn a_pair_is_never_charged_more_once_it_is_reconciled() {
     assert!(file.held().num_bytes() > 900_000 && after <= before, "{before} bytes were charged, and then {after}");
     let found = cache.recount(Duration::from_secs(10)).unwrap().unwrap();
     assert_eq!(found.charged, after);
+}
+
+/// A directory of so many objects, before a start of the system; which threads look at an index afterwards is noted.
+fn restarted_with(objects: u64, directory: &Path) -> (FailingDisk, Arc<Mutex<HashSet<Option<String>>>>) {
+    let disk = FailingDisk::healthy();
+    let cache = Cache::builder(directory).disk(disk.clone()).max_open_entries(0).open().unwrap();
+    for object in 0..objects {
+        let file = cache.file(MemoryOrigin::new(&object.to_string(), pattern(5_000, object))).unwrap();
+        file.bytes(0..5_000).unwrap();
+    }
+    drop(cache);
+    disk.reboot([7, 8]);
+    let counters: Arc<Mutex<HashSet<_>>> = Arc::default();
+    let noted = Arc::clone(&counters);
+    disk.fail(move |operation, path| {
+        if operation == Operation::Open && path.to_string_lossy().ends_with(".index") {
+            noted.lock().insert(std::thread::current().name().map(str::to_owned));
+        }
+        None
+    });
+    (disk, counters)
+}
+
+/// Whether all has been counted since the system was started.
+fn is_counted(directory: &Path) -> bool {
+    word(&File::open(directory.join("control")).unwrap(), 64) == 7
+}
+
+#[test]
+fn who_opens_a_large_directory_after_a_restart_does_not_wait_for_the_count() {
+    let directory = tempfile::tempdir().unwrap();
+    let (disk, counters) = restarted_with(700, directory.path());
+    let cache = Cache::builder(directory.path()).disk(disk).open().unwrap();
+    let start = Instant::now();
+    while !is_counted(directory.path()) {
+        assert!(start.elapsed() < Duration::from_secs(60), "it is never counted");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(*counters.lock(), [Some("page-cache".to_owned())].into());
+    let file = cache.file(MemoryOrigin::new("new", pattern(5_000, 1))).unwrap();
+    file.bytes(0..5_000).unwrap();
+    assert!(file.held().contains(0..5_000));
+}
+
+#[test]
+fn who_opens_a_small_directory_after_a_restart_finds_it_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let (disk, _) = restarted_with(20, directory.path());
+    let _cache = Cache::builder(directory.path()).disk(disk).open().unwrap();
+    assert!(is_counted(directory.path()));
+}
+
+#[test]
+fn a_smaller_limit_holds_when_a_large_directory_is_open_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let (disk, _) = restarted_with(700, directory.path());
+    let limit = 1 << 20;
+    let cache = Cache::builder(directory.path()).disk(disk).max_bytes(limit).open().unwrap();
+    assert!(is_counted(directory.path()));
+    assert!(cache.usage().charged <= limit, "{:?}", cache.usage());
+    assert!(allocated(directory.path()) <= limit);
 }

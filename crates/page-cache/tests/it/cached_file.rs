@@ -228,10 +228,11 @@ fn looking_at_an_entry_while_it_is_read_shares_what_is_open() {
 fn who_waits_for_a_page_does_not_wait_for_the_requests_behind_it() {
     let directory = temporary();
     let origin = MemoryOrigin::new("a", pattern(40 << 20, 23));
-    let file = Cache::builder(directory.path()).open().unwrap().file(origin.clone()).unwrap();
+    let cache = Cache::builder(directory.path()).max_in_flight(2).open().unwrap();
+    let file = cache.file(origin.clone()).unwrap();
     origin.delay(Duration::from_millis(300));
     std::thread::scope(|scope| {
-        // Five requests of 8 MiB, one after the other.
+        // Five requests of 8 MiB, two at once.
         let long = scope.spawn(|| file.bytes(0..40 << 20).unwrap());
         std::thread::sleep(Duration::from_millis(100));
         file.bytes(0..1).unwrap();

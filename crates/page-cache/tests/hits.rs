@@ -122,8 +122,11 @@ fn calls_between_marks(test: &str) -> Option<Vec<String>> {
     assert!(traced.status.success(), "{traced:?}");
     let log = std::fs::read_to_string(log).unwrap();
     assert!(log.contains(BEGIN) && log.contains(END), "the marks are not there");
-    let from_mark = log.lines().skip_while(|line| !line.contains(BEGIN)).skip(1);
-    Some(from_mark.take_while(|line| !line.contains(END)).map(str::to_owned).collect())
+    let mut from_mark = log.lines().skip_while(|line| !line.contains(BEGIN));
+    // Of the thread that reads: that of the directory wakes up now and then.
+    let thread = from_mark.next().and_then(|mark| mark.split_whitespace().next()).unwrap().to_owned();
+    let to_mark = from_mark.take_while(|line| !line.contains(END));
+    Some(to_mark.filter(|line| line.split_whitespace().next() == Some(&thread)).map(str::to_owned).collect())
 }
 
 /// Set in the process that is traced: where its cache is.

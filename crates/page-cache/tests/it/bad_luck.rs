@@ -1,8 +1,10 @@
 //! A control file that is not one, files that shrink while they are read, and a system that has nothing more to give.
 
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::accounting::{allocated, charged, check_budget};
 use crate::child;
 use crate::memory_origin::{MemoryOrigin, pattern};
 use page_cache::{Cache, OpenError, Origin};
@@ -216,4 +218,48 @@ fn read_though_exhausted() {
     }
     setrlimit(resource, before).unwrap();
     assert!(cache.file(origin("closed")).unwrap().bytes(0..LEN as u64).unwrap() == bytes);
+}
+
+/// Flips the bit of the map that stands for a block of the index.
+fn flip_mark(dir: &Path, block: u32) {
+    let index = File::options().read(true).write(true).open(pair(dir, "index")).unwrap();
+    let mut marks = [0];
+    index.read_exact_at(&mut marks, 8192).unwrap();
+    index.write_all_at(&[marks[0] ^ 1 << block], 8192).unwrap();
+}
+
+#[test]
+fn a_block_of_words_whose_mark_is_wrong_is_charged_before_it_is_stored_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let bytes = pattern(8 << 20, 1);
+    let origin = MemoryOrigin::new("a", bytes.clone());
+    open(dir).unwrap().file(origin.clone()).unwrap().bytes(0..4096).unwrap();
+    // The words of the third and fourth megabyte; the first block is that of the stamps.
+    flip_mark(dir, 2);
+    let cache = open(dir).unwrap();
+    let file = cache.file(origin).unwrap();
+    let before = (charged(dir), allocated(dir));
+    for _ in 0..2 {
+        assert!(file.bytes(3 << 20..(3 << 20) + 4096).unwrap() == bytes[3 << 20..(3 << 20) + 4096]);
+    }
+    assert_eq!((charged(dir), allocated(dir)), (before.0 + 2 * 4096 + 64, before.1 + 2 * 4096));
+    check_budget(&cache);
+}
+
+#[test]
+fn data_whose_words_lost_their_mark_stays_charged() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let bytes = pattern(8 << 20, 1);
+    let origin = MemoryOrigin::new("a", bytes.clone());
+    open(dir).unwrap().file(origin.clone()).unwrap().bytes(0..8 << 20).unwrap();
+    flip_mark(dir, 2);
+    let cache = open(dir).unwrap();
+    check_budget(&cache);
+    let file = cache.file(origin.clone()).unwrap();
+    origin.take_reads();
+    assert!(file.bytes(0..8 << 20).unwrap() == bytes);
+    assert_eq!(origin.take_reads(), [], "nothing of it was lost");
+    check_budget(&cache);
 }

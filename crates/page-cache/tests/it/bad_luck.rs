@@ -263,3 +263,35 @@ fn data_whose_words_lost_their_mark_stays_charged() {
     assert_eq!(origin.take_reads(), [], "nothing of it was lost");
     check_budget(&cache);
 }
+
+/// The system kills a process that writes beyond its limit (`ulimit -f`), or makes a file longer than that.
+#[test]
+fn files_that_may_not_be_as_long_as_the_object() {
+    const LIMIT: u64 = 10 << 20;
+    let bytes = pattern(20 << 20, 1);
+    if child::is_child() {
+        let cache = open(Path::new(&std::env::var_os("DIR").unwrap())).unwrap();
+        let before = cache.usage().charged;
+        let hard = getrlimit(Resource::Fsize).maximum;
+        setrlimit(Resource::Fsize, Rlimit { current: Some(LIMIT), maximum: hard }).unwrap();
+        for (key, held) in [("made before", LIMIT), ("new", 0)] {
+            let file = cache.file(MemoryOrigin::new(key, bytes.clone())).unwrap();
+            for range in [15 << 20..16 << 20, 1 << 20..2 << 20, 0..20 << 20] {
+                assert!(file.bytes(range.clone()).unwrap() == bytes[range.start as usize..range.end as usize]);
+            }
+            assert!(file.held().num_bytes() <= held && !file.held().contains(LIMIT..LIMIT + 1));
+            assert_eq!(file.held().contains(1 << 20..2 << 20), held > 0);
+        }
+        let file = cache.file(MemoryOrigin::new("made before", bytes.clone())).unwrap();
+        // Of the index: one for the stamps, and those for the words of all that may be stored.
+        let blocks = 6 * 4096;
+        let pages = file.held().num_bytes() / PAGE;
+        assert!(cache.usage().charged <= before + pages * (PAGE + 64) + blocks, "what is not stored is not charged");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    open(directory.path()).unwrap().file(MemoryOrigin::new("made before", bytes)).unwrap();
+    let mut child = child::command(files_that_may_not_be_as_long_as_the_object);
+    let output = child.env("DIR", directory.path()).output().unwrap();
+    assert!(output.status.success(), "{:?}: {}", output.status, String::from_utf8_lossy(&output.stderr));
+}

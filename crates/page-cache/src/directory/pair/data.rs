@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use super::index::Loads;
-use crate::sys::{DiskFile, Mapping};
+use crate::sys::{DiskFile, Mapping, check_size_limit};
 
 /// A file is mapped in windows of at least this many bytes, so that few of a process's mappings are taken, and where
 /// address space is short the rest of a file can still be mapped.
@@ -84,13 +84,19 @@ impl Data {
 
     /// Whether it is as long as the object. What is written to one that somebody has cut short would make it longer, with
     /// zeros where pages were that are already checked; as it is, reading those is an error.
-    pub(crate) fn check_length(&self) -> io::Result<()> {
+    fn check_length(&self) -> io::Result<()> {
         let len = self.file.len()?;
         if len < self.length {
             let what = format!("its data file is {len} bytes long, not {}", self.length);
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, what));
         }
         Ok(())
+    }
+
+    /// Whether this process may write to a range, before anything is charged for it.
+    pub(crate) fn check_writable(&self, range: &Range<u64>) -> io::Result<()> {
+        check_size_limit(range.end)?;
+        self.check_length()
     }
 
     pub(crate) fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {

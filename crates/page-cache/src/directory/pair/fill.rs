@@ -44,7 +44,7 @@ impl Pair {
         if !self.is_reconciled(budget) {
             return Stored::NotAll;
         }
-        if let Err(error) = self.data.check_length() {
+        if let Err(error) = self.data.check_writable(&(start..start + bytes.len() as u64)) {
             self.warn("a page cannot be stored", &error);
             return Stored::NotAll;
         }

@@ -99,7 +99,21 @@ impl Data {
         self.check_length()
     }
 
+    /// Writes bytes, to a file that was as long as the object a moment ago.
+    ///
+    /// Should somebody have cut it short since, the write has made it longer again, with zeros where pages are that
+    /// processes have checked. Then all of it goes: so no word has anything left to vouch for.
     pub(crate) fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(bytes, offset)
+        // The object's last byte comes alone, since a file that has it is as long as the object, whatever happened.
+        let is_end = offset + bytes.len() as u64 == self.length;
+        let (first, last) = bytes.split_at(bytes.len() - usize::from(is_end && !bytes.is_empty()));
+        let written = self.file.write_all_at(first, offset);
+        // Also of a write that failed a part may be there.
+        if let Err(error) = self.check_length() {
+            self.file.set_len(0)?;
+            return Err(error);
+        }
+        written?;
+        if last.is_empty() { Ok(()) } else { self.file.write_all_at(last, self.length - 1) }
     }
 }

@@ -190,7 +190,36 @@ fn a_page_is_written_before_the_word_that_vouches_for_it() {
         None
     });
     file.bytes(0..10_000).unwrap();
-    assert_eq!(*writes.lock(), ["data"], "words are stored, not written");
+    // The object's last byte comes alone.
+    assert_eq!(*writes.lock(), ["data"; 2], "words are stored, not written");
+}
+
+/// The write makes the file longer again, with zeros in place of pages that processes have checked.
+#[test]
+fn data_that_is_cut_short_just_before_a_write_gives_no_zeros() {
+    for wanted in [20_000..30_000, 90_000..100_000] {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = FailingDisk::healthy();
+        let bytes = pattern(100_000, 8);
+        let origin = MemoryOrigin::new("a", bytes.clone());
+        let [file, other] = [&disk, &FailingDisk::healthy()]
+            .map(|disk| open(directory.path(), disk).unwrap().file(origin.clone()).unwrap());
+        for reader in [&file, &other] {
+            assert!(reader.bytes(0..20_000).unwrap() == bytes[..20_000]);
+        }
+        let mut is_cut = false;
+        disk.fail(move |operation, path| {
+            if operation == Operation::Write && path.extension().is_some_and(|ending| ending == "data") && !is_cut {
+                is_cut = true;
+                std::fs::File::options().write(true).open(path).unwrap().set_len(8192).unwrap();
+            }
+            None
+        });
+        assert!(file.bytes(wanted.clone()).unwrap() == bytes[wanted.start as usize..wanted.end as usize]);
+        for reader in [&file, &other] {
+            assert!(reader.bytes(0..100_000).unwrap() == bytes);
+        }
+    }
 }
 
 #[test]

@@ -97,8 +97,10 @@ fn a_fill_makes_few_system_calls() {
     }
     let Some(calls) = calls_between_marks("a_fill_makes_few_system_calls") else { return };
     let count = |name: &str| calls.iter().filter(|line| line.contains(&format!(" {name}("))).count();
-    assert_eq!(["fcntl", "pwrite64", "futex"].map(count), [4 * FILLS, FILLS, 0], "{calls:#?}");
-    assert!(calls.len() <= 6 * FILLS, "{calls:#?}");
+    let [locks, writes, wakes] = ["fcntl", "pwrite64", "futex"].map(count);
+    // The thread of the directory may be in a section, or leave one, at the same moment, which is once at most.
+    assert!(writes == FILLS && locks.abs_diff(4 * FILLS) <= 2 && wakes <= 2, "{calls:#?}");
+    assert!(calls.len() <= 6 * FILLS + 2, "{calls:#?}");
 }
 
 /// How many pages are filled between the marks, each by a read of its own.

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use rustix::fs::{Access as Permission, FallocateFlags, OFlags, SeekFrom};
 use rustix::io::Errno;
+use rustix::process::Resource;
 
 use super::{
     Access, BootId, Disk, DiskFile, FileId, FileSize, FileSystem, FileSystemKind, LockFile, Mapping, SharedWords,
@@ -147,10 +148,12 @@ impl DiskFile for File {
     }
 
     fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
+        check_size_limit(offset.saturating_add(data.len() as u64))?;
         FileExt::write_all_at(self, data, offset)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        check_size_limit(len)?;
         File::set_len(self, len)
     }
 
@@ -202,6 +205,14 @@ impl DiskFile for File {
 
     fn map(&self, range: Range<u64>) -> io::Result<Box<dyn Mapping>> {
         mapping::map(self, range)
+    }
+}
+
+/// Whether a file of this process may be so long. The system tells it by a signal that ends the process.
+pub(crate) fn check_size_limit(len: u64) -> io::Result<()> {
+    match rustix::process::getrlimit(Resource::Fsize).current {
+        Some(limit) if len > limit => Err(Errno::FBIG.into()),
+        _ => Ok(()),
     }
 }
 

@@ -19,7 +19,7 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-pub(crate) use self::disk::LocalDisk;
+pub(crate) use self::disk::{LocalDisk, check_size_limit};
 pub(crate) use self::fork::PerProcess;
 
 pub(crate) use self::lock_file::{Lock, LockFile};

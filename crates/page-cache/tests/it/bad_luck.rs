@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::accounting::{allocated, charged, check_budget};
 use crate::child;
 use crate::memory_origin::{MemoryOrigin, pattern};
 use page_cache::{Cache, OpenError, Origin, OriginError, ReadError};
@@ -262,4 +263,80 @@ fn who_stores_nothing_takes_damage_away_too() {
     file.bytes(8192..8200).unwrap();
     assert_eq!((file.stats().corrupt_pages, file.stats().bypasses), (1, 1));
     assert!(!file.held().contains(8192..8193));
+}
+
+/// Flips the bit of the map that stands for a block of the index.
+fn flip_mark(dir: &Path, block: u32) {
+    let index = File::options().read(true).write(true).open(pair(dir, "index")).unwrap();
+    let mut marks = [0];
+    index.read_exact_at(&mut marks, 8192).unwrap();
+    index.write_all_at(&[marks[0] ^ 1 << block], 8192).unwrap();
+}
+
+#[test]
+fn a_block_of_words_whose_mark_is_wrong_is_charged_before_it_is_stored_to() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let bytes = pattern(8 << 20, 1);
+    let origin = MemoryOrigin::new("a", bytes.clone());
+    open(dir).unwrap().file(origin.clone()).unwrap().bytes(0..4096).unwrap();
+    // The words of the third and fourth megabyte; the first block is that of the stamps.
+    flip_mark(dir, 2);
+    let cache = open(dir).unwrap();
+    let file = cache.file(origin).unwrap();
+    let before = (charged(dir), allocated(dir));
+    for _ in 0..2 {
+        assert!(file.bytes(3 << 20..(3 << 20) + 4096).unwrap() == bytes[3 << 20..(3 << 20) + 4096]);
+    }
+    assert_eq!((charged(dir), allocated(dir)), (before.0 + 2 * 4096 + 64, before.1 + 2 * 4096));
+    check_budget(&cache);
+}
+
+#[test]
+fn data_whose_words_lost_their_mark_stays_charged() {
+    let directory = tempfile::tempdir().unwrap();
+    let dir = directory.path();
+    let bytes = pattern(8 << 20, 1);
+    let origin = MemoryOrigin::new("a", bytes.clone());
+    open(dir).unwrap().file(origin.clone()).unwrap().bytes(0..8 << 20).unwrap();
+    flip_mark(dir, 2);
+    let cache = open(dir).unwrap();
+    check_budget(&cache);
+    let file = cache.file(origin.clone()).unwrap();
+    origin.take_reads();
+    assert!(file.bytes(0..8 << 20).unwrap() == bytes);
+    assert_eq!(origin.take_reads(), [], "nothing of it was lost");
+    check_budget(&cache);
+}
+
+/// The system kills a process that writes beyond its limit (`ulimit -f`), or makes a file longer than that.
+#[test]
+fn files_that_may_not_be_as_long_as_the_object() {
+    const LIMIT: u64 = 10 << 20;
+    let bytes = pattern(20 << 20, 1);
+    if child::is_child() {
+        let cache = open(Path::new(&std::env::var_os("DIR").unwrap())).unwrap();
+        let before = cache.usage().charged;
+        let hard = getrlimit(Resource::Fsize).maximum;
+        setrlimit(Resource::Fsize, Rlimit { current: Some(LIMIT), maximum: hard }).unwrap();
+        for (key, held) in [("made before", LIMIT), ("new", 0)] {
+            let file = cache.file(MemoryOrigin::new(key, bytes.clone())).unwrap();
+            for range in [15 << 20..16 << 20, 1 << 20..2 << 20, 0..20 << 20] {
+                assert!(file.bytes(range.clone()).unwrap() == bytes[range.start as usize..range.end as usize]);
+            }
+            assert!(file.held().num_bytes() <= held && !file.held().contains(LIMIT..LIMIT + 1));
+            assert_eq!(file.held().contains(1 << 20..2 << 20), held > 0);
+        }
+        let file = cache.file(MemoryOrigin::new("made before", bytes.clone())).unwrap();
+        // Of the index: one for the stamps, and those for the words of all that may be stored.
+        let blocks = 6 * 4096;
+        let pages = file.held().num_bytes() / PAGE;
+        assert!(cache.usage().charged <= before + pages * (PAGE + 64) + blocks, "what is not stored is not charged");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    open(directory.path()).unwrap().file(MemoryOrigin::new("made before", bytes)).unwrap();
+    let mut child = child::command(files_that_may_not_be_as_long_as_the_object);
+    let output = child.env("DIR", directory.path()).output().unwrap();
+    assert!(output.status.success(), "{:?}: {}", output.status, String::from_utf8_lossy(&output.stderr));
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use super::index::Loads;
-use crate::sys::{DiskFile, Mapping};
+use crate::sys::{DiskFile, Mapping, check_size_limit};
 
 /// A file is mapped in windows of at least this many bytes, so that few of a process's mappings are taken, and where
 /// address space is short the rest of a file can still be mapped.
@@ -84,7 +84,7 @@ impl Data {
 
     /// Whether it is as long as the object. What is written to one that somebody has cut short would make it longer, with
     /// zeros where pages were that are already checked; as it is, reading those is an error.
-    pub(crate) fn check_length(&self) -> io::Result<()> {
+    fn check_length(&self) -> io::Result<()> {
         let len = self.file.len()?;
         if len < self.length {
             let what = format!("its data file is {len} bytes long, not {}", self.length);
@@ -93,7 +93,27 @@ impl Data {
         Ok(())
     }
 
+    /// Whether this process may write to a range, before anything is charged for it.
+    pub(crate) fn check_writable(&self, range: &Range<u64>) -> io::Result<()> {
+        check_size_limit(range.end)?;
+        self.check_length()
+    }
+
+    /// Writes bytes, to a file that was as long as the object a moment ago.
+    ///
+    /// Should somebody have cut it short since, the write has made it longer again, with zeros where pages are that
+    /// processes have checked. Then all of it goes: so no word has anything left to vouch for.
     pub(crate) fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(bytes, offset)
+        // The object's last byte comes alone, since a file that has it is as long as the object, whatever happened.
+        let is_end = offset + bytes.len() as u64 == self.length;
+        let (first, last) = bytes.split_at(bytes.len() - usize::from(is_end && !bytes.is_empty()));
+        let written = self.file.write_all_at(first, offset);
+        // Also of a write that failed a part may be there.
+        if let Err(error) = self.check_length() {
+            self.file.set_len(0)?;
+            return Err(error);
+        }
+        written?;
+        if last.is_empty() { Ok(()) } else { self.file.write_all_at(last, self.length - 1) }
     }
 }

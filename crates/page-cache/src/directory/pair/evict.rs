@@ -150,7 +150,7 @@ impl Pair {
             if kept && !self.ensure_block(section, room, block)? {
                 return Ok(false);
             }
-            if self.index.is_marked(block)? {
+            if self.may_be_stored_to(block)? {
                 self.index.restamp(extent, |stamp| match (kept, stamp.is_kept()) {
                     (true, _) => Stamp::KEPT,
                     (false, true) => Stamp::NEVER.used(now, true),
@@ -229,9 +229,10 @@ impl Pair {
             return;
         }
         let anew = anew();
-        let marked = self.index.is_marked(self.index.layout().stamp_block_of(extent));
-        let noted = marked
-            .and_then(|marked| if marked { self.index.restamp(extent, |stamp| stamp.used(now, anew)) } else { Ok(()) });
+        // A block that cannot be stored to costs no more than a good guess.
+        let noted = self
+            .may_be_stored_to(self.index.layout().stamp_block_of(extent))
+            .and_then(|may_be| if may_be { self.index.restamp(extent, |stamp| stamp.used(now, anew)) } else { Ok(()) });
         if let Err(error) = noted {
             self.warn("uses cannot be written down", &error);
         }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::entry_word::{EntryWord, PageState};
+use super::reconcile::is_whole;
 use super::words::{publish, withdraw};
 use super::{Pair, Words, block_charge};
 use crate::directory::budget::{Budget, Section, within};
@@ -43,7 +44,7 @@ impl Pair {
         if !self.is_reconciled(budget) {
             return Stored::NotAll;
         }
-        if let Err(error) = self.data.check_length() {
+        if let Err(error) = self.data.check_writable(&(start..start + bytes.len() as u64)) {
             self.warn("a page cannot be stored", &error);
             return Stored::NotAll;
         }
@@ -152,16 +153,19 @@ impl Pair {
     /// Makes sure that a block of the index may be stored to; false if there is no room for it, or another process is
     /// just doing it.
     ///
-    /// Charged, allocated, marked: in this order, so that a mark is never ahead of its block.
+    /// Charged, allocated, marked: in this order, so that a mark is never ahead of its block. One that is all the same,
+    /// because a bit of the map has flipped, is found before this process first stores there: a store into a hole would
+    /// be a signal on a full disk, and a block that nobody has charged on any other.
     pub(super) fn ensure_block(&self, section: &Section<'_>, room: &dyn Room, block: u64) -> io::Result<bool> {
-        if self.index.is_marked(block)? {
+        if self.is_known_whole(block)? {
             return Ok(true);
         }
         let lock = || self.blocks.try_claim_all(block..block + 1).transpose();
         // Who has it needs as long as it takes to allocate a block.
         let claim = within(BLOCK_PATIENCE, lock).transpose()?;
         let Some(_claim) = claim else { return Ok(false) };
-        if self.index.is_marked(block)? {
+        // What was allocated and never stored to looks like a hole, and is charged twice until the next recount.
+        if self.may_be_stored_to(block)? {
             return Ok(true);
         }
         let charge = block_charge(self.unit);
@@ -170,7 +174,12 @@ impl Pair {
         }
         let (file, range) = (self.index.file(), self.index.layout().block(block));
         let marked = file.allocate(range.clone()).and_then(|()| self.index.mark(block, true));
-        if marked.is_err() {
+        if marked.is_ok() {
+            self.whole_blocks.lock().insert(block..block + 1);
+        } else if self.index.is_marked(block)? {
+            // There is a mark already, and there may be words: how much of it was taken only a recount can tell.
+            section.want_recount();
+        } else {
             // Nobody stores into a block without a mark, so what was taken of it can go; and then its charge.
             match file.punch(range) {
                 Ok(()) => section.uncharge(charge),
@@ -178,5 +187,22 @@ impl Pair {
             }
         }
         marked.map(|()| true)
+    }
+
+    /// Whether a block is allocated, as its mark says, and may be stored to. The first look at each block is at the disk.
+    pub(super) fn may_be_stored_to(&self, block: u64) -> io::Result<bool> {
+        if self.is_known_whole(block)? {
+            return Ok(true);
+        }
+        let whole = self.index.is_marked(block)? && is_whole(self.index.file(), &self.index.layout().block(block))?;
+        if whole {
+            self.whole_blocks.lock().insert(block..block + 1);
+        }
+        Ok(whole)
+    }
+
+    /// The same without a look at the disk, so that it may be so though this process does not know it.
+    fn is_known_whole(&self, block: u64) -> io::Result<bool> {
+        Ok(self.index.is_marked(block)? && self.whole_blocks.lock().contains(block..block + 1))
     }
 }

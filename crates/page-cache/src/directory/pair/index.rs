@@ -296,10 +296,10 @@ impl Index {
         Ok(bytes.into_iter().map(|bits| Stamp::from_bits(u16::from_le_bytes(bits))).collect())
     }
 
-    /// Changes the stamp of an extent, whose block is marked; only inside a section does it stay so.
+    /// Changes the stamp of an extent, whose block is marked and allocated; only inside a section does it stay so.
     pub(crate) fn restamp(&self, extent: u64, change: impl Fn(Stamp) -> Stamp) -> io::Result<()> {
         let offset = self.layout.stamp(extent);
-        // A disk that cannot give the block says so here, by an error, and not by a signal below.
+        // A disk that cannot read the block says so here, by an error, and not by a signal below.
         self.load_bits(offset / 8 * 8)?;
         let stamps = self.writable.as_ref().and_then(|writable| writable.stamps.as_ref());
         let word = stamps.and_then(|stamps| stamps.get((offset - self.layout.blocks_offset) / 8));
@@ -360,7 +360,7 @@ impl Words for Index {
 
     /// Only into a block that is allocated, which is found out before.
     fn store(&self, page: u64, word: EntryWord) -> io::Result<()> {
-        // A disk that cannot give the block says so here, by an error, and not by a signal below.
+        // A disk that cannot read the block says so here, by an error, and not by a signal below.
         self.load(page)?;
         let table = self.writable.as_ref().and_then(|writable| writable.table.as_ref());
         let stored = table.and_then(|table| table.get(page)).ok_or(io::ErrorKind::Unsupported)?;

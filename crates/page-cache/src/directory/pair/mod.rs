@@ -49,6 +49,7 @@ use super::budget::{PAGE_OVERHEAD, PAIR_OVERHEAD};
 use super::retry::Retry;
 use crate::checksum::page_checksum;
 use crate::pages::{MIN_PAGE_SIZE, Pages, overlap};
+use crate::sync::Mutex;
 use crate::sys::LockFile;
 
 /// How many pages are copied at once, so that their words have room on the stack.
@@ -68,6 +69,8 @@ pub(crate) struct Pair {
     recent: RecentUses,
     pages: RangeLocks,
     blocks: RangeLocks,
+    /// The blocks of the index of which this process knows that their marks are true, for as long as these stand.
+    whole_blocks: Mutex<RangeSet>,
     /// Holds *live*, so that nobody deletes the files. Never locked otherwise.
     _live: Arc<LockFile>,
     /// The smallest unit in which the file system allocates.
@@ -101,6 +104,7 @@ impl Pair {
             recent: RecentUses::default(),
             pages: RangeLocks::new(Arc::clone(&locks), range_locks::PAGES),
             blocks: RangeLocks::new(locks, range_locks::BLOCKS),
+            whole_blocks: Mutex::default(),
             _live: live,
             unit,
             retry: Retry::new(Duration::from_millis(10), Duration::from_secs(10)),

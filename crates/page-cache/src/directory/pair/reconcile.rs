@@ -192,6 +192,7 @@ impl Pair {
     /// counted.
     pub(crate) fn give_back(&self) -> io::Result<()> {
         let (index, layout) = (&self.index, *self.index.layout());
+        self.mark_again()?;
         let mut next = layout.table_offset;
         for block in index.marked(layout.table_blocks())? {
             let run = layout.pages_of(block);
@@ -209,6 +210,27 @@ impl Pair {
         }
         index.file().punch(next..layout.file_len)?;
         self.give_back_stamps()
+    }
+
+    /// Marks the blocks in which there are words though their mark was lost, as by a flipped bit: if the words were given
+    /// back as nobody's, the data that they speak of would stay, and be charged to nobody.
+    fn mark_again(&self) -> io::Result<()> {
+        let (index, layout) = (&self.index, *self.index.layout());
+        let marked = index.marked(layout.table_blocks())?.into_iter().map(|block| layout.block(block));
+        let mut next = layout.table_offset;
+        for range in marked.chain([layout.file_len..layout.file_len]) {
+            while next < range.start
+                && let Some(data) = index.file().next_data(next)?.filter(|&data| data < range.start)
+            {
+                let block = layout.block_at(data);
+                if !index.load_run(&layout.pages_of(block))?.into_iter().all(EntryWord::is_empty) {
+                    index.mark(block, true)?;
+                }
+                next = layout.block(block).end;
+            }
+            next = range.end;
+        }
+        Ok(())
     }
 
     /// Gives back the blocks of stamps that say nothing of what is stored, or is to be kept once it is.
@@ -242,7 +264,7 @@ impl Pair {
 }
 
 /// Whether no byte of a range, which is not empty, is in a hole.
-fn is_whole(file: &dyn DiskFile, range: &Range<u64>) -> io::Result<bool> {
+pub(super) fn is_whole(file: &dyn DiskFile, range: &Range<u64>) -> io::Result<bool> {
     Ok(file.next_data(range.start)? == Some(range.start) && file.next_hole(range.start)? >= range.end)
 }
 

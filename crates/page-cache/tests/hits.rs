@@ -100,7 +100,8 @@ fn a_fill_makes_few_system_calls() {
     let [locks, writes, wakes] = ["fcntl", "pwrite64", "futex"].map(count);
     // The thread of the directory may be in a section, or leave one, at the same moment, which is once at most.
     assert!(writes == FILLS && locks.abs_diff(4 * FILLS) <= 2 && wakes <= 2, "{calls:#?}");
-    assert!(calls.len() <= 6 * FILLS + 2, "{calls:#?}");
+    // And looks at the length of the file, before and behind the write, and at how long it may be.
+    assert!(calls.len() <= 9 * FILLS + 2, "{calls:#?}");
 }
 
 /// How many pages are filled between the marks, each by a read of its own.

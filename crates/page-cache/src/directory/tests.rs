@@ -223,22 +223,28 @@ fn two_threads_that_recount_do_so_one_after_the_other() {
     });
 }
 
-/// Who deletes a pair removes the index first. Between the two the data can still be opened.
+/// Its locks would be on a file that nobody else finds.
 #[test]
-fn a_pair_whose_index_loses_its_name_while_it_is_opened_is_not_opened() {
+fn a_pair_whose_index_is_replaced_while_it_is_opened_is_opened_anew() {
     let directory = tempfile::tempdir().unwrap();
     let disk = FailingDisk::healthy();
     let process = Process::start(directory.path(), &disk);
     let name = process.create("a", 5).name().to_owned();
-    disk.fail(|operation, path| {
-        if operation == Operation::Opened && is_index(path) {
-            std::fs::remove_file(path).unwrap();
+    let [_, index] = process.files.pair(&name);
+    let mut is_replaced = false;
+    disk.fail(move |operation, path| {
+        if operation == Operation::Opened && is_index(path) && !is_replaced {
+            is_replaced = true;
+            let copy = path.with_extension("copy");
+            std::fs::copy(path, &copy).unwrap();
+            std::fs::rename(copy, path).unwrap();
         }
         None
     });
-    let error = pair::open_pair(&process.files, &name, None).unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
-    assert!(process.files.pair(&name)[0].exists());
+    let pair = pair::open_pair(&process.files, &name, None).unwrap();
+    assert!(pair::exclude_live(&process.files, &index).unwrap().is_none(), "it is live");
+    drop(pair);
+    assert!(pair::exclude_live(&process.files, &index).unwrap().is_some());
 }
 
 /// A child of a fork may be reading what the index vouches for.

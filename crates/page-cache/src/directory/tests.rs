@@ -13,7 +13,7 @@ use super::pairs::Pairs;
 use super::{Budget, prepare, recount};
 use crate::origin::{Stat, Validators};
 use crate::sys::failing::{FailingDisk, Operation};
-use crate::sys::{Disk, DiskFile};
+use crate::sys::{Disk, DiskFile, Lock};
 
 const LEN: u64 = 100_000;
 const PAGE: u64 = 4096;
@@ -221,4 +221,110 @@ fn two_threads_that_recount_do_so_one_after_the_other() {
         drop(first);
         assert_eq!(second.join().unwrap(), process.budget.used());
     });
+}
+
+/// Its locks would be on a file that nobody else finds.
+#[test]
+fn a_pair_whose_index_is_replaced_while_it_is_opened_is_opened_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FailingDisk::healthy();
+    let process = Process::start(directory.path(), &disk);
+    let name = process.create("a", 5).name().to_owned();
+    let [_, index] = process.files.pair(&name);
+    let mut is_replaced = false;
+    disk.fail(move |operation, path| {
+        if operation == Operation::Opened && is_index(path) && !is_replaced {
+            is_replaced = true;
+            let copy = path.with_extension("copy");
+            std::fs::copy(path, &copy).unwrap();
+            std::fs::rename(copy, path).unwrap();
+        }
+        None
+    });
+    let pair = pair::open_pair(&process.files, &name, None).unwrap();
+    assert!(pair::exclude_live(&process.files, &index).unwrap().is_none(), "it is live");
+    drop(pair);
+    assert!(pair::exclude_live(&process.files, &index).unwrap().is_some());
+}
+
+/// A child of a fork may be reading what the index vouches for.
+#[test]
+fn of_what_is_deleted_the_index_is_emptied_before_the_data() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FailingDisk::healthy();
+    let process = Process::start(directory.path(), &disk);
+    let name = process.create("a", 5).name().to_owned();
+    let punched = Arc::new(crate::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&punched);
+    disk.fail(move |operation, path| {
+        if operation == Operation::Punch {
+            seen.lock().push(is_index(path));
+        }
+        None
+    });
+    process.pairs.delete(&process.files, &process.budget, &name);
+    assert_eq!(*punched.lock(), [true, false]);
+}
+
+#[test]
+fn a_pair_that_is_wanted_once_nobody_can_work_on_it_is_not_deleted() {
+    let directory = tempfile::tempdir().unwrap();
+    let process = Process::start(directory.path(), &FailingDisk::healthy());
+    let name = process.create("a", 5).name().to_owned();
+    let Process { files, budget, .. } = &process;
+    let paths = files.pair(&name);
+    let asked = std::cell::Cell::new(false);
+    let _section = budget.enter().unwrap();
+    let deleted = super::pairs::delete(files, budget, &name, |pair| {
+        asked.set(true);
+        assert!(pair.is_some() && pair::exclude_live(files, &paths[1]).unwrap().is_none(), "nobody else has it");
+        false
+    });
+    assert!(deleted.unwrap().is_none() && asked.get());
+    assert!(paths.iter().all(|path| path.exists()));
+}
+
+/// Two who take the same block would both be charged for it.
+#[test]
+fn a_block_of_the_index_is_taken_by_one_at_a_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let process = Process::start(directory.path(), &FailingDisk::healthy());
+    let pair = process.create("a", 0);
+    let charged = process.budget.used();
+    let other = process.files.disk.open_lock(&process.files.pair(pair.name())[1]).unwrap();
+    // That of the words, which is the one behind that of the stamps.
+    let block = (1 << 49) + 1..(1 << 49) + 2;
+    assert!(other.try_lock(block.clone(), Lock::Exclusive).unwrap());
+    let store = || pair.store(&process.budget, &Left, 0, &[7; PAGE as usize]);
+    assert_eq!((store(), process.budget.used()), (pair::Stored::NotAll, charged));
+    other.unlock(block);
+    assert_eq!((store(), process.budget.used()), (pair::Stored::All, charged + 2 * 4096 + PAGE + 64));
+}
+
+#[test]
+fn what_is_set_aside_stays_while_somebody_works_on_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let process = Process::start(directory.path(), &FailingDisk::healthy());
+    let pair = process.create("a", 5);
+    process.files.set_aside_pair(pair.name(), "it is to be so");
+    let aside = || process.files.list(&process.files.aside()).unwrap().len();
+    process.recount();
+    assert_eq!(aside(), 2);
+    drop(pair);
+    process.recount();
+    assert_eq!(aside(), 0);
+}
+
+#[test]
+fn nothing_is_stored_in_a_pair_that_is_not_reconciled() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = FailingDisk::healthy();
+    let first = Process::start(directory.path(), &disk);
+    let (pair, _named) = (first.create("a", 5), first.create("b", 5));
+    disk.reboot([1, 2]);
+    let process = Process::start(directory.path(), &disk);
+    let store = || pair.store(&process.budget, &Left, 10 * PAGE, &[7; PAGE as usize]);
+    assert_eq!(store(), pair::Stored::NotAll);
+    pair.reconcile(&process.budget);
+    assert_eq!(store(), pair::Stored::All);
 }

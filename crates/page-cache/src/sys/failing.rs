@@ -11,6 +11,8 @@ pub(crate) enum Operation {
     CreateDir,
     ReadDir,
     Open,
+    /// Behind an opening, so that something can happen then.
+    Opened,
     Create,
     Rename,
     Remove,
@@ -91,7 +93,9 @@ impl Disk for FailingDisk {
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {
         self.judge(Operation::Open, path)?;
-        Ok(self.wrap(path, LocalDisk.open(path, access)?))
+        let file = LocalDisk.open(path, access)?;
+        self.judge(Operation::Opened, path)?;
+        Ok(self.wrap(path, file))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {

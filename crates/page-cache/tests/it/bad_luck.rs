@@ -151,6 +151,26 @@ fn data_that_is_truncated_while_it_is_read() {
     }
 }
 
+/// Behind the cut the system shows zeros up to the end of the block; of no more than those may a copy consist.
+#[test]
+fn data_that_is_truncated_inside_a_block_reads_as_zeros_to_the_end_of_that_block_at_most() {
+    for cut in [50_000, 99_000] {
+        let directory = tempfile::tempdir().unwrap();
+        let file = open(directory.path()).unwrap().file(origin("a")).unwrap();
+        let bytes = pattern(LEN, 1);
+        assert!(file.bytes(0..LEN as u64).unwrap() == bytes);
+        File::options().write(true).open(pair(directory.path(), "data")).unwrap().set_len(cut).unwrap();
+        let read = file.bytes(0..LEN as u64).unwrap();
+        let block_end = LEN.min(cut.next_multiple_of(4096) as usize);
+        assert!(read[..cut as usize] == bytes[..cut as usize] && read[block_end..] == bytes[block_end..], "{cut}");
+        let behind = &read[cut as usize..block_end];
+        assert!(behind.iter().all(|&byte| byte == 0) || *behind == bytes[cut as usize..block_end], "{cut}");
+        // Who opens it anew finds out.
+        drop(file);
+        assert!(open(directory.path()).unwrap().file(origin("a")).unwrap().bytes(0..LEN as u64).unwrap() == bytes);
+    }
+}
+
 /// Zeros in a hole before what was stored would be taken for the bytes that this process has checked there.
 #[test]
 fn data_that_was_truncated_is_not_made_longer_by_what_is_fetched() {

@@ -224,6 +224,19 @@ mod tests {
         assert!(start.elapsed() < Duration::from_secs(30));
     }
 
+    /// It shares its parent's descriptor, and so would unlock for its parent.
+    #[test]
+    fn a_child_of_a_fork_gives_back_nothing_of_its_parents() {
+        let [parent, other] = two();
+        let claim = parent.try_claim_all(0..10).unwrap().unwrap();
+        let inherited =
+            RangeLocks { process: process().wrapping_add(1), ..RangeLocks::new(Arc::clone(&parent.file), PAGES) };
+        drop(Claim { ranges: set([0..10]), locks: &inherited });
+        assert!(other.try_claim_all(0..10).unwrap().is_none(), "the parent still has it");
+        drop(claim);
+        assert!(other.try_claim_all(0..10).unwrap().is_some());
+    }
+
     #[test]
     fn asking_for_nothing_is_granted_nothing() {
         let [here, _] = two();

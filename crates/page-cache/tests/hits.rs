@@ -89,7 +89,8 @@ fn a_hit_makes_no_system_call() {
     assert!(calls.is_none_or(|calls| calls.is_empty()), "system calls of 2,000 hits");
 }
 
-/// The page's lock and the section's, the bytes, and both locks back; and nobody is woken who does not wait.
+/// The page's lock and the section's, how long files may be, the file's length, the bytes, the length again, and both
+/// locks back; and nobody is woken who does not wait.
 #[test]
 fn a_fill_makes_few_system_calls() {
     if std::env::var_os(TRACED).is_some() {
@@ -98,7 +99,7 @@ fn a_fill_makes_few_system_calls() {
     let Some(calls) = calls_between_marks("a_fill_makes_few_system_calls") else { return };
     let count = |name: &str| calls.iter().filter(|line| line.contains(&format!(" {name}("))).count();
     assert_eq!(["fcntl", "pwrite64", "futex"].map(count), [4 * FILLS, FILLS, 0], "{calls:#?}");
-    assert!(calls.len() <= 6 * FILLS, "{calls:#?}");
+    assert!(calls.len() <= 8 * FILLS, "{calls:#?}");
 }
 
 /// How many pages are filled between the marks, each by a read of its own.

@@ -17,6 +17,7 @@ use crate::checksum::{crc32c, page_checksum};
 use crate::directory::{Object, Stored};
 use crate::error::TransferError;
 use crate::pages::{MAX_PAGE_SIZE, MIN_PAGE_SIZE, Pages};
+use crate::sys::check_size_limit;
 
 const MAGIC: [u8; 8] = *b"SVFPAGES";
 const FORMAT: u32 = 1;
@@ -74,7 +75,9 @@ impl CachedFile {
         let data = create(path)?;
         let exported = create(&list).and_then(|list_file| {
             let written = self.write_pages(&data).map_err(fail(path)).and_then(|(held, bytes)| {
-                list_file.write_all_at(&bytes, 0).map_err(fail(&list))?;
+                check_size_limit(bytes.len() as u64)
+                    .and_then(|()| list_file.write_all_at(&bytes, 0))
+                    .map_err(fail(&list))?;
                 Ok(held)
             });
             // What is left of it would only be in the way; the error that is reported is the one that matters.
@@ -85,6 +88,7 @@ impl CachedFile {
 
     /// Writes what is held to `data`, and returns it together with the list of it.
     fn write_pages(&self, data: &File) -> io::Result<(RangeSet, Vec<u8>)> {
+        check_size_limit(self.len())?;
         data.set_len(self.len())?;
         let object = self.object();
         let (mut held, mut listed) = (RangeSet::new(), Vec::new());

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::name::{self, KeyHash};
 use super::pair::Loads;
-use crate::sys::{Disk, FileSystem, FileSystemKind};
+use crate::sys::{Disk, FileSystem, FileSystemKind, check_size_limit};
 
 /// Where the files of a directory are, and the disk they are on.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Files {
         let replaced = self
             .disk
             .create(&temporary)
-            .and_then(|file| file.write_all_at(bytes, 0))
+            .and_then(|file| check_size_limit(bytes.len() as u64).and_then(|()| file.write_all_at(bytes, 0)))
             .and_then(|()| self.disk.rename(&temporary, path));
         if replaced.is_err() {
             self.remove(&temporary);

@@ -148,7 +148,6 @@ impl DiskFile for File {
     }
 
     fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
-        check_size_limit(offset.saturating_add(data.len() as u64))?;
         FileExt::write_all_at(self, data, offset)
     }
 
@@ -208,7 +207,8 @@ impl DiskFile for File {
     }
 }
 
-/// Whether a file of this process may be so long. The system tells it by a signal that ends the process.
+/// Whether this process may write a file that is so long. The system tells it by a signal that ends the process, so this
+/// is asked before each write that is not of a length that was set.
 pub(crate) fn check_size_limit(len: u64) -> io::Result<()> {
     match rustix::process::getrlimit(Resource::Fsize).current {
         Some(limit) if len > limit => Err(Errno::FBIG.into()),

@@ -101,7 +101,8 @@ fn a_disk_with_room_for_the_limit_is_never_full() {
             limit(),
             mounted.held_back()
         );
-        assert!(fetched > 2 * limit() && evictions > 0, "{kind:?}: too little came and went");
+        // How much that is depends on the machine: a great deal where it has nothing else to do.
+        assert!(fetched > limit() && evictions > 0, "{kind:?}: too little came and went");
     }
 }
 

@@ -414,22 +414,6 @@ fn opening(criterion: &mut Criterion) {
     group.sample_size(10).bench_function(BenchmarkId::new("directory", objects), |bencher| {
         bencher.iter(|| options("many").open().unwrap());
     });
-    // The system was started anew, and nothing has been counted since.
-    group.bench_function(BenchmarkId::new("directory-after-boot", objects), |bencher| {
-        bencher.iter_custom(|times| {
-            let open = |_| {
-                let control = File::options().write(true).open(directory.path().join("many/control")).unwrap();
-                control.write_all_at(&[1; 16], 64).unwrap();
-                let start = Instant::now();
-                let cache = options("many").open().unwrap();
-                let elapsed = start.elapsed();
-                // The count goes on, and is waited for outside of what is measured.
-                while cache.recount(Duration::from_secs(60)).unwrap().is_none() {}
-                elapsed
-            };
-            (0..times).map(open).sum()
-        });
-    });
     let many = options("many").open().unwrap();
     group.bench_function(BenchmarkId::new("entry-among", objects), |bencher| {
         let mut number = 0;

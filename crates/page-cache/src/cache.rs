@@ -10,7 +10,7 @@ use svf_core::RangeSet;
 use crate::admission::Admit;
 use crate::cached_file::CachedFile;
 use crate::directory::{
-    Directory, Head, KeyLock, OpenPair, OpenedPair, Pair, Recount, Retry, Settings, Verification, WhenFull,
+    Budget, Directory, Head, KeyLock, OpenPair, OpenedPair, Pair, Recount, Retry, Settings, Verification, WhenFull,
 };
 use crate::error::MaintenanceError;
 use crate::freshness::Freshness;
@@ -282,7 +282,9 @@ impl Cache {
 
     /// What happened in all files that were opened by this cache and its clones, in this process.
     pub fn stats(&self) -> Stats {
-        self.inner.totals().snapshot()
+        let evictions = self.inner.opened.peek().map(|directory| directory.budget()).filter(|budget| budget.is_own());
+        let evictions = evictions.map_or(0, Budget::evicted);
+        Stats { evictions, ..self.inner.totals().snapshot() }
     }
 
     fn open_file(&self, origin: Arc<dyn Origin>) -> Result<CachedFile, OriginError> {

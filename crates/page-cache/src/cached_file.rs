@@ -206,7 +206,10 @@ impl CachedFile {
 
     /// What happened in this file and its clones, in this process.
     pub fn stats(&self) -> Stats {
-        self.counters().snapshot()
+        let evictions =
+            self.inner.opened.peek().and_then(Opened::pair).filter(|(directory, _)| directory.budget().is_own());
+        let evictions = evictions.map_or(0, |(_, pair)| pair.evicted());
+        Stats { evictions, ..self.counters().snapshot() }
     }
 
     /// Reads and checks all that is held, as a first read of each page would. What is damaged is held no more

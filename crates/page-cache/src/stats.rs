@@ -24,6 +24,9 @@ pub struct Stats {
     pub bypasses: u64,
     /// Pages that had been stored and did not agree with their checksums.
     pub corrupt_pages: u64,
+    /// Pages that this process has given back, for the limit or because it was told to: of a file while this process had
+    /// it open, and of a cache all that were given back in its directory.
+    pub evictions: u64,
 }
 
 const FIELDS: usize = 6;
@@ -156,6 +159,7 @@ impl std::ops::Add for Stats {
             waits: self.waits + other.waits,
             bypasses: self.bypasses + other.bypasses,
             corrupt_pages: self.corrupt_pages + other.corrupt_pages,
+            evictions: self.evictions + other.evictions,
         }
     }
 }
@@ -170,6 +174,8 @@ fn stats(hits: u64, others: &[AtomicU64; FIELDS]) -> Stats {
         waits: field(WAITS),
         bypasses: field(BYPASSES),
         corrupt_pages: field(CORRUPT_PAGES),
+        // They are not counted here, since nobody who reads evicts.
+        evictions: 0,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Budget sections: who changes what is charged does so inside of one, and a recount waits until nobody is.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::control::Control;
@@ -29,6 +29,8 @@ pub(crate) struct Budget {
     sections: Mutex<Sections>,
     /// Whether somebody seems to have died in a section. What that was is counted by nobody but a recount.
     death: AtomicBool,
+    /// How many pages this process has evicted.
+    evicted: AtomicU64,
     process: u32,
 }
 
@@ -43,7 +45,18 @@ struct Sections {
 
 impl Budget {
     pub(crate) fn new(control: Control, boot_id: BootId) -> Self {
-        Self { control, boot_id, sections: Mutex::default(), death: AtomicBool::new(false), process: process() }
+        let (sections, process) = (Mutex::default(), process());
+        Self { control, boot_id, sections, death: AtomicBool::new(false), evicted: AtomicU64::new(0), process }
+    }
+
+    /// Whether this process opened it, and not one that it was forked from.
+    pub(crate) fn is_own(&self) -> bool {
+        self.process == process()
+    }
+
+    /// How many pages this process has evicted.
+    pub(crate) fn evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
     }
 
     pub(crate) fn control(&self) -> &Control {
@@ -203,6 +216,11 @@ impl Section<'_> {
     /// Gives a charge back, once there is nothing left that it stands for.
     pub(crate) fn uncharge(&self, bytes: u64) {
         self.budget.control.update_used(|used| Some(used.saturating_sub(bytes)));
+    }
+
+    /// Counts pages that were evicted, for the statistics.
+    pub(crate) fn count_evicted(&self, pages: u64) {
+        self.budget.evicted.fetch_add(pages, Ordering::Relaxed);
     }
 
     /// Asks for a recount, since what is charged may be too much.

@@ -195,6 +195,7 @@ fn evicting_by_range_size_and_age() {
     let charged = cache.usage().charged;
     let freed = old.evict(100..3 * PAGE - 1).unwrap();
     assert_eq!(freed, PAGE + 64, "the one page that lies within it as a whole");
+    assert_eq!((old.stats().evictions, new.stats().evictions, cache.stats().evictions), (1, 0, 1));
     assert_eq!(cache.usage().charged, charged - freed);
     assert_eq!(old.held().iter().collect::<Vec<_>>(), [0..PAGE, 2 * PAGE..3 * EXTENT]);
     assert_eq!(old.evict(0..0).unwrap() + old.evict(5 * EXTENT..9 * EXTENT).unwrap(), 0);

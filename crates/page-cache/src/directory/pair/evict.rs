@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use svf_core::RangeSet;
@@ -81,6 +82,11 @@ impl Pair {
         Ok(extents)
     }
 
+    /// How many of its pages this process has evicted, while it had it open.
+    pub(crate) fn evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
     /// The pages of an extent.
     pub(crate) fn pages_of_extent(&self, extent: u64) -> Range<u64> {
         self.index.layout().pages_of_extent(extent)
@@ -108,12 +114,14 @@ impl Pair {
         for pages in &stored {
             withdraw(&self.index, pages.clone())?;
             self.punch(&pages)?;
-            let mut charge = 0;
+            let (mut charge, count) = (0, pages.end - pages.start);
             for page in pages {
                 self.index.store(page, EntryWord::EMPTY)?;
                 charge += self.page_charge(page);
             }
             section.uncharge(charge);
+            section.count_evicted(count);
+            self.evicted.fetch_add(count, Ordering::Relaxed);
             freed += charge;
         }
         Ok(freed)

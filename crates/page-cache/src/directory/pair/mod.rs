@@ -27,7 +27,7 @@ use std::cell::RefCell;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use svf_core::RangeSet;
@@ -67,6 +67,7 @@ pub(crate) struct Pair {
     index: Index,
     verified: Verified,
     recent: RecentUses,
+    evicted: AtomicU64,
     pages: RangeLocks,
     blocks: RangeLocks,
     /// The blocks of the index of which this process knows that their marks are true, for as long as these stand.
@@ -102,6 +103,7 @@ impl Pair {
             index,
             verified: Verified::new(pages.count()),
             recent: RecentUses::default(),
+            evicted: AtomicU64::new(0),
             pages: RangeLocks::new(Arc::clone(&locks), range_locks::PAGES),
             blocks: RangeLocks::new(locks, range_locks::BLOCKS),
             whole_blocks: Mutex::default(),

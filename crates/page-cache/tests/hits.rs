@@ -129,7 +129,8 @@ fn calls_between_marks(test: &str) -> Option<Vec<String>> {
     let mut from_mark = log.lines().skip_while(|line| !line.contains(BEGIN));
     // Of the thread that reads: that of the directory wakes up now and then.
     let thread = from_mark.next().and_then(|mark| mark.split_whitespace().next()).unwrap().to_owned();
-    let to_mark = from_mark.take_while(|line| !line.contains(END));
+    // A call during which another thread made one stands there twice.
+    let to_mark = from_mark.take_while(|line| !line.contains(END)).filter(|line| !line.contains(" resumed>"));
     Some(to_mark.filter(|line| line.split_whitespace().next() == Some(&thread)).map(str::to_owned).collect())
 }
 

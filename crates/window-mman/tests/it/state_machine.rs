@@ -199,10 +199,11 @@ impl Model {
         let clipped = end.unwrap_or(LENS[file]).min(LENS[file]);
         if let Some((_, from, to)) = held
             && (from..to).contains(&start)
-            && end.is_none_or(|end| end <= to)
+            // What ends past the end of the file is clipped there, and no reason to look for another region.
+            && end.is_none_or(|end| end.min(LENS[file]) <= to)
         {
             self.cursors[cursor].3 = start;
-            self.cursors[cursor].4 = end.unwrap_or(to);
+            self.cursors[cursor].4 = end.map_or(to, |end| end.min(LENS[file]));
             return;
         }
         (self.cursors[cursor].2, self.cursors[cursor].3, self.cursors[cursor].4) = (None, start, start);

@@ -177,12 +177,13 @@ impl Machine {
                 let found = self.cache.recount(std::time::Duration::from_secs(10)).unwrap().unwrap();
                 assert_eq!((found.pages, found.pairs), (self.present.len() as u64, 1));
                 assert!(found.allocated <= found.charged, "{found:?}");
-                // What was taken away is given back, and so is the block of the index if nothing is in it.
+                // What was taken away is given back, and so are the blocks of the index, one of stamps and one of words, if
+                // nothing is in them.
                 let given_back = (4096 + 64) * self.withdrawn.len() as u64;
                 let unused = self.block && self.present.is_empty();
                 assert_eq!(
                     found.charged_before - found.charged,
-                    given_back + if unused { 4096 } else { 0 },
+                    given_back + if unused { 2 * 4096 } else { 0 },
                     "{found:?}"
                 );
                 self.withdrawn.clear();

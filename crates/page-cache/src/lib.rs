@@ -90,6 +90,8 @@ pub use error::{Error, MaintenanceError, OpenError, ReadError, TransferError};
 pub use freshness::Freshness;
 #[cfg(feature = "http")]
 pub use origin::HttpOrigin;
+#[cfg(feature = "object_store")]
+pub use origin::Timeouts;
 pub use origin::{FnOrigin, LocalFile, Origin, OriginError, SeekOrigin, Stat, Validators};
 pub use reader::Reader;
 pub use stats::Stats;

@@ -6,6 +6,8 @@ mod accounting;
 mod bad_bound;
 mod bad_luck;
 mod bound;
+#[cfg(feature = "http")]
+mod broken_off;
 mod cached_file;
 mod child;
 mod coming_from_pfio;

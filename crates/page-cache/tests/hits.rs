@@ -1,4 +1,5 @@
-//! What a hit costs the system: no system call and no allocation, which are counted; and a fill, as few as it can do with.
+//! What a hit costs the system: no system call and no allocation, which are counted; and a fill and an eviction, as few as
+//! they can do with.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
@@ -162,4 +163,40 @@ fn fill_between_marks() {
     }
     _ = Path::new(END).exists();
     assert!(file.held().contains(0..(FILLS as u64 + 1) * page));
+}
+
+/// Whoever makes room among many small objects, none of which anybody has open, looks at a few of them, by their indexes
+/// alone, and deletes one.
+#[test]
+fn an_eviction_among_small_objects_makes_few_system_calls() {
+    if std::env::var_os(TRACED).is_some() {
+        return evict_between_marks();
+    }
+    let Some(calls) = calls_between_marks("an_eviction_among_small_objects_makes_few_system_calls") else { return };
+    assert!(calls.len() <= 80 * EVICTIONS, "{} calls: {calls:#?}", calls.len());
+}
+
+/// How many small objects go between the marks, each for itself.
+const EVICTIONS: usize = 10;
+
+fn evict_between_marks() {
+    let dir = std::env::var_os(TRACED).unwrap();
+    // A limit from which on there are many extents.
+    let cache = Cache::builder(Path::new(&dir)).page_size(4096).max_bytes(64 << 20).max_open_entries(0).open().unwrap();
+    for number in 0..100 {
+        let validators = Validators { version: Some("1".into()), ..Validators::default() };
+        let stat = Stat { length: 4096, validators };
+        let origin = FnOrigin::new(format!("object {number}"), stat, |_| Ok(vec![1; 4096].into()));
+        cache.file(origin).unwrap().read_exact_at(&mut [0], 0).unwrap();
+    }
+    let evict = || {
+        let charged = cache.usage().charged;
+        assert!(cache.evict_to(charged - 1).unwrap().charged < charged);
+    };
+    // The first one lists the directory.
+    evict();
+    _ = Path::new(BEGIN).exists();
+    (0..EVICTIONS).for_each(|_| evict());
+    _ = Path::new(END).exists();
+    assert_eq!(cache.entries().len(), 99 - EVICTIONS);
 }

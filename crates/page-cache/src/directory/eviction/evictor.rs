@@ -71,14 +71,20 @@ struct Choice {
 }
 
 impl Evictor {
-    /// Lists the directory, if that was not done for long. Only who finds nothing listed at all waits for another thread.
+    /// Sees to it that there is something to choose from; false if it would better be listed anew, which may take seconds
+    /// and is left to the thread of the directory as long as there is a choice. Only who has none waits.
+    fn has_choice(&self, files: &Files, now: Period) -> io::Result<bool> {
+        let mut choice = self.choice.lock();
+        if !choice.roster.is_usable() {
+            choice.roster = Roster::list(files, now)?;
+        }
+        Ok(choice.roster.is_good(now) || choice.is_listing)
+    }
+
+    /// Lists the directory, if there is a choice that has become old. Others choose from it meanwhile.
     fn refresh(&self, files: &Files, now: Period) -> io::Result<()> {
         let mut choice = self.choice.lock();
-        if choice.roster.is_good(now) || choice.is_listing {
-            return Ok(());
-        }
-        if choice.roster.is_empty() {
-            choice.roster = Roster::list(files, now)?;
+        if choice.roster.is_empty() || choice.roster.is_good(now) || choice.is_listing {
             return Ok(());
         }
         choice.is_listing = true;
@@ -215,7 +221,13 @@ impl Stock<'_> {
     fn look_about(&self, section: &Section<'_>) -> io::Result<u64> {
         let looks = if self.budget.max_bytes() < FEW { LOOKS_AT_FEW } else { LOOKS };
         let mut random = fastrand::Rng::new();
-        self.evictor.refresh(self.files, self.budget.now())?;
+        if !self.evictor.has_choice(self.files, self.budget.now())? {
+            if self.maintenance.is_running() {
+                self.maintenance.make_room();
+            } else {
+                self.evictor.refresh(self.files, self.budget.now())?;
+            }
+        }
         // Nobody else has to wait while this looks at the disk.
         let chosen: Vec<Arc<str>> = {
             let choice = self.evictor.choice.lock();
@@ -305,8 +317,13 @@ impl Stock<'_> {
         Ok(())
     }
 
-    /// Makes room before somebody needs it, if there is little left, unless another process is at it.
+    /// Makes room before somebody needs it, if there is little left, unless another process is at it. Lists the directory
+    /// before, if that was not done for long.
     pub(crate) fn evict_ahead(&self) {
+        // Outside of sections: who wants to recount need not wait for it.
+        if let Err(error) = self.evictor.refresh(self.files, self.budget.now()) {
+            tracing::warn!(path = %self.files.root.display(), %error, "the directory cannot be listed");
+        }
         if !self.budget.is_short() || !self.budget.control().try_lock_evictor().unwrap_or(false) {
             return;
         }

@@ -88,10 +88,12 @@ pub use cached_file::CachedFile;
 pub use directory::{Recount, Verification, WhenFull};
 pub use error::{Error, MaintenanceError, OpenError, ReadError, TransferError};
 pub use freshness::Freshness;
+#[cfg(feature = "object_store")]
+pub use object_store;
 #[cfg(feature = "http")]
 pub use origin::HttpOrigin;
-#[cfg(feature = "object_store")]
-pub use origin::Timeouts;
 pub use origin::{FnOrigin, LocalFile, Origin, OriginError, SeekOrigin, Stat, Validators};
+#[cfg(feature = "object_store")]
+pub use origin::{ObjectStoreOrigin, Timeouts};
 pub use reader::Reader;
 pub use stats::Stats;

@@ -65,6 +65,14 @@ pub enum OriginError {
         /// What is wrong with the response.
         reason: String,
     },
+    /// The store that the object is in failed.
+    #[error("{key} cannot be read: {reason}")]
+    Store {
+        /// The object.
+        key: String,
+        /// What the store said, as far as it may be shown.
+        reason: String,
+    },
     /// The object is no longer the one whose pieces were read so far.
     #[error("{key} has changed since it was opened ({reason}); open it again to read the new version")]
     Changed {
@@ -112,7 +120,7 @@ impl OriginError {
             Self::RangesIgnored { .. } => io::ErrorKind::Unsupported,
             Self::InvalidResponse { .. } => io::ErrorKind::InvalidData,
             Self::Io { source, .. } => source.kind(),
-            Self::Status { .. } | Self::Changed { .. } => io::ErrorKind::Other,
+            Self::Status { .. } | Self::Store { .. } | Self::Changed { .. } => io::ErrorKind::Other,
         }
     }
 }

@@ -24,7 +24,7 @@ pub use error::OriginError;
 pub use http::HttpOrigin;
 pub use local_file::LocalFile;
 #[cfg(feature = "object_store")]
-pub use object_store::Timeouts;
+pub use object_store::{ObjectStoreOrigin, Timeouts};
 pub use sequential::{FnOrigin, SeekOrigin};
 pub use validators::{Stat, Validators};
 

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
 mod accounting;
+#[cfg(feature = "object_store")]
+mod any_store;
 mod bad_bound;
 mod bad_luck;
 mod bound;

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use object_store::client::HttpError;
 use object_store::path::Path;
 use object_store::{BackoffConfig, GetOptions, ObjectStore, RetryConfig};
 
 pub(super) use self::observe::{Observation, ObservingConnector, Outcome};
-use super::object_store::{Attempt, Failure, Request, Timeouts, conditional, innermost};
+use super::object_store::{
+    Attempt, Failure, Request, Timeouts, conditional, innermost, is_network_failure, presentable,
+};
 use super::{OriginError, Stat};
 use crate::sys::PerProcess;
 
@@ -82,7 +83,9 @@ impl Remote {
         let (path, timeouts) = (self.path.clone(), self.timeouts);
         let sent = match self.store.get(&self.build) {
             Ok(store) => send(Attempt { store: Arc::clone(store), path, options, timeouts }),
-            Err(error) => Err(Failure::Abandoned(format!("its client could not be made: {}", innermost(error)))),
+            Err(error) => {
+                Err(Failure::Abandoned(format!("its client could not be made: {}", presentable(&innermost(error)))))
+            }
         };
         sent.map_err(|failure| Refused { failure, outcome: observation.outcome() })
     }
@@ -116,7 +119,7 @@ impl Refused {
             200..300 => match failure {
                 // The head was good, and its body was something else.
                 Failure::Store(error) if !is_network_failure(&error) => {
-                    let reason = innermost(&error);
+                    let reason = presentable(&innermost(&error));
                     OriginError::InvalidResponse { key, request: request.to_string(), reason }
                 }
                 // The connection broke within the body.
@@ -125,17 +128,6 @@ impl Refused {
             _ => OriginError::Status { key, status, request: request.to_string() },
         }
     }
-}
-
-fn is_network_failure(error: &object_store::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if error.is::<HttpError>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// How stores that are built here try again.

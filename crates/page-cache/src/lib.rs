@@ -70,6 +70,7 @@ mod error;
 mod fetch;
 mod freshness;
 mod in_flight;
+mod maintenance;
 mod origin;
 mod pages;
 mod reader;
@@ -82,7 +83,7 @@ mod tests;
 mod transfer;
 
 pub use admission::Admission;
-pub use cache::{Cache, Entry, Usage};
+pub use cache::Cache;
 pub use cache_builder::CacheBuilder;
 pub use cached_file::CachedFile;
 pub use directory::{Recount, Verification, WhenFull};
@@ -90,6 +91,7 @@ pub use error::{Error, MaintenanceError, OpenError, ReadError, TransferError};
 pub use freshness::Freshness;
 #[cfg(feature = "object_store")]
 pub use object_store;
+pub use maintenance::{Entry, Usage};
 #[cfg(feature = "http")]
 pub use origin::HttpOrigin;
 pub use origin::{FnOrigin, LocalFile, Origin, OriginError, SeekOrigin, Stat, Validators};

@@ -89,12 +89,12 @@ pub use cached_file::CachedFile;
 pub use directory::{Recount, Verification, WhenFull};
 pub use error::{Error, MaintenanceError, OpenError, ReadError, TransferError};
 pub use freshness::Freshness;
+pub use maintenance::{Entry, Usage};
 #[cfg(feature = "object_store")]
 pub use object_store;
-pub use maintenance::{Entry, Usage};
 #[cfg(feature = "http")]
 pub use origin::HttpOrigin;
-pub use origin::{FnOrigin, LocalFile, Origin, OriginError, SeekOrigin, Stat, Validators};
+pub use origin::{FnOrigin, LocalFile, Origin, OriginError, SeekOrigin, Stat, UrlOrigin, Validators};
 #[cfg(feature = "object_store")]
 pub use origin::{ObjectStoreOrigin, Timeouts};
 pub use reader::Reader;

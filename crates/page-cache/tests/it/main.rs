@@ -12,6 +12,8 @@ mod bound;
 mod broken_off;
 mod cached_file;
 mod child;
+#[cfg(all(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
+mod cloud;
 mod coming_from_pfio;
 mod descriptors;
 mod directory;
@@ -28,5 +30,7 @@ mod mount;
 mod processes;
 mod random;
 mod reader;
+#[cfg(all(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
+mod secrets;
 mod superseded;
 mod transfer;

@@ -103,8 +103,19 @@ fn open(url: &str, options: Vec<(String, String)>) -> Result<Box<dyn Origin>, Or
         "gs" => Ok(Box::new(super::cloud::gcs(url, &Options::new(url, options)?)?)),
         #[cfg(feature = "azure")]
         "az" | "abfs" | "abfss" => Ok(Box::new(super::cloud::azure(url, &Options::new(url, options)?)?)),
-        _ => Err(OriginError::UnsupportedScheme { remedy: remedy(&scheme), scheme }),
+        _ if is_scheme(&scheme) => Err(OriginError::UnsupportedScheme { remedy: remedy(&scheme), scheme }),
+        _ => {
+            // It may be anything, a secret too.
+            let (url, reason) = ("what was given for a URL".to_owned(), format!("it has no scheme; {}", remedy("")));
+            Err(OriginError::InvalidUrl { url, reason })
+        }
     }
+}
+
+fn is_scheme(text: &str) -> bool {
+    let mut characters = text.chars();
+    characters.next().is_some_and(|first| first.is_ascii_alphabetic())
+        && characters.all(|next| next.is_ascii_alphanumeric() || matches!(next, '+' | '-' | '.'))
 }
 
 /// What who wants a scheme has to do.
@@ -152,7 +163,10 @@ mod tests {
                 other => assert!(known, "{other:?}"),
             }
         }
-        assert!(matches!(UrlOrigin::new("no url"), Err(OriginError::UnsupportedScheme { .. })));
+        for text in ["no url", "", ":", "secret\u{1b}://host/a"] {
+            let Err(error @ OriginError::InvalidUrl { .. }) = UrlOrigin::new(text) else { panic!("{text} is no URL") };
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
     }
 
     #[test]

@@ -24,5 +24,7 @@ mod mount;
 mod processes;
 mod random;
 mod reader;
+#[cfg(feature = "http")]
+mod single_flight;
 mod superseded;
 mod transfer;

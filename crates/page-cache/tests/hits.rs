@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use bytes::Bytes;
-use page_cache::{Cache, CachedFile, FnOrigin, Stat, Validators};
+use page_cache::{Advice, Cache, CachedFile, FnOrigin, Stat, Validators};
 
 /// The system's allocator, which counts for each thread.
 struct Counting;
@@ -154,6 +154,8 @@ fn hit_between_marks() {
 fn fill_between_marks() {
     let file = open(Path::new(&std::env::var_os(TRACED).unwrap()));
     let (page, mut out) = (file.page_size().unwrap(), [0; 100]);
+    // A page at a time.
+    file.advise(0..LEN, Advice::Random);
     // The first fill takes a block of the index, and maps the data.
     file.read_exact_at(&mut out, 0).unwrap();
     _ = Path::new(BEGIN).exists();

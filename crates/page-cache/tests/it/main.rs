@@ -21,8 +21,10 @@ mod log;
 mod memory_origin;
 mod model;
 mod mount;
+mod prefetch;
 mod processes;
 mod random;
+mod read_ahead;
 mod reader;
 #[cfg(feature = "http")]
 mod single_flight;

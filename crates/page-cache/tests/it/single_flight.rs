@@ -12,7 +12,7 @@ use std::process::Child;
 use std::time::Duration;
 
 use loopback_origin::{Object, Origin as Server};
-use page_cache::{Cache, CachedFile, HttpOrigin};
+use page_cache::{Advice, Cache, CachedFile, HttpOrigin};
 
 use crate::child;
 use crate::memory_origin::pattern;
@@ -55,6 +55,9 @@ impl Scene {
     fn start<Test: Fn()>(&self, test: Test, path: &str, seed: u64) -> Child {
         let mut child = child::command(test);
         child.env("DIR", self.directory.path()).env("URL", self.server.url(path)).env("SEED", seed.to_string());
+        if path != "/object" {
+            child.env("ALONE", "1");
+        }
         child.spawn().unwrap()
     }
 
@@ -71,6 +74,10 @@ fn read_all() {
     let (cache, object) = (open(&dir), File::open(dir.join("object")).unwrap());
     let file = cache.file(HttpOrigin::new(&std::env::var("URL").unwrap()).unwrap()).unwrap();
     let seed = number("SEED", 0);
+    if std::env::var_os("ALONE").is_some() {
+        // So that a request is as long as a read.
+        file.advise(0..file.len(), Advice::Random);
+    }
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let (file, object) = (&file, &object);

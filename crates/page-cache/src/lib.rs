@@ -66,9 +66,13 @@ compile_error!("page-cache relies on Linux: its sparse files, its locks and its 
 extern crate self as page_cache;
 
 mod admission;
+#[cfg(feature = "object_store")]
+mod asynchronous;
 mod cache;
 mod cache_builder;
 mod cached_file;
+#[cfg(feature = "object_store")]
+mod cached_store;
 mod checksum;
 mod directory;
 mod error;
@@ -80,6 +84,8 @@ mod origin;
 mod pages;
 mod reader;
 mod retention;
+#[cfg(feature = "object_store")]
+mod runtime;
 mod stats;
 mod sync;
 mod sys;
@@ -91,6 +97,8 @@ pub use admission::Admission;
 pub use cache::Cache;
 pub use cache_builder::CacheBuilder;
 pub use cached_file::CachedFile;
+#[cfg(feature = "object_store")]
+pub use cached_store::{CacheStatus, CachedStore, CachedStoreBuilder};
 pub use directory::{Recount, Verification, WhenFull};
 pub use error::{Error, MaintenanceError, OpenError, ReadError, TransferError};
 pub use freshness::Freshness;

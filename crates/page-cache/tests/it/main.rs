@@ -11,6 +11,8 @@ mod bound;
 #[cfg(feature = "http")]
 mod broken_off;
 mod cached_file;
+#[cfg(feature = "object_store")]
+mod cached_store;
 mod child;
 #[cfg(all(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
 mod cloud;

@@ -8,7 +8,7 @@ use object_store::{GetOptions, GetRange, ObjectMeta};
 use super::failure::Rejected;
 use crate::origin::{Stat, Validators};
 
-pub(in crate::origin) fn stat_of(meta: &ObjectMeta) -> Stat {
+pub(crate) fn stat_of(meta: &ObjectMeta) -> Stat {
     Stat {
         length: meta.size,
         validators: Validators {

@@ -203,6 +203,15 @@ fn urls_and_options_that_mean_nothing_are_refused() {
 }
 
 #[test]
+fn credentials_that_cannot_be_had_are_an_error() {
+    // Nobody listens at port 1, and so nobody gives credentials for this machine.
+    let options =
+        [("metadata_endpoint", "http://127.0.0.1:1"), ("endpoint", "http://127.0.0.1:1"), ("allow_http", "true")];
+    let error = UrlOrigin::with_options("s3://bucket/key", options).unwrap().stat().unwrap_err();
+    assert!(matches!(error, OriginError::Unreachable { .. }) && error.to_string().contains("refused"), "{error}");
+}
+
+#[test]
 fn plain_http_is_an_option() {
     let ((cache, _directory), server) = (cache(), server());
     // Who gives Google's builder an endpoint by http has allowed that by it.

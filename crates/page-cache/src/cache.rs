@@ -127,6 +127,11 @@ impl CacheInner {
         &self.dir
     }
 
+    /// How long anybody waits for what another thread or process does.
+    pub(crate) fn patience(&self) -> Duration {
+        self.settings.patience
+    }
+
     /// What is open in this process. A child of the process that opened it opens the directory anew, and tries again if
     /// it cannot.
     pub(crate) fn directory(&self) -> Option<&Arc<Directory>> {

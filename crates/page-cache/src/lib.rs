@@ -77,11 +77,13 @@ mod checksum;
 mod directory;
 mod error;
 mod fetch;
+mod flights;
 mod freshness;
 mod in_flight;
 mod maintenance;
 mod origin;
 mod pages;
+mod prefetch;
 mod reader;
 mod retention;
 #[cfg(feature = "object_store")]
@@ -100,7 +102,8 @@ pub use cached_file::CachedFile;
 #[cfg(feature = "object_store")]
 pub use cached_store::{CacheStatus, CachedStore, CachedStoreBuilder};
 pub use directory::{Recount, Verification, WhenFull};
-pub use error::{Error, MaintenanceError, OpenError, ReadError, TransferError};
+pub use error::{Error, MaintenanceError, OpenError, PrefetchError, ReadError, TransferError};
+pub use fetch::{Advice, Progress};
 pub use freshness::Freshness;
 pub use maintenance::{Entry, Usage};
 #[cfg(feature = "object_store")]
@@ -110,5 +113,6 @@ pub use origin::HttpOrigin;
 pub use origin::{FnOrigin, LocalFile, Origin, OriginError, SeekOrigin, Stat, UrlOrigin, Validators};
 #[cfg(feature = "object_store")]
 pub use origin::{ObjectStoreOrigin, Timeouts};
+pub use prefetch::Prefetched;
 pub use reader::Reader;
 pub use stats::Stats;

@@ -203,11 +203,6 @@ impl Directory {
         &self.budget
     }
 
-    /// How long anybody waits for what another thread or process does.
-    pub(crate) fn patience(&self) -> Duration {
-        self.patience
-    }
-
     pub(crate) fn in_flight(&self) -> &InFlight {
         &self.in_flight
     }

@@ -29,10 +29,14 @@ mod log;
 mod memory_origin;
 mod model;
 mod mount;
+mod prefetch;
 mod processes;
 mod random;
+mod read_ahead;
 mod reader;
 #[cfg(all(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
 mod secrets;
+#[cfg(feature = "http")]
+mod single_flight;
 mod superseded;
 mod transfer;

@@ -29,4 +29,6 @@ mod reader;
 #[cfg(feature = "http")]
 mod single_flight;
 mod superseded;
+#[cfg(feature = "http")]
+mod traces;
 mod transfer;

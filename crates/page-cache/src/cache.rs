@@ -1,6 +1,8 @@
 //! A cache: a directory, and how it is used.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +53,35 @@ pub(crate) struct CacheInner {
     totals: PerProcess<Arc<Totals>>,
 }
 
+/// What is told of an object beside its version: names and values, such as its content type.
+pub(crate) type Attributes = BTreeMap<String, String>;
+
+/// What an origin says of an object.
+#[derive(Debug)]
+pub(crate) struct Looked<T> {
+    pub(crate) stat: Stat,
+    pub(crate) attributes: Attributes,
+    /// Whether anything of it is to be stored.
+    pub(crate) is_stored: bool,
+    /// What came along.
+    pub(crate) with: T,
+}
+
+/// What was known of an object before its origin is asked.
+pub(crate) struct Known<'a> {
+    pub(crate) stat: &'a Stat,
+    /// Whether all pages that a range touches are held.
+    pub(crate) holds: &'a dyn Fn(&Range<u64>) -> bool,
+}
+
+/// An object that was opened.
+pub(crate) struct Opening {
+    pub(crate) file: CachedFile,
+    pub(crate) attributes: Attributes,
+    /// How long ago its origin confirmed it; `None` if that lies in the future.
+    pub(crate) age: Option<Duration>,
+}
+
 /// What a cache does with the objects that are opened by it.
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
@@ -96,6 +127,11 @@ impl CacheInner {
         &self.dir
     }
 
+    /// How long anybody waits for what another thread or process does.
+    pub(crate) fn patience(&self) -> Duration {
+        self.settings.patience
+    }
+
     /// What is open in this process. A child of the process that opened it opens the directory anew, and tries again if
     /// it cannot.
     pub(crate) fn directory(&self) -> Option<&Arc<Directory>> {
@@ -117,7 +153,7 @@ impl CacheInner {
     /// See [`Directory::doubt`].
     pub(crate) fn doubt(&self, key: &str, stat: &Stat) {
         if let Some(directory) = self.directory() {
-            directory.doubt(key, stat);
+            directory.doubt(key, Some(stat));
         }
     }
 }
@@ -161,21 +197,38 @@ impl Cache {
     }
 
     fn open_file(&self, origin: Arc<dyn Origin>) -> Result<CachedFile, OriginError> {
-        let key = origin.key();
-        let Some(directory) = self.inner.directory() else {
-            let now = self.ask(&*origin)?;
-            return Ok(CachedFile::new(origin, now, None, Arc::clone(&self.inner)));
+        let asked = Arc::clone(&origin);
+        let ask = |_: Option<Known<'_>>| {
+            let stat = self.ask(&*asked)?;
+            Ok(Looked { stat, attributes: Attributes::new(), is_stored: true, with: () })
         };
+        self.open_by(origin, false, ask).map(|(opened, _)| opened.file)
+    }
+
+    /// Opens an object as [`file`](Self::file) does, but for how its origin is asked: that is what `look` does, which may
+    /// bring something along. If what is known is to be confirmed, the origin is asked under any policy but offline.
+    pub(crate) fn open_by<T, E>(
+        &self,
+        origin: Arc<dyn Origin>,
+        confirm: bool,
+        look: impl FnOnce(Option<Known<'_>>) -> Result<Looked<T>, E>,
+    ) -> Result<(Opening, Option<T>), E> {
+        let key = origin.key();
+        let opening = |origin, stat, opened, attributes, age| {
+            let file = CachedFile::new(origin, stat, opened, Arc::clone(&self.inner));
+            Opening { file, attributes, age }
+        };
+        let Some(directory) = self.inner.directory() else {
+            let Looked { stat, attributes, with, .. } = look(None)?;
+            return Ok((opening(origin, stat, None, attributes, Some(Duration::ZERO)), Some(with)));
+        };
+        let accepts = |head: &Head| self.accepts(head) && (!confirm || self.is_offline());
         // What is known and good needs no lock, and waits for nobody who is asking a slow origin.
-        if let Some(head) = directory.peek_head(key).filter(|head| self.accepts(head))
+        if let Some(head) = directory.peek_head(key).filter(accepts)
             && let Ok(OpenedPair::Good(pair)) = directory.open_pair(&head)
         {
-            return Ok(CachedFile::new(
-                origin,
-                head.stat,
-                Some((Arc::clone(directory), pair)),
-                Arc::clone(&self.inner),
-            ));
+            let (age, opened) = (head.age(), Some((Arc::clone(directory), pair)));
+            return Ok((opening(origin, head.stat, opened, head.attributes, age), None));
         }
         let lock = directory.lock_key(key);
         let known = match &lock {
@@ -183,14 +236,26 @@ impl Cache {
             // Somebody else is busy with it for too long: what it says may still be used, and stays as it is.
             None => Ok(directory.peek_head(key)),
         };
-        let fresh = known.as_ref().ok().and_then(|head| head.as_ref()).filter(|head| self.accepts(head));
-        let confirmed = fresh.is_none();
-        let now = match fresh {
-            Some(head) => head.stat.clone(),
-            None => self.ask(&*origin)?,
+        let head = known.as_ref().ok().and_then(|head| head.as_ref());
+        let (looked, with, age) = match head.filter(|head| accepts(head)) {
+            Some(head) => {
+                let (stat, attributes) = (head.stat.clone(), head.attributes.clone());
+                (Looked { stat, attributes, is_stored: true, with: () }, None, head.age())
+            }
+            None => {
+                let holds = |head: &Head, range: &Range<u64>| match directory.open_pair(head) {
+                    Ok(OpenedPair::Good(pair)) => pair.held(range).is_ok_and(|held| held.contains(range.clone())),
+                    _ => false,
+                };
+                let known = head.map(|head| (head, |range: &Range<u64>| holds(head, range)));
+                let known = known.as_ref().map(|(head, holds)| Known { stat: &head.stat, holds });
+                let Looked { stat, attributes, is_stored, with } = look(known)?;
+                (Looked { stat, attributes, is_stored, with: () }, Some(with), Some(Duration::ZERO))
+            }
         };
         let pair = match known {
-            Ok(known) => self.open_or_create_pair(directory, key, &now, known, confirmed, lock.as_ref()),
+            _ if !looked.is_stored => None,
+            Ok(known) => self.open_or_create_pair(directory, key, &looked, known, with.is_some(), lock.as_ref()),
             Err(error) => {
                 tracing::warn!(key, %error, "the head cannot be read; the object is read from its origin");
                 None
@@ -198,7 +263,26 @@ impl Cache {
         };
         drop(lock);
         let opened = pair.map(|pair| (Arc::clone(directory), pair));
-        Ok(CachedFile::new(origin, now, opened, Arc::clone(&self.inner)))
+        Ok((opening(origin, looked.stat, opened, looked.attributes, age), with))
+    }
+
+    /// Lets whoever opens `key` next, in any process, ask its origin, under any policy but offline.
+    pub(crate) fn doubt(&self, key: &str) {
+        if let Some(directory) = self.inner.directory() {
+            directory.doubt(key, None);
+        }
+    }
+
+    pub(crate) fn is_offline(&self) -> bool {
+        self.inner.policy.offline
+    }
+
+    pub(crate) fn freshness(&self) -> Freshness {
+        self.inner.policy.freshness
+    }
+
+    pub(crate) fn page_size(&self) -> u64 {
+        self.inner.policy.page_size
     }
 
     /// The object's length and version, from its origin.
@@ -220,11 +304,12 @@ impl Cache {
         &self,
         directory: &Directory,
         key: &str,
-        now: &Stat,
+        looked: &Looked<()>,
         known: Option<Head>,
         confirmed: bool,
         lock: Option<&KeyLock<'_>>,
     ) -> Option<OpenPair> {
+        let now = &looked.stat;
         if now.validators.identity().is_none() {
             tracing::warn!(key, "the origin gives no validators that vouch for the bytes; nothing of it is stored");
             return None;
@@ -241,7 +326,7 @@ impl Cache {
             match directory.open_pair(&head) {
                 Ok(OpenedPair::Good(pair)) => {
                     if let Some(lock) = lock.filter(|_| confirmed) {
-                        save_head(directory, key, now, &pair, lock);
+                        save_head(directory, key, looked, &pair, lock);
                     }
                     return Some(pair);
                 }
@@ -263,7 +348,7 @@ impl Cache {
             .create_pair(key, now, page_size, self.inner.policy.when_full)
             .inspect_err(|error| warn(error))
             .ok()?;
-        let saved = save_head(directory, key, now, &pair, lock);
+        let saved = save_head(directory, key, looked, &pair, lock);
         if let Some(superseded) = superseded.filter(|_| saved) {
             tracing::info!(key, "the object has changed; the pieces of its old version are deleted once nobody reads");
             directory.delete_pair(&superseded);
@@ -273,8 +358,9 @@ impl Cache {
 }
 
 /// Whether it could be written.
-fn save_head(directory: &Directory, key: &str, stat: &Stat, pair: &Pair, lock: &KeyLock<'_>) -> bool {
-    let head = Head::new(key.to_owned(), stat.clone(), pair.name().to_owned());
+fn save_head(directory: &Directory, key: &str, looked: &Looked<()>, pair: &Pair, lock: &KeyLock<'_>) -> bool {
+    let head = Head::new(key.to_owned(), looked.stat.clone(), pair.name().to_owned());
+    let head = head.with_attributes(looked.attributes.clone());
     let saved = directory.save_head(&head, lock);
     if let Err(error) = &saved {
         tracing::warn!(key, %error, "a head cannot be written; the next opening will ask the origin again");
@@ -285,7 +371,7 @@ fn save_head(directory: &Directory, key: &str, stat: &Stat, pair: &Pair, lock: &
 /// No object is longer, in bytes: 1 PiB. What says so is a server in error, and its pages could not even be counted.
 const MAX_LENGTH: u64 = 1 << 50;
 
-fn check_length(key: &str, stat: Stat) -> Result<Stat, OriginError> {
+pub(crate) fn check_length(key: &str, stat: Stat) -> Result<Stat, OriginError> {
     if stat.length <= MAX_LENGTH {
         return Ok(stat);
     }

@@ -10,6 +10,7 @@
 
 mod candidates;
 mod evictor;
+mod hollow;
 mod recent_uses;
 mod roster;
 #[cfg(test)]

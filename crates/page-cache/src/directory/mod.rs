@@ -166,6 +166,9 @@ impl Directory {
                 Ok(Opened::OtherFormat(found)) => {
                     return Err(OpenError::OtherFormat { path: path.to_owned(), found, ours: control::FORMAT });
                 }
+                Ok(Opened::WithoutPunching) => {
+                    return Err(OpenError::NoHoles { path: path.to_owned(), kind: "a file system that punches none" });
+                }
                 Err(error) if error.kind() == io::ErrorKind::ResourceBusy => return Err(in_use()),
                 Err(source) => return Err(unusable(source)),
             };
@@ -405,18 +408,9 @@ impl Directory {
         self.with_descriptors(|| self.pairs.create(&self.files, &self.budget, &room, key, stat, page_size))
     }
 
-    /// Does something that opens files; once more, if there were no descriptors left and some are held by pairs that
-    /// nobody uses, which are closed then.
+    /// See [`Pairs::with_descriptors`].
     fn with_descriptors<T>(&self, open: impl Fn() -> io::Result<T>) -> io::Result<T> {
-        open().or_else(|error| {
-            let out_of_descriptors = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
-            if out_of_descriptors && self.pairs.close_all_idle() {
-                tracing::debug!(%error, "what nobody uses was closed, so that another file can be opened");
-                open()
-            } else {
-                Err(error)
-            }
-        })
+        self.pairs.with_descriptors(open)
     }
 
     /// Deletes the files of a pair, unless somebody works on it.

@@ -360,12 +360,12 @@ fn behind_blocks_of_the_index_with_nothing_in_them_everything_is_found_equally_o
     let (_, pair) = file.opened().pair().unwrap();
     let mut counts = std::collections::BTreeMap::<u64, u32>::new();
     for random in 0..4_000 {
-        let (extent, _) = pair.any_extent(random).unwrap().unwrap();
+        let (extent, _) = pair.index().any_extent(random).unwrap().unwrap();
         *counts.entry(extent).or_default() += 1;
     }
     assert!(counts.len() == 4 && counts.values().all(|count| (800..1_200).contains(count)), "{counts:?}");
     file.evict(0..blocks * block).unwrap();
-    assert!(pair.any_extent(1).unwrap().is_none());
+    assert!(pair.index().any_extent(1).unwrap().is_none());
 }
 
 /// It may take seconds, where there are many objects.

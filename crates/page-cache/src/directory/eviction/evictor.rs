@@ -268,17 +268,14 @@ impl Stock<'_> {
         if !pair.is_reconciled(self.budget) || pair.stamp(*number)?.is_kept() {
             return Ok(0);
         }
-        let freed = match pair.evict(section, pair.pages_of_extent(*number)) {
-            Err(error) if pair.take_unpunched() => {
-                self.evictor.obstacles.punch_failed(extent.clone());
+        let freed = match self.evict_of(section, &pair, *number) {
+            // That says nothing of the pair.
+            Err(error) if !self.can_punch() => {
                 self.warn(&error);
                 return Ok(0);
             }
             evicted => evicted?,
         };
-        if freed > 0 {
-            self.evictor.obstacles.punched();
-        }
         tracing::debug!(pair = pair.name(), extent = number, freed, "evicted");
         let Some(block) = pair.hollow_block(*number)? else { return Ok(freed) };
         if pair.is_empty()? {
@@ -287,6 +284,23 @@ impl Stock<'_> {
         }
         self.evictor.hollow.note(Arc::clone(name), block..block + 1);
         Ok(freed)
+    }
+
+    /// Evicts an extent, and notes it if the disk does not punch.
+    pub(super) fn evict_of(&self, section: &Section<'_>, pair: &Arc<Pair>, number: u64) -> io::Result<u64> {
+        let evicted = pair.evict(section, pair.pages_of_extent(number));
+        if evicted.is_err() && pair.take_unpunched() {
+            let extent = Extent { pair: pair.name().into(), number, is_all: false, open: Arc::downgrade(pair) };
+            self.evictor.obstacles.punch_failed(extent);
+        } else if evicted.as_ref().is_ok_and(|&freed| freed > 0) {
+            self.evictor.obstacles.punched();
+        }
+        evicted
+    }
+
+    /// Whether the last punch that was tried has worked; if not, more of them would cost what is stored and free nothing.
+    pub(super) fn can_punch(&self) -> bool {
+        self.evictor.obstacles.can_punch()
     }
 
     /// Evicts something that a few looks have not found, since most of what is stored is to be kept or being worked on: now

@@ -56,6 +56,11 @@ impl Obstacles {
         }
     }
 
+    /// Whether the last punch that was tried has worked.
+    pub(super) fn can_punch(&self) -> bool {
+        self.punches.is_well()
+    }
+
     pub(super) fn punch_failed(&self, extent: Extent) {
         self.punches.failed();
         let mut unpunched = self.unpunched.lock();

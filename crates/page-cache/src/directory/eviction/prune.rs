@@ -10,7 +10,7 @@ use crate::directory::files::is_damage;
 use crate::directory::pair::{self, EXTENT};
 
 /// How long who was told to evict waits for those who count.
-const SECTION_PATIENCE: Duration = Duration::from_secs(10);
+const SECTION_PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 /// Who fills beside an eviction makes it go on for so many bytes at most beyond what it was to free.
 const SLACK: u64 = 16 * EXTENT;
 
@@ -64,6 +64,9 @@ impl Stock<'_> {
                 Ok(None) => return Ok(false),
                 Err(error) => trouble = trouble.or(Some(error)),
             }
+            if !self.can_punch() {
+                break;
+            }
         }
         let is_done = self.budget.used() <= bytes;
         trouble.filter(|_| !is_done && freed < enough).map_or(Ok(is_done), Err)
@@ -100,6 +103,9 @@ impl Stock<'_> {
                     Err(error) => trouble = trouble.or(Some(error)),
                 }
             }
+            if !self.can_punch() {
+                break;
+            }
         }
         trouble.map_or(Ok(()), Err)
     }
@@ -124,7 +130,7 @@ impl Stock<'_> {
                 return Ok(Some(freed));
             }
             if !pair.stamp(extent)?.is_kept() {
-                freed += pair.evict(&section, pair.pages_of_extent(extent))?;
+                freed += self.evict_of(&section, &pair, extent)?;
             }
         }
         let is_empty = pair.is_empty()?;

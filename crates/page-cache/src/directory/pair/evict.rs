@@ -110,7 +110,8 @@ impl Pair {
         for kept in &self.kept()? {
             for run in self.index.runs_with_words(&kept)? {
                 let words = run.clone().zip(self.index.load_run(&run)?);
-                bytes += words.filter(|(_, word)| !word.is_empty()).map(|(page, _)| self.page_charge(page)).sum::<u64>();
+                bytes +=
+                    words.filter(|(_, word)| !word.is_empty()).map(|(page, _)| self.page_charge(page)).sum::<u64>();
             }
         }
         Ok(bytes + self.index.marked(layout.all_blocks())?.len() as u64 * block_charge(self.unit))

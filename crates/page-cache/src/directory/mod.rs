@@ -100,6 +100,8 @@ pub(crate) struct Settings {
     pub(crate) max_in_flight: usize,
     /// Whether it may be on a file system of other machines.
     pub(crate) allow_remote: bool,
+    /// Whether room is made ahead of need in a cache of any size, and single blocks of indexes are given back.
+    pub(crate) eager: bool,
     pub(crate) disk: Arc<dyn Disk>,
 }
 
@@ -111,6 +113,7 @@ impl Default for Settings {
             patience: Duration::from_secs(30),
             max_in_flight: 16,
             allow_remote: false,
+            eager: false,
             disk: Arc::new(LocalDisk),
         }
     }
@@ -194,6 +197,9 @@ impl Directory {
             }
             Ok(directory)
         })?;
+        if settings.eager {
+            directory.budget.be_eager();
+        }
         directory.set_limit(settings.max_bytes)?;
         let has_thread = directory.maintenance.start(&directory);
         if !directory.budget.is_counted() {

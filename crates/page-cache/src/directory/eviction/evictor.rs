@@ -165,9 +165,10 @@ impl Room for Stock<'_> {
         if self.is_large(bytes) {
             self.evictor.obstacles.fitted(bytes);
         }
-        let is_short = self.when_full == WhenFull::Evict && self.budget.is_short();
-        if is_short || self.evictor.is_fold_due(self.budget) {
+        if self.when_full == WhenFull::Evict && self.budget.is_short() {
             self.maintenance.make_room();
+        } else if self.evictor.is_fold_due(self.budget) {
+            self.maintenance.fold_uses();
         }
         true
     }

@@ -170,7 +170,7 @@ impl Directory {
                     return Err(OpenError::OtherFormat { path: path.to_owned(), found, ours: control::FORMAT });
                 }
                 Ok(Opened::WithoutPunching) => {
-                    return Err(OpenError::NoHoles { path: path.to_owned(), kind: "a file system that punches none" });
+                    return Err(OpenError::NoHoles { path: path.to_owned(), kind: "without hole punching" });
                 }
                 Err(error) if error.kind() == io::ErrorKind::ResourceBusy => return Err(in_use()),
                 Err(source) => return Err(unusable(source)),

@@ -13,7 +13,8 @@ use crate::directory::{
     Budget, Directory, Head, KeyLock, OpenPair, OpenedPair, Pair, Recount, Retry, Settings, Verification, WhenFull,
 };
 use crate::error::MaintenanceError;
-use crate::freshness::Freshness;
+use crate::fetch::retry::{self, RetryPolicy};
+use crate::freshness::{Freshness, OnUnreachable, Unvalidated};
 use crate::origin::{Origin, OriginError, Stat};
 use crate::stats::{Stats, Totals};
 use crate::sys::PerProcess;
@@ -61,6 +62,9 @@ pub(crate) struct CacheInner {
 pub(crate) struct Policy {
     pub(crate) page_size: u64,
     pub(crate) freshness: Freshness,
+    pub(crate) on_unreachable: OnUnreachable,
+    pub(crate) unvalidated: Unvalidated,
+    pub(crate) retry: RetryPolicy,
     pub(crate) offline: bool,
     pub(crate) when_full: WhenFull,
     pub(crate) admit: Admit,
@@ -145,15 +149,17 @@ impl Cache {
     /// open the same key at once, one asks, and the others find its answer, if the policy lets them.
     ///
     /// An object whose origin gives nothing to tell one version from another ([`Validators::identity`]) is read
-    /// without storing anything; so is one whose key and validators are longer than a head can hold, which is 1 MiB.
+    /// without storing anything ([`CacheBuilder::unvalidated`]); so is one whose key and validators are longer than a head
+    /// can hold, which is 1 MiB.
     ///
     /// # Errors
     ///
-    /// [`OriginError`] if the origin has to be asked and does not answer with the object; offline, if nothing is known
-    /// of it. That the cache's own files cannot be opened is no error: the object is then read from its origin, with a
+    /// [`OriginError`] if the origin has to be asked and does not answer with the object; if it cannot be reached, only
+    /// where nothing is held or [`OnUnreachable`] says so; offline, if nothing is known of it. That the cache's own files cannot be opened is no error: the object is then read from its origin, with a
     /// warning in the log.
     ///
     /// [`Validators::identity`]: crate::Validators::identity
+    /// [`CacheBuilder::unvalidated`]: crate::CacheBuilder::unvalidated
     pub fn file(&self, origin: impl Origin + 'static) -> Result<CachedFile, OriginError> {
         self.open_file(Arc::new(origin))
     }
@@ -290,7 +296,7 @@ impl Cache {
     fn open_file(&self, origin: Arc<dyn Origin>) -> Result<CachedFile, OriginError> {
         let key = origin.key();
         let Some(directory) = self.inner.directory() else {
-            let now = self.ask(&*origin)?;
+            let now = self.ask(&*origin, OPENING)?;
             return Ok(CachedFile::new(origin, now, None, Arc::clone(&self.inner)));
         };
         // What is known and good needs no lock, and waits for nobody who is asking a slow origin.
@@ -314,7 +320,13 @@ impl Cache {
         let confirmed = fresh.is_none();
         let now = match fresh {
             Some(head) => head.stat.clone(),
-            None => self.ask(&*origin)?,
+            None => {
+                let held = known.as_ref().ok().and_then(Option::as_ref).filter(|head| self.may_serve(head));
+                match self.ask(&*origin, if held.is_some() { OPENING_HELD } else { OPENING }) {
+                    Ok(now) => now,
+                    Err(error) => return self.open_held(directory, &origin, held, error),
+                }
+            }
         };
         let pair = match known {
             Ok(known) => self.open_or_create_pair(directory, key, &now, known, confirmed, lock.as_ref()),
@@ -328,17 +340,50 @@ impl Cache {
         Ok(CachedFile::new(origin, now, opened, Arc::clone(&self.inner)))
     }
 
-    /// The object's length and version, from its origin.
-    fn ask(&self, origin: &dyn Origin) -> Result<Stat, OriginError> {
+    /// The object's length and version, from its origin, which is tried for no longer than `patience`.
+    fn ask(&self, origin: &dyn Origin, patience: Duration) -> Result<Stat, OriginError> {
         if self.inner.policy.offline {
             let what = "its length and version".to_owned();
             return Err(OriginError::Offline { key: origin.key().to_owned(), what });
         }
-        check_length(origin.key(), origin.stat()?)
+        let retry = self.inner.policy.retry;
+        let stat = retry::stat(origin, RetryPolicy { deadline: retry.deadline.min(patience), ..retry })?;
+        check_length(origin.key(), stat)
+    }
+
+    /// Whether what was known before may be opened if the origin cannot be reached.
+    fn may_serve(&self, head: &Head) -> bool {
+        let policy = &self.inner.policy;
+        policy.on_unreachable == OnUnreachable::ServeHeld
+            && !head.is_doubted()
+            && policy.unvalidated.vouches_for(&head.stat)
+    }
+
+    /// The version that was known before, if the origin's error says nothing of the object, and there is something sound
+    /// to open; else the error.
+    fn open_held(
+        &self,
+        directory: &Arc<Directory>,
+        origin: &Arc<dyn Origin>,
+        held: Option<&Head>,
+        error: OriginError,
+    ) -> Result<CachedFile, OriginError> {
+        let Some(head) = held.filter(|_| error.is_transient()) else { return Err(error) };
+        match directory.open_pair(head) {
+            Ok(OpenedPair::Good(pair)) => {
+                let key = origin.key();
+                tracing::warn!(key, %error, "the origin cannot say whether the object has changed; what is held is opened");
+                let opened = Some((Arc::clone(directory), pair));
+                Ok(CachedFile::new(Arc::clone(origin), head.stat.clone(), opened, Arc::clone(&self.inner)))
+            }
+            _ => Err(error),
+        }
     }
 
     fn accepts(&self, head: &Head) -> bool {
-        self.inner.policy.offline || (!head.is_doubted() && self.inner.policy.freshness.accepts(head.age()))
+        let policy = &self.inner.policy;
+        policy.unvalidated.vouches_for(&head.stat)
+            && (policy.offline || (!head.is_doubted() && policy.freshness.accepts(head.age())))
     }
 
     /// The pair for the version that the object has now: the one that the known head names, if it means this
@@ -352,7 +397,8 @@ impl Cache {
         confirmed: bool,
         lock: Option<&KeyLock<'_>>,
     ) -> Option<OpenPair> {
-        if now.validators.identity().is_none() {
+        let unvalidated = self.inner.policy.unvalidated;
+        if !unvalidated.vouches_for(now) {
             tracing::warn!(key, "the origin gives no validators that vouch for the bytes; nothing of it is stored");
             return None;
         }
@@ -360,7 +406,7 @@ impl Cache {
             tracing::warn!(key, %error, "the cache's files cannot be opened; the object is read from its origin");
         };
         let (current, superseded) = match known {
-            Some(head) if head.stat.same_version(now) => (Some(head), None),
+            Some(head) if unvalidated.same_version(&head.stat, now) => (Some(head), None),
             Some(head) => (None, Some(head.pair)),
             None => (None, None),
         };
@@ -409,6 +455,11 @@ fn save_head(directory: &Directory, key: &str, stat: &Stat, pair: &Pair, lock: &
     saved.is_ok()
 }
 
+/// For how long an opening tries to reach the origin: where an address is wrong, it shows here.
+const OPENING: Duration = Duration::from_secs(30);
+/// The same, where there is something to open that was asked for before.
+const OPENING_HELD: Duration = Duration::from_secs(2);
+
 /// No object is longer, in bytes: 1 PiB. What says so is a server in error, and its pages could not even be counted.
 const MAX_LENGTH: u64 = 1 << 50;
 
@@ -417,7 +468,8 @@ fn check_length(key: &str, stat: Stat) -> Result<Stat, OriginError> {
         return Ok(stat);
     }
     let reason = format!("it says {} bytes, and no object has more than {MAX_LENGTH}", stat.length);
-    Err(OriginError::InvalidResponse { key: key.to_owned(), request: "the object's length".to_owned(), reason })
+    let request = "the object's length".to_owned();
+    Err(OriginError::InvalidResponse { key: key.to_owned(), request, reason, attempts: 1 })
 }
 
 /// What verifying an object came to, behind its key.

@@ -280,7 +280,8 @@ impl CachedFile {
             admit: self.stores.then_some(&cache.policy.admit),
         });
         let in_flight = opened.as_ref().map(|(directory, _)| directory.in_flight());
-        Source { origin: &**origin, pinned, store, offline: cache.policy.offline, in_flight, counters: self.counters() }
+        let (offline, retry, counters) = (cache.policy.offline, cache.policy.retry, self.counters());
+        Source { origin: &**origin, pinned, store, offline, in_flight, retry, counters }
     }
 
     pub(crate) fn when_full(&self) -> WhenFull {

@@ -87,9 +87,10 @@ pub use cache_builder::CacheBuilder;
 pub use cached_file::CachedFile;
 pub use directory::{Recount, Verification, WhenFull};
 pub use error::{Error, MaintenanceError, OpenError, ReadError, TransferError};
-pub use freshness::Freshness;
+pub use fetch::retry::RetryPolicy;
+pub use freshness::{Freshness, OnUnreachable, Unvalidated};
 #[cfg(feature = "http")]
-pub use origin::HttpOrigin;
+pub use origin::{AttemptLimits, HttpOrigin};
 pub use origin::{FnOrigin, LocalFile, Origin, OriginError, SeekOrigin, Stat, Validators};
 pub use reader::Reader;
 pub use stats::Stats;

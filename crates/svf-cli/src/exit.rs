@@ -128,7 +128,7 @@ fn code_of(error: &OriginError) -> u8 {
         OriginError::InvalidUrl { .. } => 2,
         OriginError::NotFound { .. } | OriginError::Denied { .. } => 4,
         OriginError::RangesIgnored { .. } | OriginError::InvalidResponse { .. } | OriginError::Changed { .. } => 6,
-        OriginError::Unreachable { .. } | OriginError::Status { .. } => 5,
+        OriginError::Unreachable { .. } | OriginError::Incomplete { .. } | OriginError::Status { .. } => 5,
         _ => 1,
     }
 }

@@ -13,6 +13,7 @@
 //! stored is no reason for the read to fail.
 
 mod destinations;
+pub(crate) mod retry;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use self::destinations::Destination;
 use self::destinations::Destinations;
+use self::retry::RetryPolicy;
 
 use bytes::Bytes;
 use svf_core::{NeedOptions, RangeSet};
@@ -61,6 +63,8 @@ pub(crate) struct Source<'a> {
     pub(crate) offline: bool,
     /// Without it one request follows the other.
     pub(crate) in_flight: Option<&'a InFlight>,
+    /// How what may succeed later is tried again.
+    pub(crate) retry: RetryPolicy,
     pub(crate) counters: &'a Counters,
 }
 
@@ -238,16 +242,7 @@ impl Source<'_> {
             return Err(OriginError::Offline { key: self.origin.key().to_owned(), what }.into());
         }
         tracing::debug!(key = self.origin.key(), start = range.start, end = range.end, "fetch");
-        self.counters.requested();
-        let bytes = self.origin.read(range.clone(), self.pinned)?;
-        self.counters.fetched(bytes.len() as u64);
-        // An origin may be anybody's, and a page must never be stored short.
-        if bytes.len() as u64 != range.end - range.start {
-            let (key, request) = (self.origin.key().to_owned(), format!("bytes {}..{}", range.start, range.end));
-            let reason = format!("it has {} bytes", bytes.len());
-            return Err(OriginError::InvalidResponse { key, request, reason }.into());
-        }
-        Ok(bytes)
+        Ok(retry::read(self.origin, self.pinned, range, self.retry, self.counters)?)
     }
 }
 

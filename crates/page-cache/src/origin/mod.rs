@@ -5,6 +5,8 @@
 mod error;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "http")]
+mod limits;
 mod local_file;
 mod sequential;
 mod validators;
@@ -18,6 +20,8 @@ use bytes::Bytes;
 pub use error::OriginError;
 #[cfg(feature = "http")]
 pub use http::HttpOrigin;
+#[cfg(feature = "http")]
+pub use limits::AttemptLimits;
 pub use local_file::LocalFile;
 pub use sequential::{FnOrigin, SeekOrigin};
 pub use validators::{Stat, Validators};
@@ -54,14 +58,18 @@ pub trait Origin: Debug + Send + Sync {
     /// or a namespace and a path. It stands in files and in messages, so it must hold no secret.
     fn key(&self) -> &str;
 
-    /// The object's length and validators as they are now. Blocks for one request or more.
+    /// The object's length and validators as they are now. Blocks for one request, or for a few that ask for the same in
+    /// different ways; what is transient is tried again by the cache.
     ///
     /// # Errors
     ///
     /// An [`OriginError`] that names the key and says what to do.
     fn stat(&self) -> Result<Stat, OriginError>;
 
-    /// The bytes of `range`, all of them, of the very version that `pinned` describes. Blocks for one request or more.
+    /// The bytes of `range`, of the very version that `pinned` describes: all of them, or a beginning that is not empty if
+    /// the connection broke or stalled in the middle. The cache asks for the rest then. Blocks for one request, which it
+    /// is to give up when nothing comes any more: nothing is to be tried again here, since the cache does that, and counts
+    /// ([`RetryPolicy`](crate::RetryPolicy)).
     ///
     /// `range` is not empty and ends at or before `pinned.length`. The request is to be conditional on the pinned
     /// validators where the protocol can express it, and the response is to be checked against them: status, range,
@@ -69,8 +77,9 @@ pub trait Origin: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`OriginError::Changed`] if the object is no longer the one that is pinned; else what went wrong. Never fewer
-    /// bytes than asked for, and never bytes of another version.
+    /// [`OriginError::Changed`] if the object is no longer the one that is pinned; else what went wrong, with
+    /// [`OriginError::Unreachable`] if not a byte came. Never bytes of another version, and never more than asked for:
+    /// that, and no bytes without an error, is [`OriginError::InvalidResponse`] to the cache.
     fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError>;
 }
 

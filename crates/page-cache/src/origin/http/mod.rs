@@ -1,5 +1,6 @@
 //! Objects behind `http://` and `https://` URLs, read through the `object_store` crate.
 
+mod body;
 mod observe;
 mod response;
 mod url_key;
@@ -11,25 +12,25 @@ use std::ops::Range;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
 
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
-use object_store::client::HttpError;
+use bytes::Bytes;
 use object_store::http::{HttpBuilder, HttpStore};
 use object_store::path::Path;
-use object_store::{BackoffConfig, GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, RetryConfig};
+use object_store::{GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, RetryConfig};
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::{Instant, timeout};
 
+use self::body::{Body, collect};
 use self::observe::{Observation, ObservingConnector, Outcome, innermost};
 use self::response::Rejected;
 use self::url_key::UrlParts;
-use super::{Origin, OriginError, Stat, Validators};
+use super::{AttemptLimits, Origin, OriginError, Stat, Validators};
 use crate::sys::PerProcess;
 
 /// An object behind an `http://` or `https://` URL.
 ///
 /// Requests run on a small runtime of this crate's own, so it works from plain threads and inside anybody's runtime
-/// alike; a call blocks its thread until the response is there. What is transient (a refused connection, a 5xx) is
-/// tried again a few times within half a minute.
+/// alike; a call blocks its thread until the response is there, or the attempt is given up ([`AttemptLimits`]). What is
+/// transient is tried again by the cache.
 ///
 /// Every range request is conditional on the pinned validators (`If-Match`, else `If-Unmodified-Since`), and every
 /// response is checked: status 206, exactly the range asked for, the total length, the validators, no encoding.
@@ -37,6 +38,7 @@ pub struct HttpOrigin {
     /// The URL without credentials and signatures.
     key: String,
     request: String,
+    limits: AttemptLimits,
     connector: ObservingConnector,
     /// A child of the process that made it has connections of its own.
     store: PerProcess<object_store::Result<Arc<HttpStore>>>,
@@ -57,7 +59,13 @@ impl HttpOrigin {
         let connector = ObservingConnector { authorization, loopback };
         let store = build(&request, &connector)
             .map_err(|error| OriginError::InvalidUrl { url: key.clone(), reason: error.to_string() })?;
-        Ok(Self { key, request, connector, store: PerProcess::new(Ok(store)) })
+        Ok(Self { key, request, limits: AttemptLimits::default(), connector, store: PerProcess::new(Ok(store)) })
+    }
+
+    /// The same, with other limits on the time that one attempt may take.
+    #[must_use]
+    pub fn limits(self, limits: AttemptLimits) -> Self {
+        Self { limits, ..self }
     }
 
     /// The store for this process's requests.
@@ -68,12 +76,12 @@ impl HttpOrigin {
         }
     }
 
-    /// Sends one request (with its retries) and waits for `read` to take what it wants of the response.
+    /// Sends one request and waits for `read` to take what it wants of the response, until the moment it is given.
     fn send<T, F>(
         &self,
         mut options: GetOptions,
         pinned: Option<&Stat>,
-        read: impl FnOnce(GetResult) -> F + Send + 'static,
+        read: impl FnOnce(GetResult, Instant) -> F + Send + 'static,
     ) -> Result<T, (object_store::Error, Arc<Observation>)>
     where
         T: Send + 'static,
@@ -86,7 +94,13 @@ impl HttpOrigin {
             Err(error) => return Err((error, observation)),
         };
         // The store's path stays empty: its base is the object's URL, so that not a character of it is recoded.
-        let request = async move { read(store.get_opts(&Path::default(), options).await?).await };
+        let AttemptLimits { stall, total } = self.limits;
+        let request = async move {
+            let end = Instant::now() + total.min(LONGEST);
+            let path = Path::default();
+            let response = timeout(stall.min(total), store.get_opts(&path, options));
+            read(response.await.map_err(|_| silent(stall.min(total)))??, end).await
+        };
         block_on(request).map_err(|error| (error, observation))
     }
 
@@ -95,13 +109,14 @@ impl HttpOrigin {
         let head = GetOptions { head: true, ..GetOptions::default() };
         let first_byte = GetOptions { range: Some(GetRange::Bounded(0..1)), ..GetOptions::default() };
         let whole = GetOptions::default();
-        let ask = |options| self.send(options, None, |response| async { Ok(response.meta) });
+        let ask = |options| self.send(options, None, |response, _| async { Ok(response.meta) });
         let (error, observed) = match ask(head) {
             Ok(meta) => return Ok(meta),
             Err(refusal) => refusal,
         };
         // Of these, servers may mean the HEAD and not the object; after any other no request would fare better.
-        if let Some(Outcome::Status(200..=206 | 400 | 403 | 405 | 416 | 501)) = observed.outcome() {
+        let outcome = observed.outcome();
+        if let Some(Outcome::Status(200..=206 | 400 | 403 | 405 | 416 | 501, _) | Outcome::Rejected(_)) = outcome {
             for options in [first_byte, whole] {
                 if let Ok(meta) = ask(options) {
                     return Ok(meta);
@@ -116,15 +131,15 @@ impl HttpOrigin {
     /// body may quote anything, so neither is passed on.
     fn explain(&self, error: &object_store::Error, observed: &Observation, request: &Request) -> OriginError {
         let (key, partial) = (self.key.clone(), matches!(request, Request::Bytes(_)));
-        let request = request.to_string();
-        let status = match observed.outcome() {
-            Some(Outcome::Status(status)) => status,
+        let (request, attempts) = (request.to_string(), 1);
+        let (status, retry_after) = match observed.outcome() {
+            Some(Outcome::Status(status, retry_after)) => (status, retry_after),
             Some(Outcome::Rejected(Rejected::Changed(reason))) => return OriginError::Changed { key, reason },
             Some(Outcome::Rejected(Rejected::Invalid(reason))) => {
-                return OriginError::InvalidResponse { key, request, reason };
+                return OriginError::InvalidResponse { key, request, reason, attempts };
             }
-            Some(Outcome::Failed(reason)) => return OriginError::Unreachable { key, reason },
-            None => return OriginError::Unreachable { key, reason: innermost(error) },
+            Some(Outcome::Failed(reason)) => return OriginError::Unreachable { key, request, reason, attempts },
+            None => return OriginError::Unreachable { key, request, reason: innermost(error), attempts },
         };
         match status {
             404 | 410 => OriginError::NotFound { key },
@@ -132,31 +147,25 @@ impl HttpOrigin {
             412 => OriginError::Changed { key, reason: "the server answered with status 412".to_owned() },
             416 if partial => OriginError::Changed { key, reason: "it has no such bytes any more".to_owned() },
             200 if partial => OriginError::RangesIgnored { key },
-            // The head was good, and the connection broke within the body.
-            200..300 if is_network_failure(error) => OriginError::Unreachable { key, reason: innermost(error) },
-            200..300 => OriginError::InvalidResponse { key, request, reason: innermost(error) },
-            _ => OriginError::Status { key, status, request },
+            200..300 => OriginError::InvalidResponse { key, request, reason: innermost(error), attempts },
+            _ => OriginError::Status { key, status, request, retry_after, attempts },
         }
     }
 }
 
 fn build(request: &str, connector: &ObservingConnector) -> object_store::Result<Arc<HttpStore>> {
-    let backoff =
-        BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(2), base: 2.0 };
-    let retry = RetryConfig { backoff, max_retries: 3, retry_timeout: Duration::from_secs(30) };
+    // The cache tries again what may succeed later, and counts it.
+    let retry = RetryConfig { max_retries: 0, ..RetryConfig::default() };
     let builder = HttpBuilder::new().with_url(request).with_retry(retry).with_http_connector(connector.clone());
     Ok(Arc::new(builder.build()?))
 }
 
-fn is_network_failure(error: &object_store::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if error.is::<HttpError>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+/// No attempt takes longer: a time that no clock reaches is none.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// That no byte came for so long.
+fn silent(stall: Duration) -> object_store::Error {
+    object_store::Error::Generic { store: "HTTP", source: format!("nothing came for {stall:?}").into() }
 }
 
 /// What a request was for, as the messages say it.
@@ -201,38 +210,21 @@ impl Origin for HttpOrigin {
             if_unmodified_since,
             ..GetOptions::default()
         };
-        let asked = range.clone();
-        let read = self.send(options, Some(pinned), move |response| collect(response, asked));
+        let (asked, stall) = (range.clone(), self.limits.stall);
+        let collected = self.send(options, Some(pinned), move |response, end| async move {
+            Ok(collect(response, &asked, stall, end).await)
+        });
         let request = Request::Bytes(range);
-        match read {
-            Ok(Ok(bytes)) => Ok(bytes),
-            Ok(Err(reason)) => {
-                Err(OriginError::InvalidResponse { key: self.key.clone(), request: request.to_string(), reason })
+        let (key, what, attempts) = (|| self.key.clone(), request.to_string(), 1);
+        match collected {
+            Ok(Body::Bytes(bytes)) => Ok(bytes),
+            Ok(Body::Nothing(reason)) => Err(OriginError::Unreachable { key: key(), request: what, reason, attempts }),
+            Ok(Body::Invalid(reason)) => {
+                Err(OriginError::InvalidResponse { key: key(), request: what, reason, attempts })
             }
             Err((error, observed)) => Err(self.explain(&error, &observed, &request)),
         }
     }
-}
-
-/// The body, if it is exactly as long as was asked for; no more of a longer one is read than tells that it is.
-async fn collect(response: GetResult, asked: Range<u64>) -> object_store::Result<Result<Bytes, String>> {
-    if response.range != asked {
-        return Ok(Err(format!("it is bytes {}..{}", response.range.start, response.range.end)));
-    }
-    let expected = asked.end - asked.start;
-    let mut body = response.into_stream();
-    let mut bytes = BytesMut::with_capacity(expected as usize);
-    while let Some(part) = body.next().await {
-        bytes.extend_from_slice(&part?);
-        if bytes.len() as u64 > expected {
-            return Ok(Err(format!("its body is longer than the {expected} bytes asked for")));
-        }
-    }
-    if (bytes.len() as u64) < expected {
-        let got = bytes.len();
-        return Ok(Err(format!("its body has {got} of the {expected} bytes asked for")));
-    }
-    Ok(Ok(bytes.freeze()))
 }
 
 fn stat_of(meta: &ObjectMeta) -> Stat {

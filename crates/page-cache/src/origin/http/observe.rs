@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::HeaderValue;
-use http::header::AUTHORIZATION;
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION};
 use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
@@ -20,7 +21,7 @@ use crate::sys::PerProcess;
 
 /// One request, seen from the wire: what its responses must be, and the outcome of its last attempt.
 ///
-/// It travels with the request, in its extensions, also into attempts that the store makes by itself.
+/// It travels with the request, in its extensions.
 #[derive(Debug, Default)]
 pub(super) struct Observation {
     /// The version that partial responses must be of.
@@ -31,8 +32,8 @@ pub(super) struct Observation {
 /// What came of an attempt.
 #[derive(Debug, Clone)]
 pub(super) enum Outcome {
-    /// A response, with this status.
-    Status(u16),
+    /// A response, with this status, and with how long the server wants to be left alone.
+    Status(u16, Option<Duration>),
     /// A partial response that must not be used.
     Rejected(Rejected),
     /// No response, for this reason.
@@ -87,8 +88,6 @@ fn builder() -> ClientBuilder {
         .connect_timeout(Duration::from_secs(5))
         // A signature in a URL is nothing that the target of a redirect should learn.
         .referer(false)
-        // A server that has gone silent is given up soon, one that is merely slow is not.
-        .read_timeout(Duration::from_secs(30))
 }
 
 #[derive(Debug)]
@@ -103,15 +102,25 @@ impl HttpService for ObservingService {
         if let Some(authorization) = &self.authorization {
             request.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }
+        // Without this a server may choose the encoding by itself, and a range of what it encoded is of no use.
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let observation = request.extensions().get::<Arc<Observation>>().cloned();
         let mut response = self.client.execute(request).await;
         let Some(observation) = observation else { return response };
         let outcome = match &mut response {
+            Err(error) if is_redirect(error) => {
+                Outcome::Rejected(Rejected::Invalid("it redirects in a circle, or too often".to_owned()))
+            }
             Err(error) => Outcome::Failed(innermost(error)),
             Ok(response) => {
                 let status = response.status();
+                if !status.is_success() {
+                    // The store would read it whole, however long it is, for a message that nobody is shown.
+                    *response.body_mut() = Bytes::new().into();
+                }
                 let checked = response::check(status, response.headers_mut(), observation.pinned.as_ref());
-                checked.err().map_or(Outcome::Status(status.as_u16()), Outcome::Rejected)
+                let retry_after = response::retry_after(response.headers());
+                checked.err().map_or(Outcome::Status(status.as_u16(), retry_after), Outcome::Rejected)
             }
         };
         let rejected = matches!(outcome, Outcome::Rejected(_));
@@ -119,6 +128,10 @@ impl HttpService for ObservingService {
         // The kind is one that the store does not try again; who asked looks at the outcome.
         if rejected { Err(HttpError::new(HttpErrorKind::Decode, RejectedResponse)) } else { response }
     }
+}
+
+fn is_redirect(error: &HttpError) -> bool {
+    error.source().and_then(|source| source.downcast_ref::<reqwest::Error>()).is_some_and(reqwest::Error::is_redirect)
 }
 
 #[derive(Debug, thiserror::Error)]

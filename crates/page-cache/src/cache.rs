@@ -3,16 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
-
-use svf_core::RangeSet;
+use std::time::Duration;
 
 use crate::admission::Admit;
 use crate::cached_file::CachedFile;
-use crate::directory::{
-    Budget, Directory, Head, KeyLock, OpenPair, OpenedPair, Pair, Recount, Retry, Settings, Verification, WhenFull,
-};
-use crate::error::MaintenanceError;
+use crate::directory::{Budget, Directory, Head, KeyLock, OpenPair, OpenedPair, Pair, Retry, Settings, WhenFull};
 use crate::fetch::retry::{self, RetryPolicy};
 use crate::freshness::{Freshness, OnUnreachable, Unvalidated};
 use crate::origin::{Origin, OriginError, Stat};
@@ -41,7 +36,7 @@ use crate::sys::PerProcess;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Cache {
-    inner: Arc<CacheInner>,
+    pub(crate) inner: Arc<CacheInner>,
 }
 
 /// What the clones and the files of a cache share.
@@ -164,128 +159,6 @@ impl Cache {
         self.open_file(Arc::new(origin))
     }
 
-    /// What is held of the object behind `key`, without asking its origin; `None` if nothing is known of it.
-    ///
-    /// O(pages that are stored). Waits for nobody.
-    pub fn entry(&self, key: &str) -> Option<Entry> {
-        let directory = self.inner.directory()?;
-        self.entry_of(directory, directory.peek_head(key)?)
-    }
-
-    /// What is held of all objects, in no order.
-    ///
-    /// O(objects and pages that are stored). Where the directory, or an object's files, cannot be read nothing is listed,
-    /// with a warning in the log.
-    pub fn entries(&self) -> Vec<Entry> {
-        let Some(directory) = self.inner.directory() else { return Vec::new() };
-        match directory.heads() {
-            Ok(heads) => heads.filter_map(|head| self.entry_of(directory, head)).collect(),
-            Err(error) => {
-                tracing::warn!(path = %self.inner.dir.display(), %error, "the objects of the cache cannot be listed");
-                Vec::new()
-            }
-        }
-    }
-
-    fn entry_of(&self, directory: &Directory, head: Head) -> Option<Entry> {
-        let opened = directory.open_pair(&head).and_then(|opened| match opened {
-            OpenedPair::Good(pair) => {
-                Ok((pair.pages().page_size, pair.held(&(0..head.stat.length))?, pair.last_used()?))
-            }
-            OpenedPair::Damaged => Ok((self.inner.policy.page_size, RangeSet::new(), None)),
-        });
-        let warn = |error: &io::Error| {
-            tracing::warn!(key = head.key, %error, "the files of an object cannot be opened");
-        };
-        let (page_size, held, last_used) = opened.inspect_err(warn).ok()?;
-        Some(Entry { key: head.key.clone(), checked: head.checked(), stat: head.stat, last_used, page_size, held })
-    }
-
-    /// Reads and checks all that is held of all objects: what came of it, for the key of each. What is damaged is held no
-    /// more afterwards, unless others keep it from being taken away just now.
-    ///
-    /// # Errors
-    ///
-    /// [`MaintenanceError`]: of all, that the directory cannot be listed; of one object, that its files cannot be opened or
-    /// read, which says nothing of the others.
-    pub fn verify(&self) -> Result<Vec<Verified>, MaintenanceError> {
-        let directory = self.directory()?;
-        let verify = |head: &Head| match directory.open_pair(head)? {
-            OpenedPair::Good(pair) => pair.verify(directory.budget()),
-            OpenedPair::Damaged => Ok(Verification::default()),
-        };
-        let heads = directory.heads().map_err(self.cannot("verified"))?;
-        let verified = heads.map(|head| {
-            let verification = verify(&head).map_err(|source| MaintenanceError::Object {
-                key: head.key.clone(),
-                range: 0..head.stat.length,
-                operation: "verified",
-                source,
-            });
-            (head.key, verification)
-        });
-        Ok(verified.collect())
-    }
-
-    /// How much of the disk is used, as it is accounted for: at any moment at least what is taken.
-    pub fn usage(&self) -> Usage {
-        let budget = self.inner.directory().map(|directory| directory.budget());
-        budget.map_or(Usage { charged: 0, max_bytes: 0 }, |budget| Usage {
-            charged: budget.used(),
-            max_bytes: budget.max_bytes(),
-        })
-    }
-
-    /// Evicts until no more than so many bytes are charged, all objects and processes together: first what can best be
-    /// done without. What is to be kept stays, and so does what others are working on. Returns what is used then, which
-    /// is more than `bytes` if the rest could not go.
-    ///
-    /// Blocks for as long as that takes: about a millisecond an extent.
-    ///
-    /// # Errors
-    ///
-    /// [`MaintenanceError`]: the directory cannot be listed, or files of it not be opened or written.
-    pub fn evict_to(&self, bytes: u64) -> Result<Usage, MaintenanceError> {
-        self.directory()?.evict_to(bytes).map_err(self.cannot("evicted from"))?;
-        Ok(self.usage())
-    }
-
-    /// Evicts all objects of which nobody has read or stored anything for so long, by the clock of the system; what is to
-    /// be kept stays. Returns what is used then. Blocks for as long as that takes.
-    ///
-    /// # Errors
-    ///
-    /// As of [`evict_to`](Self::evict_to).
-    pub fn evict_older_than(&self, age: Duration) -> Result<Usage, MaintenanceError> {
-        self.directory()?.evict_older_than(age).map_err(self.cannot("evicted from"))?;
-        Ok(self.usage())
-    }
-
-    /// Counts anew what is stored, gives back what dead processes left, and removes what nobody needs. None if other
-    /// threads or processes are storing for longer than `patience`.
-    ///
-    /// It is done by itself where that is needed: at the first opening after a start of the system, and when somebody
-    /// has found traces of a death. While it goes on nothing is stored, and reads go on.
-    ///
-    /// # Errors
-    ///
-    /// [`MaintenanceError`]: the directory cannot be locked, or something in it cannot be looked at: then what is charged
-    /// stays as it was.
-    pub fn recount(&self, patience: Duration) -> Result<Option<Recount>, MaintenanceError> {
-        self.directory()?.recount(patience).map_err(self.cannot("counted"))
-    }
-
-    /// What is open in this process, or the error that nothing is.
-    fn directory(&self) -> Result<&Directory, MaintenanceError> {
-        let directory = self.inner.directory().map(Arc::as_ref);
-        directory.ok_or_else(|| MaintenanceError::NotOpen { path: self.inner.dir.clone() })
-    }
-
-    fn cannot(&self, operation: &'static str) -> impl FnOnce(io::Error) -> MaintenanceError + use<> {
-        let path = self.inner.dir.clone();
-        move |source| MaintenanceError::Directory { path, operation, source }
-    }
-
     /// What happened in all files that were opened by this cache and its clones, in this process.
     pub fn stats(&self) -> Stats {
         let evictions = self.inner.opened.peek().map(|directory| directory.budget()).filter(|budget| budget.is_own());
@@ -296,7 +169,7 @@ impl Cache {
     fn open_file(&self, origin: Arc<dyn Origin>) -> Result<CachedFile, OriginError> {
         let key = origin.key();
         let Some(directory) = self.inner.directory() else {
-            let now = self.ask(&*origin, OPENING)?;
+            let now = self.ask(&*origin, false)?;
             return Ok(CachedFile::new(origin, now, None, Arc::clone(&self.inner)));
         };
         // What is known and good needs no lock, and waits for nobody who is asking a slow origin.
@@ -322,7 +195,7 @@ impl Cache {
             Some(head) => head.stat.clone(),
             None => {
                 let held = known.as_ref().ok().and_then(Option::as_ref).filter(|head| self.may_serve(head));
-                match self.ask(&*origin, if held.is_some() { OPENING_HELD } else { OPENING }) {
+                match self.ask(&*origin, held.is_some()) {
                     Ok(now) => now,
                     Err(error) => return self.open_held(directory, &origin, held, error),
                 }
@@ -340,15 +213,17 @@ impl Cache {
         Ok(CachedFile::new(origin, now, opened, Arc::clone(&self.inner)))
     }
 
-    /// The object's length and version, from its origin, which is tried for no longer than `patience`.
-    fn ask(&self, origin: &dyn Origin, patience: Duration) -> Result<Stat, OriginError> {
+    /// The object's length and version, from its origin, which is not tried for long if there is something to serve.
+    fn ask(&self, origin: &dyn Origin, held: bool) -> Result<Stat, OriginError> {
         if self.inner.policy.offline {
             let what = "its length and version".to_owned();
             return Err(OriginError::Offline { key: origin.key().to_owned(), what });
         }
-        let retry = self.inner.policy.retry;
-        let stat = retry::stat(origin, RetryPolicy { deadline: retry.deadline.min(patience), ..retry })?;
-        check_length(origin.key(), stat)
+        let mut retry = self.inner.policy.retry;
+        if held {
+            retry.deadline = retry.deadline.min(OPENING_HELD);
+        }
+        check_length(origin.key(), retry::stat(origin, retry, OPENING_UNREACHABLE)?)
     }
 
     /// Whether what was known before may be opened if the origin cannot be reached.
@@ -455,9 +330,9 @@ fn save_head(directory: &Directory, key: &str, stat: &Stat, pair: &Pair, lock: &
     saved.is_ok()
 }
 
-/// For how long an opening tries to reach the origin: where an address is wrong, it shows here.
-const OPENING: Duration = Duration::from_secs(30);
-/// The same, where there is something to open that was asked for before.
+/// For how long an opening tries an origin that cannot be reached at all: where an address is wrong, it shows here.
+const OPENING_UNREACHABLE: Duration = Duration::from_secs(5);
+/// For how long it tries an origin in trouble, where there is something to open that was asked for before.
 const OPENING_HELD: Duration = Duration::from_secs(2);
 
 /// No object is longer, in bytes: 1 PiB. What says so is a server in error, and its pages could not even be counted.
@@ -470,35 +345,4 @@ fn check_length(key: &str, stat: Stat) -> Result<Stat, OriginError> {
     let reason = format!("it says {} bytes, and no object has more than {MAX_LENGTH}", stat.length);
     let request = "the object's length".to_owned();
     Err(OriginError::InvalidResponse { key: key.to_owned(), request, reason, attempts: 1 })
-}
-
-/// What verifying an object came to, behind its key.
-type Verified = (String, Result<Verification, MaintenanceError>);
-
-/// What is held of one object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Entry {
-    /// What names the object.
-    pub key: String,
-    /// The version that is held.
-    pub stat: Stat,
-    /// When the origin last confirmed that this is the current version.
-    pub checked: SystemTime,
-    /// When something of it was last read or stored, to about a second, by the clock of the system; `None` if never.
-    pub last_used: Option<SystemTime>,
-    /// The size in bytes of the pages in which it is stored.
-    pub page_size: u64,
-    /// The bytes that are stored, in whole pages.
-    pub held: RangeSet,
-}
-
-/// How much of the disk a cache uses, all processes together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Usage {
-    /// The bytes that are charged: whole blocks of pages and indexes, and fixed parts.
-    pub charged: u64,
-    /// The limit in bytes.
-    pub max_bytes: u64,
 }

@@ -70,6 +70,7 @@ mod error;
 mod fetch;
 mod freshness;
 mod in_flight;
+mod maintenance;
 mod origin;
 mod pages;
 mod reader;
@@ -82,15 +83,18 @@ mod tests;
 mod transfer;
 
 pub use admission::Admission;
-pub use cache::{Cache, Entry, Usage};
+pub use cache::Cache;
 pub use cache_builder::CacheBuilder;
 pub use cached_file::CachedFile;
 pub use directory::{Recount, Verification, WhenFull};
 pub use error::{Error, MaintenanceError, OpenError, ReadError, TransferError};
 pub use fetch::retry::RetryPolicy;
 pub use freshness::{Freshness, OnUnreachable, Unvalidated};
+pub use maintenance::{Entry, Usage};
 #[cfg(feature = "http")]
-pub use origin::{AttemptLimits, HttpOrigin};
+pub use origin::HttpOrigin;
+#[cfg(feature = "object_store")]
+pub use origin::Timeouts;
 pub use origin::{FnOrigin, LocalFile, Origin, OriginError, SeekOrigin, Stat, Validators};
 pub use reader::Reader;
 pub use stats::Stats;

@@ -140,8 +140,9 @@ fn at_random(longest: Duration) -> Duration {
     longest.mul_f64(fastrand::f64())
 }
 
-/// The object's length and version, from its origin. Blocks for as long as the policy allows.
-pub(crate) fn stat(origin: &dyn Origin, policy: RetryPolicy) -> Result<Stat, OriginError> {
+/// The object's length and version, from its origin. Blocks for as long as the policy allows; an origin that cannot be
+/// reached at all is tried for no longer than `unreachable`.
+pub(crate) fn stat(origin: &dyn Origin, policy: RetryPolicy, unreachable: Duration) -> Result<Stat, OriginError> {
     let mut attempts = Attempts::new(policy);
     loop {
         attempts.made += 1;
@@ -149,6 +150,8 @@ pub(crate) fn stat(origin: &dyn Origin, policy: RetryPolicy) -> Result<Stat, Ori
             Ok(stat) => return Ok(stat),
             Err(error) => error,
         };
+        let no_answer = matches!(error, OriginError::Unreachable { .. });
+        attempts.policy.deadline = if no_answer { policy.deadline.min(unreachable) } else { policy.deadline };
         let reason = error.to_string();
         let wait = attempts.after(error)?;
         attempts.wait(origin.key(), wait, &reason);

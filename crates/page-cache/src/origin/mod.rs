@@ -2,12 +2,14 @@
 //!
 //! An origin is asked by one blocking engine, which owns all concurrency; it must never store anything itself.
 
+#[cfg(feature = "_client")]
+mod client;
 mod error;
 #[cfg(feature = "http")]
 mod http;
-#[cfg(feature = "http")]
-mod limits;
 mod local_file;
+#[cfg(feature = "object_store")]
+mod object_store;
 mod sequential;
 mod validators;
 
@@ -20,9 +22,9 @@ use bytes::Bytes;
 pub use error::OriginError;
 #[cfg(feature = "http")]
 pub use http::HttpOrigin;
-#[cfg(feature = "http")]
-pub use limits::AttemptLimits;
 pub use local_file::LocalFile;
+#[cfg(feature = "object_store")]
+pub use object_store::Timeouts;
 pub use sequential::{FnOrigin, SeekOrigin};
 pub use validators::{Stat, Validators};
 
@@ -66,14 +68,16 @@ pub trait Origin: Debug + Send + Sync {
     /// An [`OriginError`] that names the key and says what to do.
     fn stat(&self) -> Result<Stat, OriginError>;
 
-    /// The bytes of `range`, of the very version that `pinned` describes: all of them, or a beginning that is not empty if
-    /// the connection broke or stalled in the middle. The cache asks for the rest then. Blocks for one request, which it
-    /// is to give up when nothing comes any more: nothing is to be tried again here, since the cache does that, and counts
+    /// The bytes of `range`, of the very version that `pinned` describes. Blocks for one request, which is to be given up
+    /// when nothing comes any more. Nothing is to be tried again here: the cache does that, and counts
     /// ([`RetryPolicy`](crate::RetryPolicy)).
     ///
     /// `range` is not empty and ends at or before `pinned.length`. The request is to be conditional on the pinned
     /// validators where the protocol can express it, and the response is to be checked against them: status, range,
     /// total length, validators, encoding.
+    ///
+    /// If the response breaks off, what came of it may be returned, as long as that is not empty: the first bytes of the
+    /// range. The cache asks for the rest, of the same version.
     ///
     /// # Errors
     ///

@@ -6,11 +6,15 @@ mod accounting;
 mod bad_bound;
 mod bad_luck;
 mod bound;
+#[cfg(feature = "http")]
+mod broken_off;
 mod cached_file;
 mod child;
 mod coming_from_pfio;
 mod descriptors;
 mod directory;
+#[cfg(feature = "http")]
+mod faults;
 mod fetching;
 mod fixture;
 mod full_disk;
@@ -24,5 +28,6 @@ mod mount;
 mod processes;
 mod random;
 mod reader;
+mod retry;
 mod superseded;
 mod transfer;

@@ -4,18 +4,10 @@ use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, LAST_MODIFIED, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use crate::origin::object_store::{Rejected, compare};
 use crate::origin::{Stat, Validators};
-
-/// Why a response must not be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Rejected {
-    /// It is of another version of the object.
-    Changed(String),
-    /// It is not an answer to the request.
-    Invalid(String),
-}
 
 /// Checks a partial response against the version that is pinned, and puts headers into the one form that the store
 /// understands: what is valid HTTP must not fail for its form, and what cannot be used must not fail for being there.
@@ -41,33 +33,17 @@ pub(super) fn check(status: StatusCode, headers: &mut HeaderMap, pinned: Option<
         headers.insert(CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
     }
     match pinned {
-        Some(pinned) => compare(&Stat { length: total, validators: validators(headers) }, pinned),
+        Some(pinned) => compare(&Stat { length: total, validators: validators(headers, pinned) }, pinned),
         None => Ok(()),
     }
 }
 
-/// Whether a response is of the pinned version.
-fn compare(now: &Stat, pinned: &Stat) -> Result<(), Rejected> {
-    let changed = |reason: String| Err(Rejected::Changed(reason));
-    if now.length != pinned.length {
-        return changed(format!("its length was {} and is {}", pinned.length, now.length));
-    }
-    match (pinned.validators.identity(), now.validators.identity()) {
-        (Some(pinned), Some(now)) if pinned == now => Ok(()),
-        (Some(pinned), Some(now)) => changed(format!("it was {pinned:?} and is {now:?}")),
-        (Some(pinned), None) => {
-            Err(Rejected::Invalid(format!("it carries no validator, and the object was opened as {pinned:?}")))
-        }
-        // Nothing vouches for equal bytes, but what the server sends may still show that they differ.
-        (None, _) => match (&pinned.validators.etag, &now.validators.etag) {
-            (Some(pinned), Some(now)) if pinned != now => changed(format!("its ETag was {pinned:?} and is {now:?}")),
-            _ => match (pinned.validators.last_modified, now.validators.last_modified) {
-                (Some(pinned), Some(now)) if pinned != now => changed("its date of modification changed".to_owned()),
-                _ => Ok(()),
-            },
-        },
-    }
-}
+/// The headers in which the object stores name a version.
+const VERSIONS: [HeaderName; 3] = [
+    HeaderName::from_static("x-amz-version-id"),
+    HeaderName::from_static("x-goog-generation"),
+    HeaderName::from_static("x-ms-version-id"),
+];
 
 /// How long the server wants to be left alone: seconds, or until a date by the server's own clock.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
@@ -81,12 +57,14 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(httpdate::parse_http_date(after).ok()?.duration_since(now).unwrap_or_default())
 }
 
-fn validators(headers: &HeaderMap) -> Validators {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+fn validators(headers: &HeaderMap, pinned: &Stat) -> Validators {
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    // A server may name one that the store client has not looked for.
+    let version = pinned.validators.version.as_ref().and_then(|_| VERSIONS.iter().find_map(text));
     Validators {
-        etag: text(ETAG).map(str::to_owned),
-        version: None,
-        last_modified: text(LAST_MODIFIED)
+        etag: text(&ETAG).map(str::to_owned),
+        version: version.map(str::to_owned),
+        last_modified: text(&LAST_MODIFIED)
             .and_then(|date| httpdate::parse_http_date(date).ok())
             .filter(|&date| date != SystemTime::UNIX_EPOCH),
     }
@@ -157,7 +135,6 @@ mod tests {
             &[etag][..],
             &[RANGE],
             &[RANGE, etag, ("content-encoding", "gzip")],
-            &[RANGE, etag, ("content-encoding", "br")],
             &[("content-range", "bytes 0-18446744073709551615/100"), etag],
             &[("content-range", "bytes 9-0/100"), etag],
             &[("content-range", "bytes 0-100/100"), etag],

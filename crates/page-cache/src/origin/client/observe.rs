@@ -7,31 +7,35 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION};
+use http::header::AUTHORIZATION;
 use object_store::ClientOptions;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
 };
 use reqwest::{Client, ClientBuilder};
+use tokio::time::timeout;
 
-use super::response::{self, Rejected};
+use super::response;
 use crate::origin::Stat;
+use crate::origin::object_store::{Rejected, Timeouts, innermost};
 use crate::sync::Mutex;
 use crate::sys::PerProcess;
 
 /// One request, seen from the wire: what its responses must be, and the outcome of its last attempt.
 ///
 /// It travels with the request, in its extensions.
-#[derive(Debug, Default)]
-pub(super) struct Observation {
+#[derive(Debug)]
+pub(in crate::origin) struct Observation {
     /// The version that partial responses must be of.
     pinned: Option<Stat>,
+    /// How long the server may take to begin its response.
+    stall: Duration,
     outcome: Mutex<Option<Outcome>>,
 }
 
 /// What came of an attempt.
 #[derive(Debug, Clone)]
-pub(super) enum Outcome {
+pub(in crate::origin) enum Outcome {
     /// A response, with this status, and with how long the server wants to be left alone.
     Status(u16, Option<Duration>),
     /// A partial response that must not be used.
@@ -41,23 +45,23 @@ pub(super) enum Outcome {
 }
 
 impl Observation {
-    pub(super) fn new(pinned: Option<Stat>) -> Self {
-        Self { pinned, outcome: Mutex::default() }
+    pub(in crate::origin) fn new(pinned: Option<Stat>, stall: Duration) -> Self {
+        Self { pinned, stall, outcome: Mutex::default() }
     }
 
     /// The outcome of the last attempt, if there was one.
-    pub(super) fn outcome(&self) -> Option<Outcome> {
+    pub(in crate::origin) fn outcome(&self) -> Option<Outcome> {
         self.outcome.lock().clone()
     }
 }
 
 /// Connects an origin to a client that all origins of this process share, with an observer in between.
 #[derive(Debug, Clone)]
-pub(super) struct ObservingConnector {
+pub(in crate::origin) struct ObservingConnector {
     /// The value of an `Authorization` header for each request of the origin.
-    pub(super) authorization: Option<HeaderValue>,
+    pub(in crate::origin) authorization: Option<HeaderValue>,
     /// Whether the origin is on this machine, where no proxy could reach it.
-    pub(super) loopback: bool,
+    pub(in crate::origin) loopback: bool,
 }
 
 impl HttpConnector for ObservingConnector {
@@ -88,6 +92,11 @@ fn builder() -> ClientBuilder {
         .connect_timeout(Duration::from_secs(5))
         // A signature in a URL is nothing that the target of a redirect should learn.
         .referer(false)
+        // Pieces are pieces of what is stored, however another part of the program has its client built.
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
+        .no_deflate()
 }
 
 #[derive(Debug)]
@@ -102,10 +111,11 @@ impl HttpService for ObservingService {
         if let Some(authorization) = &self.authorization {
             request.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }
-        // Without this a server may choose the encoding by itself, and a range of what it encoded is of no use.
-        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let observation = request.extensions().get::<Arc<Observation>>().cloned();
-        let mut response = self.client.execute(request).await;
+        // A request of the store's own, for credentials, has no observation.
+        let stall = observation.as_ref().map_or_else(|| Timeouts::default().stall, |observation| observation.stall);
+        let silent = |_| Err(HttpError::new(HttpErrorKind::Timeout, Silent(stall)));
+        let mut response = timeout(stall, self.client.execute(request)).await.unwrap_or_else(silent);
         let Some(observation) = observation else { return response };
         let outcome = match &mut response {
             Err(error) if is_redirect(error) => {
@@ -138,11 +148,6 @@ fn is_redirect(error: &HttpError) -> bool {
 #[error("the response was rejected")]
 struct RejectedResponse;
 
-/// The deepest cause of an error: what the system or the protocol library said, without the layers' own words.
-pub(super) fn innermost(error: &dyn Error) -> String {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
-}
+#[derive(Debug, thiserror::Error)]
+#[error("no response came for {0:?}")]
+struct Silent(Duration);

@@ -1,0 +1,14 @@
+//! What any origin over an `ObjectStore` needs, whoever made the store: a runtime for its futures, one request with its
+//! time limits, and what the store's errors mean.
+//!
+//! Nothing in here knows of HTTP: a store may as well be a directory. Nothing in here tries a request again.
+
+mod attempt;
+mod failure;
+mod runtime;
+mod version;
+
+pub use self::attempt::Timeouts;
+pub(super) use self::attempt::{Attempt, Request};
+pub(super) use self::failure::{Failure, Rejected, innermost};
+pub(super) use self::version::{compare, conditional};

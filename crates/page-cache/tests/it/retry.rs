@@ -336,7 +336,8 @@ fn an_origin_that_cannot_be_reached_is_no_change_and_no_deletion() {
     let scene = Scene::new();
     scene.check(&scene.file(quick()), 0..10_000);
     let open = |freshness, on_unreachable| {
-        let builder = scene.builder().retry(quick()).freshness(freshness).on_unreachable(on_unreachable);
+        let policy = RetryPolicy { deadline: Duration::from_millis(300), ..quick() };
+        let builder = scene.builder().retry(policy).freshness(freshness).on_unreachable(on_unreachable);
         builder.open().unwrap().file(scene.origin.clone())
     };
     for instead in [Instead::Unreachable, Instead::Status(503, None)] {

@@ -118,10 +118,10 @@ impl HttpService for ObservingService {
         let mut response = timeout(stall, self.client.execute(request)).await.unwrap_or_else(silent);
         let Some(observation) = observation else { return response };
         let outcome = match &mut response {
-            Err(error) if is_redirect(error) => {
-                Outcome::Rejected(Rejected::Invalid("it redirects in a circle, or too often".to_owned()))
-            }
-            Err(error) => Outcome::Failed(innermost(error)),
+            Err(error) => match no_answer(error) {
+                Some(reason) => Outcome::Rejected(Rejected::Invalid(reason)),
+                None => Outcome::Failed(innermost(error)),
+            },
             Ok(response) => {
                 let status = response.status();
                 if !status.is_success() {
@@ -140,8 +140,19 @@ impl HttpService for ObservingService {
     }
 }
 
-fn is_redirect(error: &HttpError) -> bool {
-    error.source().and_then(|source| source.downcast_ref::<reqwest::Error>()).is_some_and(reqwest::Error::is_redirect)
+/// Why what came is no answer, where something came.
+fn no_answer(error: &HttpError) -> Option<String> {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_redirect) {
+            return Some("it redirects in a circle, or too often".to_owned());
+        }
+        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+            return Some(format!("its head is none ({})", innermost(error)));
+        }
+        cause = error.source();
+    }
+    None
 }
 
 #[derive(Debug, thiserror::Error)]

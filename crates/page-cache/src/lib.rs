@@ -8,12 +8,13 @@
 //!   your parser ── Read + Seek, bytes(range), read_at ──► CachedFile
 //!                                                          │      │
 //!                                            held pages ◄──┘      └──► missing pages
-//!                                     DIR/pairs/*.data, *.index        Origin: http(s), local file, your own
+//!                                     DIR/pairs/*.data, *.index        Origin: http(s), S3, local file, your own
 //! ```
 //!
 //! * [`Cache`]: a directory and how it is used. [`CachedFile`]: one version of one object. [`Reader`]: a position in
 //!   it.
-//! * [`Origin`]: where the bytes come from: a [`LocalFile`], with feature `http` an `HttpOrigin`, or your own.
+//! * [`Origin`]: where the bytes come from: a [`UrlOrigin`] (`http`, `s3`, `gs`, `az` and others by features), a
+//!   [`LocalFile`], with feature `object_store` an `ObjectStoreOrigin` over any store of that crate, or your own.
 //!
 //! # What it promises
 //!
@@ -26,7 +27,11 @@
 //!
 //! # Features
 //!
-//! * `http`: origins behind `http://` and `https://` URLs. Off by default: it brings an HTTP client and a runtime.
+//! All are off by default, and additive.
+//!
+//! * `http`: origins behind `http://` and `https://` URLs. It brings an HTTP client and a runtime, as do
+//! * `aws`, `gcp`, `azure`: objects in S3, Google Cloud Storage and Azure: see [`UrlOrigin`].
+//! * `object_store`: origins over any store of that crate, which is re-exported. It brings a runtime.
 //!
 //! It runs on Linux: it relies on that system's sparse files and locks.
 //!
@@ -91,10 +96,12 @@ pub use error::{Error, MaintenanceError, OpenError, ReadError, TransferError};
 pub use fetch::retry::RetryPolicy;
 pub use freshness::{Freshness, OnUnreachable, Unvalidated};
 pub use maintenance::{Entry, Usage};
+#[cfg(feature = "object_store")]
+pub use object_store;
 #[cfg(feature = "http")]
 pub use origin::HttpOrigin;
+pub use origin::{FnOrigin, LocalFile, Origin, OriginError, SeekOrigin, Stat, UrlOrigin, Validators};
 #[cfg(feature = "object_store")]
-pub use origin::Timeouts;
-pub use origin::{FnOrigin, LocalFile, Origin, OriginError, SeekOrigin, Stat, Validators};
+pub use origin::{ObjectStoreOrigin, Timeouts};
 pub use reader::Reader;
 pub use stats::Stats;

@@ -37,6 +37,8 @@
 //! # Features
 //!
 //! * `http` (default): `http://` and `https://` URLs.
+//! * `aws`, `gcp`, `azure`: objects behind `s3://`, `gs://` and `az://` (`abfs://`, `abfss://`) URLs, with credentials
+//!   from the environment or, through [`page_cache::UrlOrigin`], by options.
 
 #![forbid(unsafe_code)]
 
@@ -55,13 +57,15 @@ pub use stack::{Stack, StackBuilder, default_cache_dir, is_local};
 /// What most programs need: `use svf::prelude::*;`.
 pub mod prelude {
     pub use crate::{File, Stack};
-    pub use page_cache::{Cache, CachedFile, Freshness, Origin};
+    pub use page_cache::{Cache, CachedFile, Freshness, Origin, RetryPolicy};
     pub use std::io::{BufRead, Read, Seek, SeekFrom};
     pub use svf_core::{BlockMap, NeedOptions, RangeSet};
     pub use window_mman::MapManager;
 }
 
 /// Opens a URL or the path of a local file with the defaults of [`Stack`].
+///
+/// Which URLs, is a matter of the features; `file://` is the path in another form.
 ///
 /// A remote file is read through the cache in [`default_cache_dir`]; a local file is read where it is. Blocks for
 /// at most one request without data, and for none if the file was opened less than a minute ago.

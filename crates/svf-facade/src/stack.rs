@@ -1,8 +1,8 @@
 //! The layers put together.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use page_cache::{Cache, CacheBuilder, Freshness, Origin};
+use page_cache::{Cache, CacheBuilder, Freshness, LocalFile, Origin, OriginError, RetryPolicy, UrlOrigin};
 use window_mman::MapManager;
 
 use crate::error::Error;
@@ -25,16 +25,24 @@ pub struct Stack {
     cache_dir: Option<PathBuf>,
     page_size: u64,
     freshness: Freshness,
+    retry: RetryPolicy,
     manager: MapManager,
 }
 
 impl Stack {
     /// Options, all with good defaults.
     pub fn builder() -> StackBuilder {
-        StackBuilder { cache_dir: None, page_size: CacheBuilder::DEFAULT_PAGE_SIZE, freshness: Freshness::default() }
+        StackBuilder {
+            cache_dir: None,
+            page_size: CacheBuilder::DEFAULT_PAGE_SIZE,
+            freshness: Freshness::default(),
+            retry: RetryPolicy::default(),
+        }
     }
 
     /// Opens a URL or the path of a local file, as [`open`](crate::open) does, with the options of this stack.
+    ///
+    /// A remote URL is what [`UrlOrigin::new`] takes; give one with options by [`open_origin`](Self::open_origin).
     ///
     /// # Errors
     ///
@@ -42,9 +50,20 @@ impl Stack {
     pub fn open(&self, source: impl AsRef<str>) -> Result<File, Error> {
         let source = source.as_ref();
         match scheme_of(source) {
-            None => Ok(File::local(self.manager.open(source).map_err(window_mman::Error::from)?)),
-            Some(scheme) => self.open_url(scheme, source),
+            None => self.open_path(Path::new(source)),
+            Some(scheme) if scheme.eq_ignore_ascii_case("file") => self.open_path(LocalFile::from_url(source)?.path()),
+            Some(_) => match UrlOrigin::new(source) {
+                Ok(origin) => self.open_origin(origin),
+                Err(OriginError::UnsupportedScheme { scheme, remedy }) => {
+                    Err(Error::UnsupportedScheme { scheme, remedy })
+                }
+                Err(error) => Err(error.into()),
+            },
         }
+    }
+
+    fn open_path(&self, path: &Path) -> Result<File, Error> {
+        Ok(File::local(self.manager.open(path).map_err(window_mman::Error::from)?))
     }
 
     /// Opens an object of any origin, your own or one of [`page_cache`], through the cache.
@@ -63,7 +82,8 @@ impl Stack {
     /// [`Error::Cache`] or [`Error::NoCacheDir`].
     pub fn cache(&self) -> Result<Cache, Error> {
         let dir = self.cache_dir().ok_or(Error::NoCacheDir)?;
-        Ok(Cache::builder(dir).page_size(self.page_size).freshness(self.freshness).open()?)
+        let builder = Cache::builder(dir).page_size(self.page_size).freshness(self.freshness);
+        Ok(builder.retry(self.retry).open()?)
     }
 
     /// Where pieces of remote files are kept, whether or not that exists yet; `None` if there is no default.
@@ -75,26 +95,11 @@ impl Stack {
     pub fn map_manager(&self) -> &MapManager {
         &self.manager
     }
-
-    #[cfg(feature = "http")]
-    fn open_url(&self, scheme: &str, url: &str) -> Result<File, Error> {
-        if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
-            let remedy = "use http:// or https://, or the path of a local file";
-            return Err(Error::UnsupportedScheme { scheme: scheme.to_owned(), remedy });
-        }
-        self.open_origin(page_cache::HttpOrigin::new(url)?)
-    }
-
-    #[cfg(not(feature = "http"))]
-    fn open_url(&self, scheme: &str, _url: &str) -> Result<File, Error> {
-        let remedy = "build svf-facade with the feature http, or use the path of a local file";
-        Err(Error::UnsupportedScheme { scheme: scheme.to_owned(), remedy })
-    }
 }
 
-/// Whether [`open`](crate::open) takes `source` for the path of a local file: it does unless there is a scheme.
+/// Whether [`open`](crate::open) takes `source` for a local file: it does unless there is a scheme other than `file`.
 pub fn is_local(source: &str) -> bool {
-    scheme_of(source).is_none()
+    scheme_of(source).is_none_or(|scheme| scheme.eq_ignore_ascii_case("file"))
 }
 
 /// The scheme of a URL. An `http:` whose slashes were forgotten is a URL that is malformed, and no path.
@@ -119,6 +124,7 @@ pub struct StackBuilder {
     cache_dir: Option<PathBuf>,
     page_size: u64,
     freshness: Freshness,
+    retry: RetryPolicy,
 }
 
 impl StackBuilder {
@@ -137,9 +143,14 @@ impl StackBuilder {
         Self { freshness, ..self }
     }
 
+    /// How long a request to an origin in trouble is tried again: see [`CacheBuilder::retry`].
+    pub fn retry(self, retry: RetryPolicy) -> Self {
+        Self { retry, ..self }
+    }
+
     /// The stack. What is wrong with the options shows when a file is opened.
     pub fn build(self) -> Stack {
-        let Self { cache_dir, page_size, freshness } = self;
-        Stack { cache_dir, page_size, freshness, manager: MapManager::new() }
+        let Self { cache_dir, page_size, freshness, retry } = self;
+        Stack { cache_dir, page_size, freshness, retry, manager: MapManager::new() }
     }
 }

@@ -75,7 +75,7 @@ const UNUSABLE: u32 = 2;
 /// A response that brought this part of what was asked for is continued without a pause.
 const MUCH: u64 = 16;
 /// Who waits for longer should know why.
-const LONG: Duration = Duration::from_secs(1);
+const LONG: Duration = Duration::from_secs(3);
 
 /// The attempts at one request.
 #[derive(Debug)]

@@ -4,6 +4,8 @@
 
 #[cfg(feature = "_client")]
 mod client;
+#[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]
+mod cloud;
 mod error;
 #[cfg(feature = "http")]
 mod http;
@@ -11,6 +13,7 @@ mod local_file;
 #[cfg(feature = "object_store")]
 mod object_store;
 mod sequential;
+mod url;
 mod validators;
 
 use std::fmt::Debug;
@@ -24,8 +27,9 @@ pub use error::OriginError;
 pub use http::HttpOrigin;
 pub use local_file::LocalFile;
 #[cfg(feature = "object_store")]
-pub use object_store::Timeouts;
+pub use object_store::{ObjectStoreOrigin, Timeouts};
 pub use sequential::{FnOrigin, SeekOrigin};
+pub use url::UrlOrigin;
 pub use validators::{Stat, Validators};
 
 /// One remote object, of which pieces can be read.

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
 mod accounting;
+#[cfg(feature = "object_store")]
+mod any_store;
 mod bad_bound;
 mod bad_luck;
 mod bound;
@@ -10,6 +12,8 @@ mod bound;
 mod broken_off;
 mod cached_file;
 mod child;
+#[cfg(all(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
+mod cloud;
 mod coming_from_pfio;
 mod descriptors;
 mod directory;
@@ -29,5 +33,7 @@ mod processes;
 mod random;
 mod reader;
 mod retry;
+#[cfg(all(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
+mod secrets;
 mod superseded;
 mod transfer;

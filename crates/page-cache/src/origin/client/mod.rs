@@ -1,18 +1,26 @@
 //! Objects in stores that are built here and speak HTTP: one client for all of them, with an observer beneath the store.
 
 mod observe;
+mod options;
 mod response;
+mod url_key;
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use object_store::client::HttpError;
 use object_store::path::Path;
 use object_store::{GetOptions, ObjectStore, RetryConfig};
 
-pub(super) use self::observe::{Observation, ObservingConnector, Outcome};
-use super::object_store::{Attempt, Failure, Request, Timeouts, conditional, innermost};
+use self::observe::Observation;
+pub(super) use self::observe::{ObservingConnector, Outcome};
+pub(super) use self::options::Options;
+pub(super) use self::url_key::UrlParts;
+#[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]
+pub(super) use self::url_key::without_secrets;
+use super::object_store::{
+    Attempt, Failure, Request, Timeouts, conditional, innermost, is_network_failure, presentable,
+};
 use super::{OriginError, Stat};
 use crate::sys::PerProcess;
 
@@ -34,16 +42,18 @@ impl Remote {
     ///
     /// # Errors
     ///
-    /// The store's, which may quote what is secret.
+    /// [`OriginError::InvalidUrl`] if the store cannot be built.
     pub(super) fn new(
         key: String,
         path: Path,
+        options: &Options,
         build: impl Fn() -> Built + Send + Sync + 'static,
-    ) -> object_store::Result<Self> {
-        let store = PerProcess::new(Ok(build()?));
-        Ok(Self { key, path, timeouts: Timeouts::default(), build: Box::new(build), store })
+    ) -> Result<Self, OriginError> {
+        let store = PerProcess::new(Ok(build().map_err(|error| options.refuse(&key, &error))?));
+        Ok(Self { key, path, timeouts: options.timeouts(), build: Box::new(build), store })
     }
 
+    #[cfg(feature = "http")]
     pub(super) fn set_timeouts(&mut self, timeouts: Timeouts) {
         self.timeouts = timeouts;
     }
@@ -78,7 +88,9 @@ impl Remote {
         let (path, timeouts) = (self.path.clone(), self.timeouts);
         let sent = match self.store.get(&self.build) {
             Ok(store) => send(Attempt { store: Arc::clone(store), path, options, timeouts }),
-            Err(error) => Err(Failure::Abandoned(format!("its client could not be made: {}", innermost(error)))),
+            Err(error) => {
+                Err(Failure::Abandoned(format!("its client could not be made: {}", presentable(&innermost(error)))))
+            }
         };
         sent.map_err(|failure| Refused { failure, outcome: observation.outcome() })
     }
@@ -107,15 +119,20 @@ impl Refused {
             }
         };
         match status {
+            // Redirects that say where to are followed.
+            301 | 302 | 307 | 308 => {
+                let reason = format!("status {status} without a place to go; it may be in another region");
+                OriginError::InvalidResponse { key, request: what, reason, attempts }
+            }
             404 | 410 => OriginError::NotFound { key },
             401 | 403 | 407 => OriginError::Denied { key, status },
             412 => OriginError::Changed { key, reason: "the server answered with status 412".to_owned() },
             416 if partial => OriginError::Changed { key, reason: "it has no such bytes any more".to_owned() },
             200 if partial => OriginError::RangesIgnored { key },
-            200..300 => match failure {
+            200..=299 => match failure {
                 // The head was good, and its body was something else.
                 Failure::Store(error) if !is_network_failure(&error) => {
-                    let reason = innermost(&error);
+                    let reason = presentable(&innermost(&error));
                     OriginError::InvalidResponse { key, request: what, reason, attempts }
                 }
                 // The connection broke within the body.
@@ -124,17 +141,6 @@ impl Refused {
             _ => OriginError::Status { key, status, request: what, retry_after, attempts },
         }
     }
-}
-
-fn is_network_failure(error: &object_store::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if error.is::<HttpError>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 /// That stores which are built here try nothing again by themselves: the cache does, and counts.

@@ -1,17 +1,19 @@
 //! What a request met on the wire, seen beside `object_store`, whose errors do not tell it in a form to act on.
 
 use std::error::Error;
+use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::HeaderValue;
-use http::header::AUTHORIZATION;
-use object_store::ClientOptions;
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION};
+use http::{HeaderValue, Uri};
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
 };
+use object_store::{ClientConfigKey, ClientOptions};
 use reqwest::{Client, ClientBuilder};
 use tokio::time::timeout;
 
@@ -55,34 +57,78 @@ impl Observation {
     }
 }
 
-/// Connects an origin to a client that all origins of this process share, with an observer in between.
-#[derive(Debug, Clone)]
+/// Connects a store to a client, with an observer in between.
+#[derive(Debug, Clone, Default)]
 pub(in crate::origin) struct ObservingConnector {
     /// The value of an `Authorization` header for each request of the origin.
     pub(in crate::origin) authorization: Option<HeaderValue>,
-    /// Whether the origin is on this machine, where no proxy could reach it.
-    pub(in crate::origin) loopback: bool,
+    /// Whether a `Content-Encoding` tells of what is stored, as object stores keep it with an object, and not of what is
+    /// sent.
+    pub(in crate::origin) encoded: bool,
 }
 
 impl HttpConnector for ObservingConnector {
-    /// The store's own options are not looked at: those of the shared clients hold for all origins.
-    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        let client = HttpClient::new(shared_client(self.loopback)?);
-        Ok(HttpClient::new(ObservingService { client, authorization: self.authorization.clone() }))
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let own = if is_usual(options) {
+            None
+        } else {
+            // What a request may take is limited above the store, which keeps what came until then.
+            let options = options.clone().with_timeout_disabled().with_read_timeout_disabled();
+            Some(ReqwestConnector::default().connect(&options)?)
+        };
+        let https_only = options.get_config_value(&ClientConfigKey::AllowHttp).as_deref() != Some("true");
+        let Self { authorization, encoded } = self.clone();
+        Ok(HttpClient::new(ObservingService { own, https_only, authorization, encoded }))
     }
 }
 
+/// Whether a client that nobody has set up in another way does what these options say.
+fn is_usual(options: &ClientOptions) -> bool {
+    const OTHERWISE: [ClientConfigKey; 17] = [
+        ClientConfigKey::AllowInvalidCertificates,
+        ClientConfigKey::NoSystemCertificates,
+        ClientConfigKey::ConnectTimeout,
+        ClientConfigKey::Http1Only,
+        ClientConfigKey::Http2Only,
+        ClientConfigKey::Http2KeepAliveInterval,
+        ClientConfigKey::Http2KeepAliveTimeout,
+        ClientConfigKey::Http2KeepAliveWhileIdle,
+        ClientConfigKey::Http2MaxFrameSize,
+        ClientConfigKey::PoolIdleTimeout,
+        ClientConfigKey::PoolMaxIdlePerHost,
+        ClientConfigKey::ProxyUrl,
+        ClientConfigKey::ProxyCaCertificate,
+        ClientConfigKey::ProxyExcludes,
+        ClientConfigKey::RandomizeAddresses,
+        ClientConfigKey::UserAgent,
+        ClientConfigKey::DefaultContentType,
+    ];
+    let usual = ClientOptions::new();
+    OTHERWISE.iter().all(|key| options.get_config_value(key) == usual.get_config_value(key))
+}
+
 /// A client for all origins of this process: making one reads all the system's certificates, and it keeps the
-/// connections that the next origin on the same server can use.
-fn shared_client(loopback: bool) -> object_store::Result<Client> {
+/// connections that the next origin on the same server can use. There are two, since a proxy cannot reach this machine
+/// by its loopback interface.
+fn shared_client(uri: &Uri) -> Result<Client, HttpError> {
     static DIRECT: PerProcess<reqwest::Result<Client>> = PerProcess::empty();
     // The proxies are those that the environment names, as other programs use them.
     static PROXIED: PerProcess<reqwest::Result<Client>> = PerProcess::empty();
-    let client = if loopback { DIRECT.get(|| builder().no_proxy().build()) } else { PROXIED.get(|| builder().build()) };
-    client.as_ref().cloned().map_err(|error| object_store::Error::Generic {
-        store: "HTTP",
-        source: format!("the HTTP client could not be made: {}", innermost(error)).into(),
+    let client = if is_loopback(uri.host().unwrap_or_default()) {
+        DIRECT.get(|| builder().no_proxy().build())
+    } else {
+        PROXIED.get(|| builder().build())
+    };
+    client.as_ref().cloned().map_err(|error| {
+        let error = io::Error::other(format!("the HTTP client could not be made: {}", innermost(error)));
+        HttpError::new(HttpErrorKind::Unknown, error)
     })
+}
+
+/// Whether a host is this machine by its loopback interface.
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.map_or(host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
 }
 
 fn builder() -> ClientBuilder {
@@ -101,8 +147,23 @@ fn builder() -> ClientBuilder {
 
 #[derive(Debug)]
 struct ObservingService {
-    client: HttpClient,
+    /// The client of who has options of his own.
+    own: Option<HttpClient>,
+    https_only: bool,
     authorization: Option<HeaderValue>,
+    encoded: bool,
+}
+
+impl ObservingService {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        if self.https_only && request.uri().scheme_str() != Some("https") {
+            return Err(HttpError::new(HttpErrorKind::Unknown, NotAllowed));
+        }
+        match &self.own {
+            Some(client) => client.execute(request).await,
+            None => HttpClient::new(shared_client(request.uri())?).execute(request).await,
+        }
+    }
 }
 
 #[async_trait]
@@ -111,11 +172,15 @@ impl HttpService for ObservingService {
         if let Some(authorization) = &self.authorization {
             request.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }
+        if !self.encoded {
+            // Without this a server may choose an encoding by itself, and a range of what it encoded is of no use.
+            request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
         let observation = request.extensions().get::<Arc<Observation>>().cloned();
         // A request of the store's own, for credentials, has no observation.
         let stall = observation.as_ref().map_or_else(|| Timeouts::default().stall, |observation| observation.stall);
         let silent = |_| Err(HttpError::new(HttpErrorKind::Timeout, Silent(stall)));
-        let mut response = timeout(stall, self.client.execute(request)).await.unwrap_or_else(silent);
+        let mut response = timeout(stall, self.send(request)).await.unwrap_or_else(silent);
         let Some(observation) = observation else { return response };
         let outcome = match &mut response {
             Err(error) => match no_answer(error) {
@@ -128,8 +193,9 @@ impl HttpService for ObservingService {
                     // The store would read it whole, however long it is, for a message that nobody is shown.
                     *response.body_mut() = Bytes::new().into();
                 }
-                let checked = response::check(status, response.headers_mut(), observation.pinned.as_ref());
                 let retry_after = response::retry_after(response.headers());
+                let checked =
+                    response::check(status, response.headers_mut(), observation.pinned.as_ref(), self.encoded);
                 checked.err().map_or(Outcome::Status(status.as_u16(), retry_after), Outcome::Rejected)
             }
         };
@@ -162,3 +228,35 @@ struct RejectedResponse;
 #[derive(Debug, thiserror::Error)]
 #[error("no response came for {0:?}")]
 struct Silent(Duration);
+
+#[derive(Debug, thiserror::Error)]
+#[error("plain http:// is not allowed; set the option allow_http to true if it is to be")]
+struct NotAllowed;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_hosts_are_known() {
+        for (url, loopback) in [
+            ("http://127.0.0.1:80/a", true),
+            ("http://127.9.9.9/a", true),
+            ("http://[::1]:80/a", true),
+            ("http://LOCALHOST/a", true),
+            ("http://localhost.example.org/a", false),
+            ("http://10.0.0.1/a", false),
+        ] {
+            let uri: Uri = url.parse().unwrap();
+            assert_eq!(is_loopback(uri.host().unwrap()), loopback, "{url}");
+        }
+    }
+
+    #[test]
+    fn who_sets_up_a_client_gets_his_own() {
+        let usual = ClientOptions::new().with_allow_http(true).with_timeout(Duration::from_secs(1));
+        assert!(is_usual(&usual));
+        assert!(!is_usual(&usual.clone().with_proxy_url("http://host")));
+        assert!(!is_usual(&usual.with_allow_invalid_certificates(true)));
+    }
+}

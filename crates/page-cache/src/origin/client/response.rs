@@ -11,12 +11,18 @@ use crate::origin::{Stat, Validators};
 
 /// Checks a partial response against the version that is pinned, and puts headers into the one form that the store
 /// understands: what is valid HTTP must not fail for its form, and what cannot be used must not fail for being there.
-pub(super) fn check(status: StatusCode, headers: &mut HeaderMap, pinned: Option<&Stat>) -> Result<(), Rejected> {
+/// If `encoded`, what is stored may be encoded, and is to be read as it is.
+pub(super) fn check(
+    status: StatusCode,
+    headers: &mut HeaderMap,
+    pinned: Option<&Stat>,
+    encoded: bool,
+) -> Result<(), Rejected> {
     normalise(headers);
     let invalid = |reason: String| Err(Rejected::Invalid(reason));
     if status.is_success()
         && let Some(encoding) =
-            headers.get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity" && !encoding.is_empty())
+            headers.get(CONTENT_ENCODING).filter(|encoding| !encoded && *encoding != "identity" && !encoding.is_empty())
     {
         return invalid(format!("it is encoded ({encoding:?}), which was not asked for"));
     }
@@ -106,7 +112,7 @@ mod tests {
     }
 
     fn check_partial(pairs: &[(&'static str, &'static str)], pinned: &Stat) -> Result<(), Rejected> {
-        check(StatusCode::PARTIAL_CONTENT, &mut headers(pairs), Some(pinned))
+        check(StatusCode::PARTIAL_CONTENT, &mut headers(pairs), Some(pinned), false)
     }
 
     const RANGE: (&str, &str) = ("content-range", "bytes 0-9/100");
@@ -164,12 +170,12 @@ mod tests {
         const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
         for date in [DATE, "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
             let mut headers = headers(&[("last-modified", date)]);
-            assert_eq!(check(StatusCode::OK, &mut headers, None), Ok(()));
+            assert_eq!(check(StatusCode::OK, &mut headers, None, false), Ok(()));
             assert_eq!(headers[LAST_MODIFIED], DATE, "{date}");
         }
         let mut headers = headers(&[("last-modified", "2024-01-01T00:00:00Z"), RANGE]);
         headers.insert(ETAG, HeaderValue::from_bytes(b"\"\xff\"").unwrap());
-        assert_eq!(check(StatusCode::PARTIAL_CONTENT, &mut headers, None), Ok(()));
+        assert_eq!(check(StatusCode::PARTIAL_CONTENT, &mut headers, None, false), Ok(()));
         assert!(!headers.contains_key(LAST_MODIFIED) && !headers.contains_key(ETAG));
         assert_eq!(headers[CONTENT_LENGTH], "10");
     }

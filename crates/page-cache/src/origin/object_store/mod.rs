@@ -6,9 +6,14 @@
 mod attempt;
 mod failure;
 mod runtime;
+mod store_origin;
 mod version;
 
 pub use self::attempt::Timeouts;
+#[cfg(feature = "_client")]
 pub(super) use self::attempt::{Attempt, Request};
-pub(super) use self::failure::{Failure, Rejected, innermost};
+#[cfg(feature = "_client")]
+pub(super) use self::failure::{Failure, Rejected, innermost, is_network_failure, presentable};
+pub use self::store_origin::ObjectStoreOrigin;
+#[cfg(feature = "_client")]
 pub(super) use self::version::{compare, conditional};

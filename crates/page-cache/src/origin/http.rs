@@ -1,7 +1,5 @@
 //! Objects behind `http://` and `https://` URLs, read through the `object_store` crate.
 
-mod url_key;
-
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,10 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use object_store::http::HttpBuilder;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore};
+use object_store::{ClientOptions, GetOptions, GetRange, ObjectStore};
 
-use self::url_key::UrlParts;
-use super::client::{ObservingConnector, Outcome, Remote, no_retries};
+use super::client::{ObservingConnector, Options, Outcome, Remote, UrlParts, no_retries};
 use super::object_store::{Request, Timeouts};
 use super::{Origin, OriginError, Stat};
 
@@ -39,17 +36,21 @@ impl HttpOrigin {
     ///
     /// [`OriginError::InvalidUrl`] if it is no such URL.
     pub fn new(url: &str) -> Result<Self, OriginError> {
-        let UrlParts { key, request, authorization, loopback } = UrlParts::parse(url)?;
-        let connector = ObservingConnector { authorization, loopback };
+        Self::with_options(url, &Options::default())
+    }
+
+    /// The same with a client that is set up by options.
+    pub(super) fn with_options(url: &str, options: &Options) -> Result<Self, OriginError> {
+        let UrlParts { key, request, authorization } = UrlParts::parse(url)?;
+        let client = options.configure(url, ClientOptions::new().with_allow_http(true), ClientOptions::with_config)?;
+        let connector = ObservingConnector { authorization, encoded: false };
         let build = move || {
-            let builder = HttpBuilder::new().with_url(&request).with_retry(no_retries());
-            let store = builder.with_http_connector(connector.clone()).build()?;
+            let builder = HttpBuilder::new().with_url(&request).with_client_options(client.clone());
+            let store = builder.with_retry(no_retries()).with_http_connector(connector.clone()).build()?;
             Ok(Arc::new(store) as Arc<dyn ObjectStore>)
         };
         // The store's path stays empty: its base is the object's URL, so that not a character of it is recoded.
-        let remote = Remote::new(key.clone(), Path::default(), build)
-            .map_err(|error| OriginError::InvalidUrl { url: key, reason: error.to_string() })?;
-        Ok(Self { remote })
+        Ok(Self { remote: Remote::new(key, Path::default(), options, build)? })
     }
 
     /// The same with other limits on the time that one request may take.

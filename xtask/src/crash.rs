@@ -38,16 +38,19 @@ impl Crash {
             "test",
             "--package",
             "page-cache",
+            "--features",
+            "http",
             "--test",
             "it",
             "--",
             "processes::",
             "killed::",
+            "single_flight::",
             "bad_bound::",
             "--nocapture",
         ];
         let mut tests = cargo(arguments);
-        tests.env("PAGE_CACHE_KILLS", self.times.unwrap_or(1_000).to_string());
+        tests.env("PAGE_CACHE_KILLS", self.times.unwrap_or(1_000).to_string()).env("PAGE_CACHE_FLIGHT_MIB", "256");
         run(tests.env("PAGE_CACHE_SECONDS", self.seconds.to_string()))
     }
 }

@@ -1,6 +1,8 @@
 //! A cache: a directory, and how it is used.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +54,39 @@ pub(crate) struct CacheInner {
     totals: PerProcess<Arc<Totals>>,
 }
 
+/// What is told of an object beside its version: names and values, such as its content type.
+pub(crate) type Attributes = BTreeMap<String, String>;
+
+/// What an origin says of an object.
+#[derive(Debug)]
+pub(crate) struct Looked<T> {
+    pub(crate) stat: Stat,
+    pub(crate) attributes: Attributes,
+    /// Whether anything of it is to be stored.
+    pub(crate) is_stored: bool,
+    /// Whether its origin has said so now, and it is not only what was known before.
+    pub(crate) is_confirmed: bool,
+    /// What came along.
+    pub(crate) with: T,
+}
+
+/// What was known of an object before its origin is asked.
+pub(crate) struct Known<'a> {
+    pub(crate) stat: &'a Stat,
+    /// Whether all pages that a range touches are held.
+    pub(crate) holds: &'a dyn Fn(&Range<u64>) -> bool,
+    /// Whether it may be opened if the origin cannot say whether the object has changed.
+    pub(crate) may_be_served: bool,
+}
+
+/// An object that was opened.
+pub(crate) struct Opening {
+    pub(crate) file: CachedFile,
+    pub(crate) attributes: Attributes,
+    /// How long ago its origin confirmed it; `None` if that lies in the future.
+    pub(crate) age: Option<Duration>,
+}
+
 /// What a cache does with the objects that are opened by it.
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
@@ -100,6 +135,11 @@ impl CacheInner {
         &self.dir
     }
 
+    /// How long anybody waits for what another thread or process does.
+    pub(crate) fn patience(&self) -> Duration {
+        self.settings.patience
+    }
+
     /// What is open in this process. A child of the process that opened it opens the directory anew, and tries again if
     /// it cannot.
     pub(crate) fn directory(&self) -> Option<&Arc<Directory>> {
@@ -121,7 +161,7 @@ impl CacheInner {
     /// See [`Directory::doubt`].
     pub(crate) fn doubt(&self, key: &str, stat: &Stat) {
         if let Some(directory) = self.directory() {
-            directory.doubt(key, stat);
+            directory.doubt(key, Some(stat));
         }
     }
 }
@@ -167,21 +207,48 @@ impl Cache {
     }
 
     fn open_file(&self, origin: Arc<dyn Origin>) -> Result<CachedFile, OriginError> {
-        let key = origin.key();
-        let Some(directory) = self.inner.directory() else {
-            let now = self.ask(&*origin, false)?;
-            return Ok(CachedFile::new(origin, now, None, Arc::clone(&self.inner)));
+        let asked = Arc::clone(&origin);
+        let ask = |known: Option<Known<'_>>| {
+            let held = known.filter(|known| known.may_be_served);
+            let (stat, is_confirmed) = match self.ask(&*asked, held.is_some()) {
+                Ok(stat) => (stat, true),
+                Err(error) => match held.filter(|_| error.is_transient()) {
+                    Some(known) => {
+                        tracing::warn!(%error, "whether the object has changed cannot be told; what is held is opened");
+                        (known.stat.clone(), false)
+                    }
+                    None => return Err(error),
+                },
+            };
+            Ok(Looked { stat, attributes: Attributes::new(), is_stored: true, is_confirmed, with: () })
         };
+        self.open_by(origin, false, ask).map(|(opened, _)| opened.file)
+    }
+
+    /// Opens an object as [`file`](Self::file) does, but for how its origin is asked: that is what `look` does, which may
+    /// bring something along. If what is known is to be confirmed, the origin is asked under any policy but offline.
+    pub(crate) fn open_by<T, E>(
+        &self,
+        origin: Arc<dyn Origin>,
+        confirm: bool,
+        look: impl FnOnce(Option<Known<'_>>) -> Result<Looked<T>, E>,
+    ) -> Result<(Opening, Option<T>), E> {
+        let key = origin.key();
+        let opening = |origin, stat, opened, attributes, age| {
+            let file = CachedFile::new(origin, stat, opened, Arc::clone(&self.inner));
+            Opening { file, attributes, age }
+        };
+        let Some(directory) = self.inner.directory() else {
+            let Looked { stat, attributes, with, .. } = look(None)?;
+            return Ok((opening(origin, stat, None, attributes, Some(Duration::ZERO)), Some(with)));
+        };
+        let accepts = |head: &Head| self.accepts(head) && (!confirm || self.is_offline());
         // What is known and good needs no lock, and waits for nobody who is asking a slow origin.
-        if let Some(head) = directory.peek_head(key).filter(|head| self.accepts(head))
+        if let Some(head) = directory.peek_head(key).filter(accepts)
             && let Ok(OpenedPair::Good(pair)) = directory.open_pair(&head)
         {
-            return Ok(CachedFile::new(
-                origin,
-                head.stat,
-                Some((Arc::clone(directory), pair)),
-                Arc::clone(&self.inner),
-            ));
+            let (age, opened) = (head.age(), Some((Arc::clone(directory), pair)));
+            return Ok((opening(origin, head.stat, opened, head.attributes, age), None));
         }
         let lock = directory.lock_key(key);
         let known = match &lock {
@@ -189,20 +256,33 @@ impl Cache {
             // Somebody else is busy with it for too long: what it says may still be used, and stays as it is.
             None => Ok(directory.peek_head(key)),
         };
-        let fresh = known.as_ref().ok().and_then(|head| head.as_ref()).filter(|head| self.accepts(head));
-        let confirmed = fresh.is_none();
-        let now = match fresh {
-            Some(head) => head.stat.clone(),
+        let head = known.as_ref().ok().and_then(|head| head.as_ref());
+        let (looked, with, age) = match head.filter(|head| accepts(head)) {
+            Some(head) => {
+                let (stat, attributes) = (head.stat.clone(), head.attributes.clone());
+                (Looked { stat, attributes, is_stored: true, is_confirmed: false, with: () }, None, head.age())
+            }
             None => {
-                let held = known.as_ref().ok().and_then(Option::as_ref).filter(|head| self.may_serve(head));
-                match self.ask(&*origin, held.is_some()) {
-                    Ok(now) => now,
-                    Err(error) => return self.open_held(directory, &origin, held, error),
-                }
+                let holds = |head: &Head, range: &Range<u64>| match directory.open_pair(head) {
+                    Ok(OpenedPair::Good(pair)) => pair.held(range).is_ok_and(|held| held.contains(range.clone())),
+                    _ => false,
+                };
+                let known = head.map(|head| (head, |range: &Range<u64>| holds(head, range)));
+                let known = known.as_ref().map(|(head, holds)| {
+                    let may_be_served = self.may_serve(head) && holds(&(0..0));
+                    Known { stat: &head.stat, holds, may_be_served }
+                });
+                let Looked { stat, attributes, is_stored, is_confirmed, with } = look(known)?;
+                let (attributes, age) = match head.filter(|_| !is_confirmed) {
+                    Some(head) => (head.attributes.clone(), head.age()),
+                    None => (attributes, Some(Duration::ZERO)),
+                };
+                (Looked { stat, attributes, is_stored, is_confirmed, with: () }, Some(with), age)
             }
         };
         let pair = match known {
-            Ok(known) => self.open_or_create_pair(directory, key, &now, known, confirmed, lock.as_ref()),
+            _ if !looked.is_stored => None,
+            Ok(known) => self.open_or_create_pair(directory, key, &looked, known, lock.as_ref()),
             Err(error) => {
                 tracing::warn!(key, %error, "the head cannot be read; the object is read from its origin");
                 None
@@ -210,7 +290,26 @@ impl Cache {
         };
         drop(lock);
         let opened = pair.map(|pair| (Arc::clone(directory), pair));
-        Ok(CachedFile::new(origin, now, opened, Arc::clone(&self.inner)))
+        Ok((opening(origin, looked.stat, opened, looked.attributes, age), with))
+    }
+
+    /// Lets whoever opens `key` next, in any process, ask its origin, under any policy but offline.
+    pub(crate) fn doubt(&self, key: &str) {
+        if let Some(directory) = self.inner.directory() {
+            directory.doubt(key, None);
+        }
+    }
+
+    pub(crate) fn is_offline(&self) -> bool {
+        self.inner.policy.offline
+    }
+
+    pub(crate) fn freshness(&self) -> Freshness {
+        self.inner.policy.freshness
+    }
+
+    pub(crate) fn page_size(&self) -> u64 {
+        self.inner.policy.page_size
     }
 
     /// The object's length and version, from its origin, which is not tried for long if there is something to serve.
@@ -234,27 +333,6 @@ impl Cache {
             && policy.unvalidated.vouches_for(&head.stat)
     }
 
-    /// The version that was known before, if the origin's error says nothing of the object, and there is something sound
-    /// to open; else the error.
-    fn open_held(
-        &self,
-        directory: &Arc<Directory>,
-        origin: &Arc<dyn Origin>,
-        held: Option<&Head>,
-        error: OriginError,
-    ) -> Result<CachedFile, OriginError> {
-        let Some(head) = held.filter(|_| error.is_transient()) else { return Err(error) };
-        match directory.open_pair(head) {
-            Ok(OpenedPair::Good(pair)) => {
-                let key = origin.key();
-                tracing::warn!(key, %error, "the origin cannot say whether the object has changed; what is held is opened");
-                let opened = Some((Arc::clone(directory), pair));
-                Ok(CachedFile::new(Arc::clone(origin), head.stat.clone(), opened, Arc::clone(&self.inner)))
-            }
-            _ => Err(error),
-        }
-    }
-
     fn accepts(&self, head: &Head) -> bool {
         let policy = &self.inner.policy;
         policy.unvalidated.vouches_for(&head.stat)
@@ -267,12 +345,11 @@ impl Cache {
         &self,
         directory: &Directory,
         key: &str,
-        now: &Stat,
+        looked: &Looked<()>,
         known: Option<Head>,
-        confirmed: bool,
         lock: Option<&KeyLock<'_>>,
     ) -> Option<OpenPair> {
-        let unvalidated = self.inner.policy.unvalidated;
+        let (now, unvalidated) = (&looked.stat, self.inner.policy.unvalidated);
         if !unvalidated.vouches_for(now) {
             tracing::warn!(key, "the origin gives no validators that vouch for the bytes; nothing of it is stored");
             return None;
@@ -288,8 +365,8 @@ impl Cache {
         if let Some(head) = current {
             match directory.open_pair(&head) {
                 Ok(OpenedPair::Good(pair)) => {
-                    if let Some(lock) = lock.filter(|_| confirmed) {
-                        save_head(directory, key, now, &pair, lock);
+                    if let Some(lock) = lock.filter(|_| looked.is_confirmed) {
+                        save_head(directory, key, looked, &pair, lock);
                     }
                     return Some(pair);
                 }
@@ -311,7 +388,7 @@ impl Cache {
             .create_pair(key, now, page_size, self.inner.policy.when_full)
             .inspect_err(|error| warn(error))
             .ok()?;
-        let saved = save_head(directory, key, now, &pair, lock);
+        let saved = save_head(directory, key, looked, &pair, lock);
         if let Some(superseded) = superseded.filter(|_| saved) {
             tracing::info!(key, "the object has changed; the pieces of its old version are deleted once nobody reads");
             directory.delete_pair(&superseded);
@@ -321,8 +398,9 @@ impl Cache {
 }
 
 /// Whether it could be written.
-fn save_head(directory: &Directory, key: &str, stat: &Stat, pair: &Pair, lock: &KeyLock<'_>) -> bool {
-    let head = Head::new(key.to_owned(), stat.clone(), pair.name().to_owned());
+fn save_head(directory: &Directory, key: &str, looked: &Looked<()>, pair: &Pair, lock: &KeyLock<'_>) -> bool {
+    let head = Head::new(key.to_owned(), looked.stat.clone(), pair.name().to_owned());
+    let head = head.with_attributes(looked.attributes.clone());
     let saved = directory.save_head(&head, lock);
     if let Err(error) = &saved {
         tracing::warn!(key, %error, "a head cannot be written; the next opening will ask the origin again");
@@ -338,7 +416,7 @@ const OPENING_HELD: Duration = Duration::from_secs(2);
 /// No object is longer, in bytes: 1 PiB. What says so is a server in error, and its pages could not even be counted.
 const MAX_LENGTH: u64 = 1 << 50;
 
-fn check_length(key: &str, stat: Stat) -> Result<Stat, OriginError> {
+pub(crate) fn check_length(key: &str, stat: Stat) -> Result<Stat, OriginError> {
     if stat.length <= MAX_LENGTH {
         return Ok(stat);
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use svf_core::RangeSet;
@@ -11,7 +11,8 @@ use svf_core::RangeSet;
 use crate::cache::{Attempts, CacheInner};
 use crate::directory::{Directory, Head, OpenPair, OpenedPair, Verification, WhenFull};
 use crate::error::{MaintenanceError, ReadError};
-use crate::fetch::{Destination, Source, Store};
+use crate::fetch::{Destination, ReadAhead, Source, Store};
+use crate::flights::Flights;
 use crate::origin::{Origin, OriginError, Stat};
 use crate::stats::{Counters, Stats};
 use crate::sys::PerProcess;
@@ -37,7 +38,20 @@ use crate::sys::PerProcess;
 pub struct CachedFile {
     inner: Arc<Inner>,
     /// Whether what is fetched through this handle is stored.
+    pub(crate) stores: bool,
+}
+
+/// A handle that does not keep a file open.
+pub(crate) struct WeakFile {
+    inner: Weak<Inner>,
     stores: bool,
+}
+
+impl WeakFile {
+    /// A handle, if there is another one still.
+    pub(crate) fn upgrade(&self) -> Option<CachedFile> {
+        self.inner.upgrade().map(|inner| CachedFile { inner, stores: self.stores })
+    }
 }
 
 struct Inner {
@@ -49,6 +63,9 @@ struct Inner {
     /// What is open for it, in this process.
     opened: PerProcess<Opened>,
     attempts: PerProcess<Attempts>,
+    /// What is being fetched and not stored.
+    passed_on: PerProcess<Flights>,
+    read_ahead: PerProcess<ReadAhead>,
     cache: Arc<CacheInner>,
     counters: PerProcess<Arc<Counters>>,
 }
@@ -76,7 +93,9 @@ impl CachedFile {
         let pair = opened.as_ref().map(|(_, pair)| pair.name().to_owned());
         let counters = PerProcess::new(Counters::new(cache.totals()));
         let (opened, attempts) = (PerProcess::new(Opened(opened)), PerProcess::empty());
-        Self { inner: Arc::new(Inner { origin, pinned, pair, opened, attempts, cache, counters }), stores: true }
+        let (passed_on, read_ahead) = (PerProcess::empty(), PerProcess::empty());
+        let inner = Inner { origin, pinned, pair, opened, attempts, passed_on, read_ahead, cache, counters };
+        Self { inner: Arc::new(inner), stores: true }
     }
 
     /// The same file, through a handle that uses what is held and stores nothing: for a scan that nobody will repeat.
@@ -245,7 +264,26 @@ impl CachedFile {
         MaintenanceError::Object { key: self.key().to_owned(), range, operation, source }
     }
 
-    fn held_in(&self, range: &Range<u64>) -> RangeSet {
+    /// Stores what came by another way than a read of this file; whole pages of it.
+    #[cfg(feature = "object_store")]
+    pub(crate) fn keep_piece(&self, start: u64, bytes: &[u8]) {
+        self.source(self.opened()).keep(start, bytes);
+    }
+
+    /// That a thread could not be had for a read.
+    #[cfg(feature = "object_store")]
+    pub(crate) fn no_thread(&self, reason: &dyn fmt::Display) -> ReadError {
+        let source = io::Error::other(reason.to_string());
+        OriginError::Io { key: self.key().to_owned(), source }.into()
+    }
+
+    /// Whether all pages that a range touches are held.
+    #[cfg(feature = "object_store")]
+    pub(crate) fn holds(&self, range: &Range<u64>) -> bool {
+        self.held_in(range).contains(range.clone())
+    }
+
+    pub(crate) fn held_in(&self, range: &Range<u64>) -> RangeSet {
         let Some((_, pair)) = &self.opened().0 else { return RangeSet::new() };
         pair.held(range).unwrap_or_else(|error| {
             pair.warn("the index cannot be read", &error);
@@ -271,17 +309,42 @@ impl CachedFile {
     }
 
     pub(crate) fn source<'a>(&'a self, Opened(opened): &'a Opened) -> Source<'a> {
-        let Inner { origin, pinned, cache, .. } = &*self.inner;
+        let Inner { origin, pinned, cache, passed_on, .. } = &*self.inner;
         let store = opened.as_ref().map(|(directory, pair)| Store {
             pair,
             budget: directory.budget(),
             room: directory.stock(cache.policy.when_full),
-            patience: directory.patience(),
             admit: self.stores.then_some(&cache.policy.admit),
+            read_ahead: self.read_ahead(),
         });
-        let in_flight = opened.as_ref().map(|(directory, _)| directory.in_flight());
-        let (offline, retry, counters) = (cache.policy.offline, cache.policy.retry, self.counters());
-        Source { origin: &**origin, pinned, store, offline, in_flight, retry, counters }
+        Source {
+            origin: &**origin,
+            pinned,
+            store,
+            offline: cache.policy.offline,
+            // What is not stored is fetched by no more requests than what is.
+            in_flight: cache.directory().map(|directory| directory.in_flight()),
+            passed_on: passed_on.get(Flights::default),
+            patience: cache.patience(),
+            retry: cache.policy.retry,
+            counters: self.counters(),
+            watch: None,
+        }
+    }
+
+    /// What is known of how it is read. A child of a fork learns that anew.
+    pub(crate) fn read_ahead(&self) -> &ReadAhead {
+        self.inner.read_ahead.get(ReadAhead::default)
+    }
+
+    /// Whether there is no other handle.
+    pub(crate) fn is_last(&self) -> bool {
+        Arc::strong_count(&self.inner) == 1
+    }
+
+    /// A handle that does not keep the file open.
+    pub(crate) fn downgrade(&self) -> WeakFile {
+        WeakFile { inner: Arc::downgrade(&self.inner), stores: self.stores }
     }
 
     pub(crate) fn when_full(&self) -> WhenFull {
@@ -319,12 +382,21 @@ impl CachedFile {
     fn read_absent(&self, destinations: &mut [Destination<'_>], absent: &RangeSet) -> Result<(), ReadError> {
         let opened = self.opened();
         let read = self.source(opened).read(destinations, absent);
-        if let (Err(ReadError::Origin(OriginError::Changed { .. })), Some((directory, _))) = (&read, &opened.0) {
-            directory.doubt(self.key(), &self.inner.pinned);
-        } else if matches!(read, Err(ReadError::Origin(OriginError::Changed { .. }))) {
-            self.inner.cache.doubt(self.key(), &self.inner.pinned);
+        if let Err(ReadError::Origin(error)) = &read {
+            self.doubt_if_changed(opened, error);
         }
         read
+    }
+
+    /// Lets whoever opens the object next ask its origin, if that has said that it is another one.
+    pub(crate) fn doubt_if_changed(&self, opened: &Opened, error: &OriginError) {
+        match (error, opened.pair()) {
+            (OriginError::Changed { .. }, Some((directory, _))) => {
+                directory.doubt(self.key(), Some(&self.inner.pinned))
+            }
+            (OriginError::Changed { .. }, None) => self.inner.cache.doubt(self.key(), &self.inner.pinned),
+            _ => {}
+        }
     }
 
     /// What the file has behind `offset`, for as much of `buf` as that fills.
@@ -335,7 +407,7 @@ impl CachedFile {
     }
 
     /// The part of `range` that the file has.
-    fn clip(&self, range: Range<u64>) -> Result<Range<u64>, ReadError> {
+    pub(crate) fn clip(&self, range: Range<u64>) -> Result<Range<u64>, ReadError> {
         let (key, length) = (|| self.key().to_owned(), self.len());
         if range.end < range.start {
             return Err(ReadError::Reversed { key: key(), range });

@@ -207,6 +207,46 @@ impl From<ReadError> for io::Error {
     }
 }
 
+/// Something could not be fetched ahead of its reads. What had been stored stays.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PrefetchError {
+    /// The ranges take more than the limit.
+    #[error(
+        "{key}: {bytes} bytes, with what is kept about them, can never be held within the limit of {max_bytes}; raise \
+         max_bytes, or prefetch less at once"
+    )]
+    TooLarge {
+        /// The object.
+        key: String,
+        /// How many bytes the pages of the ranges have.
+        bytes: u64,
+        /// The limit of the cache, in bytes.
+        max_bytes: u64,
+    },
+    /// It was not stored, or could not be.
+    #[error("{key} cannot be prefetched: {reason}; read it, and it comes from the origin")]
+    NotStored {
+        /// The object.
+        key: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// A range that is none, or an origin that did not give the bytes.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl From<PrefetchError> for io::Error {
+    fn from(error: PrefetchError) -> Self {
+        match error {
+            PrefetchError::Read(error) => error.into(),
+            PrefetchError::TooLarge { .. } => Self::new(io::ErrorKind::StorageFull, error),
+            PrefetchError::NotStored { .. } => Self::other(error),
+        }
+    }
+}
+
 /// A file could not be exported or imported.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -321,6 +361,9 @@ pub enum Error {
     /// See [`OriginError`].
     #[error(transparent)]
     Origin(#[from] OriginError),
+    /// See [`PrefetchError`].
+    #[error(transparent)]
+    Prefetch(#[from] PrefetchError),
     /// See [`TransferError`].
     #[error(transparent)]
     Transfer(#[from] TransferError),
@@ -337,6 +380,7 @@ impl From<Error> for io::Error {
             }
             Error::Open(error) => Self::other(error),
             Error::Read(error) => error.into(),
+            Error::Prefetch(error) => error.into(),
             Error::Origin(error) => ReadError::Origin(error).into(),
             Error::Transfer(TransferError::Io { path, source }) => {
                 Self::new(source.kind(), TransferError::Io { path, source })

@@ -66,20 +66,28 @@ compile_error!("page-cache relies on Linux: its sparse files, its locks and its 
 extern crate self as page_cache;
 
 mod admission;
+#[cfg(feature = "object_store")]
+mod asynchronous;
 mod cache;
 mod cache_builder;
 mod cached_file;
+#[cfg(feature = "object_store")]
+mod cached_store;
 mod checksum;
 mod directory;
 mod error;
 mod fetch;
+mod flights;
 mod freshness;
 mod in_flight;
 mod maintenance;
 mod origin;
 mod pages;
+mod prefetch;
 mod reader;
 mod retention;
+#[cfg(feature = "object_store")]
+mod runtime;
 mod stats;
 mod sync;
 mod sys;
@@ -91,9 +99,12 @@ pub use admission::Admission;
 pub use cache::Cache;
 pub use cache_builder::CacheBuilder;
 pub use cached_file::CachedFile;
+#[cfg(feature = "object_store")]
+pub use cached_store::{CacheStatus, CachedStore, CachedStoreBuilder};
 pub use directory::{Recount, Verification, WhenFull};
-pub use error::{Error, MaintenanceError, OpenError, ReadError, TransferError};
+pub use error::{Error, MaintenanceError, OpenError, PrefetchError, ReadError, TransferError};
 pub use fetch::retry::RetryPolicy;
+pub use fetch::{Advice, Progress};
 pub use freshness::{Freshness, OnUnreachable, Unvalidated};
 pub use maintenance::{Entry, Usage};
 #[cfg(feature = "object_store")]
@@ -103,5 +114,6 @@ pub use origin::HttpOrigin;
 pub use origin::{FnOrigin, LocalFile, Origin, OriginError, SeekOrigin, Stat, UrlOrigin, Validators};
 #[cfg(feature = "object_store")]
 pub use origin::{ObjectStoreOrigin, Timeouts};
+pub use prefetch::Prefetched;
 pub use reader::Reader;
 pub use stats::Stats;

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::path::Path;
 
 use bytes::Bytes;
-use page_cache::{Cache, CachedFile, FnOrigin, Stat, Validators};
+use page_cache::{Advice, Cache, CachedFile, FnOrigin, Stat, Validators};
 
 #[path = "it/system_calls.rs"]
 mod system_calls;
@@ -126,6 +126,8 @@ fn hit_between_marks(dir: &Path) {
 fn fill_between_marks(dir: &Path) {
     let file = open(dir);
     let (page, mut out) = (file.page_size().unwrap(), [0; 100]);
+    // A page at a time.
+    file.advise(0..LEN, Advice::Random);
     // The first fill takes a block of the index, and maps the data.
     file.read_exact_at(&mut out, 0).unwrap();
     mark_begin();

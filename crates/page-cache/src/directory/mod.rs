@@ -203,11 +203,6 @@ impl Directory {
         &self.budget
     }
 
-    /// How long anybody waits for what another thread or process does.
-    pub(crate) fn patience(&self) -> Duration {
-        self.patience
-    }
-
     pub(crate) fn in_flight(&self) -> &InFlight {
         &self.in_flight
     }
@@ -368,13 +363,13 @@ impl Directory {
     }
 
     /// Lets whoever opens `key` next ask its origin, under any policy: also in this process if the disk cannot be
-    /// written, and in the next one if it can.
-    pub(crate) fn doubt(&self, key: &str, stat: &Stat) {
+    /// written, and in the next one if it can. Only if what is known is still this version, if one is given.
+    pub(crate) fn doubt(&self, key: &str, stat: Option<&Stat>) {
         self.doubted.lock().insert(KeyHash::of(key));
         let Some(_lock) = self.lock_key(key) else { return };
         let head = self.with_descriptors(|| heads::load(&self.files, key));
         let written = head.and_then(|head| match head {
-            Some(head) if head.stat.same_version(stat) || head.stat == *stat => {
+            Some(head) if stat.is_none_or(|stat| head.stat.same_version(stat) || head.stat == *stat) => {
                 let doubted = head.doubted();
                 self.with_descriptors(|| heads::save(&self.files, &doubted))
             }

@@ -28,6 +28,8 @@ pub(super) struct Destinations<'d, 'a> {
     reach: Vec<u64>,
     /// The pages that were found damaged, however often they were looked at.
     damaged: BTreeSet<u64>,
+    /// Whole pages which are to be stored and given to nobody.
+    only_stored: RangeSet,
 }
 
 impl<'d, 'a> Destinations<'d, 'a> {
@@ -38,7 +40,23 @@ impl<'d, 'a> Destinations<'d, 'a> {
             farthest = farthest.max(destination.range.end);
             farthest
         });
-        Self { reach: reach.collect(), sorted: destinations, damaged: BTreeSet::new() }
+        Self { reach: reach.collect(), sorted: destinations, damaged: BTreeSet::new(), only_stored: RangeSet::new() }
+    }
+
+    /// The range, if there is one only.
+    pub(super) fn contiguous(&self) -> Option<Range<u64>> {
+        let [only] = &*self.sorted else { return None };
+        Some(only.range.clone())
+    }
+
+    /// Has whole pages in which none of them has a byte stored too.
+    pub(super) fn store_also(&mut self, pages: RangeSet) {
+        self.only_stored = pages;
+    }
+
+    /// Whether some of them have a byte of a range.
+    pub(super) fn need(&mut self, range: &Range<u64>) -> bool {
+        self.touching(range).iter().any(|destination| !overlap(range, &destination.range).is_empty())
     }
 
     /// Gives those which `bytes`, that begin at `start` of the object, belong to what they want of them.
@@ -65,6 +83,10 @@ impl<'d, 'a> Destinations<'d, 'a> {
                     absent.extend(&here.absent);
                     damaged.extend(here.damaged);
                 }
+            }
+            // What nobody reads is not checked either. What cannot be looked at is not fetched for nobody.
+            for pages in self.only_stored.intersection(range) {
+                absent.extend(pair.held(&pages).iter().flat_map(|held| held.gaps(pages.clone())));
             }
         }
         Found { absent, damaged: damaged.into_iter().collect() }

@@ -3,24 +3,33 @@
 //!
 //! ```text
 //! look ─► all there? ─► done
-//!   ▲          │ absent pages
+//!   ▲          │ absent pages, and what is worth fetching ahead of them
 //!   │          ▼
-//!   │        plan ─► for several requests at once: slot ─► lock ─► look again ─► fetch ─► hand out ─► store ─► unlock
-//!   └──────────── what other threads and processes had locked ◄─────────────────────────────────────────────┘
+//!   │        plan ─► for several requests at once: board ─► slot ─► lock ─► look again ─► fetch ─► hand out ─► store
+//!   │                                                │ another thread fetches it: gets its bytes              │ unlock
+//!   └──────────── what other processes had locked ◄──┴────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! A hit takes no lock, so it never waits for a miss. What was fetched goes to the caller first: that it cannot be
-//! stored is no reason for the read to fail.
+//! A hit takes no lock, so it never waits for a miss. What was fetched goes to the caller first, and to those who wait for
+//! it in this process: that it cannot be stored is no reason for a read to fail.
 
 mod destinations;
+mod prefetch;
+mod read_ahead;
+mod requests;
 pub(crate) mod retry;
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) use self::destinations::Destination;
 use self::destinations::Destinations;
+pub use self::prefetch::Progress;
+pub(crate) use self::prefetch::Watch;
+pub use self::read_ahead::Advice;
+use self::read_ahead::Miss;
+pub(crate) use self::read_ahead::ReadAhead;
+use self::requests::{Again, Left, for_each};
 use self::retry::RetryPolicy;
 
 use bytes::Bytes;
@@ -29,6 +38,7 @@ use svf_core::{NeedOptions, RangeSet};
 use crate::admission::{Admission, Admit};
 use crate::directory::{Budget, Damaged, Pair, Stock, Stored};
 use crate::error::ReadError;
+use crate::flights::{Boarding, Flights, Leader, Passenger, Until};
 use crate::in_flight::InFlight;
 use crate::origin::{Origin, OriginError, Stat};
 use crate::stats::Counters;
@@ -36,8 +46,8 @@ use crate::sync::{BackOff, Mutex};
 
 /// The longest request, in bytes, unless one page is longer: a response is held in memory as a whole.
 pub(crate) const MAX_REQUEST: u64 = 8 << 20;
-/// Of a thread that sends requests.
-const STACK: usize = 512 << 10;
+/// What is fetched ahead of one reader is no greater part of the limit than this.
+const AHEAD_OF_LIMIT: u64 = 64;
 
 /// Where pieces of one version of one object are stored, and by which budget.
 #[derive(Debug, Clone, Copy)]
@@ -46,10 +56,10 @@ pub(crate) struct Store<'a> {
     pub(crate) budget: &'a Budget,
     /// Who makes room.
     pub(crate) room: Stock<'a>,
-    /// How long somebody else's work on a page is waited for before the origin is asked beside it.
-    pub(crate) patience: Duration,
     /// Says whether what is fetched is to be stored; nothing is without it.
     pub(crate) admit: Option<&'a Admit>,
+    /// Says what is fetched ahead.
+    pub(crate) read_ahead: &'a ReadAhead,
 }
 
 /// Where the bytes of one version of one object come from.
@@ -65,7 +75,13 @@ pub(crate) struct Source<'a> {
     pub(crate) in_flight: Option<&'a InFlight>,
     /// How what may succeed later is tried again.
     pub(crate) retry: RetryPolicy,
+    /// What is being fetched that is not to be stored.
+    pub(crate) passed_on: &'a Flights,
+    /// How long somebody else's work is waited for before the origin is asked beside it.
+    pub(crate) patience: Duration,
     pub(crate) counters: &'a Counters,
+    /// Who looks on while what is missing is stored, and nobody reads it.
+    pub(crate) watch: Option<&'a Watch<'a>>,
 }
 
 impl Source<'_> {
@@ -75,7 +91,7 @@ impl Source<'_> {
         let mut destinations = Destinations::new(destinations);
         let Some(store) = &self.store else {
             let wanted = destinations.wanted(pending);
-            return self.pass_on(&wanted, &Mutex::new(destinations));
+            return self.pass_on(wanted, &Mutex::new(destinations));
         };
         let found = destinations.look(store.pair, pending);
         let mut pending = found.absent;
@@ -85,30 +101,23 @@ impl Source<'_> {
         }
         self.counters.miss();
         self.report_damage(store, &destinations.note_damage(&found.damaged));
-        let destinations = Mutex::new(destinations);
         // Who could not store what he fetches needs no lock for it, and keeps nobody waiting.
         let stores = !self.offline && self.admits(store, &pending) && store.pair.may_be_filled(store.budget);
-        if !stores {
+        let destinations = if stores {
+            let ahead = self.ahead(store, destinations.contiguous(), &pending);
+            let pages = ahead.as_ref().map_or(0..0, |(_, pages)| pages.clone());
+            destinations.store_also([pages.clone()].into_iter().collect());
+            let destinations = Mutex::new(destinations);
+            let left = self.fetch_and_store(store, pending, &pages, &destinations);
+            if let (Err(_), Some((miss, _))) = (&left, &ahead) {
+                store.read_ahead.failed(miss);
+            }
+            pending = left?;
+            destinations
+        } else {
             withdraw_damaged(store, &found.damaged);
-        }
-        let (mut waiting, mut pauses) = (None::<Instant>, BackOff::new());
-        while !pending.is_empty() && stores {
-            let Some(left) = self.fill(store, &pending, &destinations)? else { break };
-            if left != pending {
-                (pending, waiting, pauses) = (left, None, BackOff::new());
-                continue;
-            }
-            let since = *waiting.get_or_insert_with(|| {
-                self.counters.waited();
-                Instant::now()
-            });
-            if since.elapsed() >= store.patience {
-                tracing::warn!(key = self.origin.key(), "another process is slow, and is not waited for any longer");
-                break;
-            }
-            store.pair.page_locks().wait(pauses.next());
-            pending = destinations.lock().look(store.pair, &pending).absent;
-        }
+            Mutex::new(destinations)
+        };
         if pending.is_empty() {
             return Ok(());
         }
@@ -119,98 +128,274 @@ impl Source<'_> {
             return Err(ReadError::Damaged { key: self.origin.key().to_owned(), range: pages.bytes(page) });
         }
         // Nothing is stored, so whole pages are not needed.
-        Self { store: None, ..*self }.pass_on(&wanted, &destinations)?;
+        let beside = Self { store: None, ..*self };
+        if stores {
+            beside.fetch_beside(&wanted, &destinations)?
+        } else {
+            beside.pass_on(wanted, &destinations)?
+        }
         self.counters.bypassed();
         Ok(())
     }
 
-    /// Fetches and stores what nobody else is fetching of `pending`, in whole pages, and gives it to the destinations.
-    /// What others have is left; none if pages cannot be locked.
+    /// Fetches, stores and hands out what is `pending`, and stores what is `ahead` of it. Returns what others keep from
+    /// being stored for longer than they are waited for.
+    fn fetch_and_store(
+        &self,
+        store: &Store<'_>,
+        mut pending: RangeSet,
+        ahead: &Range<u64>,
+        destinations: &Mutex<Destinations<'_, '_>>,
+    ) -> Result<RangeSet, ReadError> {
+        pending.insert(ahead.clone());
+        let (mut waiting, mut pauses) = (None::<Instant>, BackOff::new());
+        while !pending.is_empty() {
+            let (mut left, again) = self.fill(store, &pending, destinations)?;
+            // Nobody waits for what is only ahead, and it is not tried again.
+            left.remove(ahead.clone());
+            let progress = left != pending;
+            pending = left;
+            if again == Again::Never {
+                break;
+            }
+            if progress {
+                (waiting, pauses) = (None, BackOff::new());
+            }
+            if progress || again == Again::Now {
+                pending = destinations.lock().look(store.pair, &pending).absent;
+                continue;
+            }
+            let since = *waiting.get_or_insert_with(|| {
+                self.counters.waited();
+                Instant::now()
+            });
+            if since.elapsed() >= self.patience {
+                tracing::warn!(key = self.origin.key(), "another process is slow, and is not waited for any longer");
+                break;
+            }
+            store.pair.page_locks().wait(pauses.next());
+            pending = destinations.lock().look(store.pair, &pending).absent;
+        }
+        Ok(pending)
+    }
+
+    /// Fetches and stores what nobody else is fetching of `pending`, in whole pages, and gives it to the destinations; what
+    /// another thread is fetching they get from there. Returns what is left of it.
     fn fill(
         &self,
         store: &Store<'_>,
         pending: &RangeSet,
         destinations: &Mutex<Destinations<'_, '_>>,
-    ) -> Result<Option<RangeSet>, ReadError> {
-        let (left, lockable) = (Mutex::new(RangeSet::new()), AtomicBool::new(true));
+    ) -> Result<(RangeSet, Again), ReadError> {
+        let left = Left::default();
         self.for_each_request(pending, |request| {
-            let pages = store.pair.pages();
-            // A request ends at the end of the object, and else with a page.
-            let wanted: RangeSet = [pages.touching(&request)].into_iter().collect();
-            let mut claim = match store.pair.page_locks().try_claim(&wanted) {
-                Ok(claim) => claim,
-                Err(error) => {
-                    store.pair.warn("pages cannot be locked", &error);
-                    lockable.store(false, Ordering::Relaxed);
-                    left.lock().insert(request);
-                    return Ok(());
-                }
-            };
-            let claimed: RangeSet = claim.ranges().iter().map(|run| pages.bytes_of_run(run)).collect();
-            left.lock().extend(claimed.gaps(request));
-            // Somebody may have stored these pages between the look and the lock.
-            let mut all = destinations.lock();
-            let found = all.look(store.pair, &claimed);
-            let new = all.note_damage(&found.damaged);
-            drop(all);
-            self.report_damage(store, &new);
-            store.pair.withdraw_damaged(store.budget, &found.damaged);
-            for part in self.plan(&found.absent) {
-                let bytes = self.request(part.clone())?;
-                // What was fetched goes to the caller first: that it cannot be stored is no reason for a read to fail.
-                destinations.lock().take(part.start, &bytes);
-                if store.pair.store(store.budget, &store.room, part.start, &bytes) == Stored::NotAll {
-                    self.counters.bypassed();
-                }
-                // Who waits for these pages need not wait for the requests behind them.
-                claim.release(pages.touching(&part));
-            }
-            Ok(())
+            self.share(store.pair.flights(), request, &left, destinations, |leader| {
+                self.fill_flight(store, leader, &left, destinations)
+            })
         })?;
-        Ok(lockable.into_inner().then(|| left.into_inner()))
+        Ok(left.into_inner())
     }
 
-    /// Fetches `wanted`, byte for byte, and gives it to the destinations alone.
-    fn pass_on(&self, wanted: &RangeSet, destinations: &Mutex<Destinations<'_, '_>>) -> Result<(), ReadError> {
+    /// Stores the whole pages of bytes that came by another way than a request of this engine's, of those that are not
+    /// held and nobody else is fetching.
+    #[cfg(feature = "object_store")]
+    pub(crate) fn keep(&self, start: u64, bytes: &[u8]) {
+        self.counters.miss();
+        self.counters.requested();
+        self.counters.fetched(bytes.len() as u64);
+        let Some(store) = &self.store else { return };
+        let pages = store.pair.pages();
+        let end = start + bytes.len() as u64;
+        let first = start.div_ceil(pages.page_size);
+        let last = if end == pages.length { pages.count() } else { end / pages.page_size };
+        let whole: RangeSet = [first..last.max(first)].into_iter().collect();
+        let all = [pages.bytes_of_run(first..last.max(first))].into_iter().collect();
+        if whole.is_empty() || !self.admits(store, &all) || !store.pair.may_be_filled(store.budget) {
+            return;
+        }
+        let claim = match store.pair.page_locks().try_claim(&whole) {
+            Ok(claim) => claim,
+            Err(error) => return store.pair.warn("pages cannot be locked", &error),
+        };
+        for run in claim.ranges() {
+            let run = pages.bytes_of_run(run);
+            let held = match store.pair.held(&run) {
+                Ok(held) => held,
+                Err(error) => return store.pair.warn("the index cannot be read", &error),
+            };
+            for absent in held.gaps(run) {
+                let bytes = &bytes[(absent.start - start) as usize..(absent.end - start) as usize];
+                if store.pair.store(store.budget, &store.room, absent.start, bytes) == Stored::NotAll {
+                    self.counters.bypassed();
+                }
+            }
+        }
+    }
+
+    /// Fetches and stores what can be locked of a flight's pages.
+    fn fill_flight(
+        &self,
+        store: &Store<'_>,
+        leader: &Leader<'_>,
+        left: &Left,
+        destinations: &Mutex<Destinations<'_, '_>>,
+    ) -> Result<(), ReadError> {
+        let (pages, request) = (store.pair.pages(), leader.range().clone());
+        // A request ends at the end of the object, and else with a page.
+        let wanted: RangeSet = [pages.touching(&request)].into_iter().collect();
+        let mut claim = match store.pair.page_locks().try_claim(&wanted) {
+            Ok(claim) => claim,
+            Err(error) => {
+                store.pair.warn("pages cannot be locked", &error);
+                left.give_up();
+                left.add([request]);
+                return Ok(());
+            }
+        };
+        let claimed: RangeSet = claim.ranges().iter().map(|run| pages.bytes_of_run(run)).collect();
+        left.add(claimed.gaps(request));
+        // Somebody may have stored these pages between the look and the lock.
+        let mut all = destinations.lock();
+        let found = all.look(store.pair, &claimed);
+        let new = all.note_damage(&found.damaged);
+        drop(all);
+        leader.expect_only(&found.absent);
+        self.report_damage(store, &new);
+        store.pair.withdraw_damaged(store.budget, &found.damaged);
+        for part in self.plan(&found.absent) {
+            let bytes = self.request(part.clone())?;
+            destinations.lock().take(part.start, &bytes);
+            leader.land(part.start, &bytes);
+            let stored = store.pair.store(store.budget, &store.room, part.start, &bytes);
+            if let Some(watch) = self.watch {
+                watch.note(bytes.len() as u64, stored);
+            }
+            if stored == Stored::NotAll {
+                self.counters.bypassed();
+                store.read_ahead.is_in_vain();
+            }
+            // Who waits for these pages need not wait for the requests behind them.
+            claim.release(pages.touching(&part));
+        }
+        Ok(())
+    }
+
+    /// Does something for what nobody in this process is fetching of a request, and gives the destinations what others
+    /// fetch of it. What they do not bring is left.
+    fn share(
+        &self,
+        flights: &Flights,
+        request: Range<u64>,
+        left: &Left,
+        destinations: &Mutex<Destinations<'_, '_>>,
+        lead: impl Fn(&Leader<'_>) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        let (mut rest, mut passengers) = (request, Vec::new());
+        while !rest.is_empty() {
+            match flights.board(rest.clone()) {
+                Boarding::Leader(leader) => {
+                    rest.start = leader.range().end;
+                    // The slot first, and then the locks: who has locks waits for nothing but its own request.
+                    let _slot = self.in_flight.map(InFlight::acquire);
+                    lead(&leader)?;
+                }
+                Boarding::Passenger(passenger) => {
+                    rest.start = passenger.wanted().end;
+                    passengers.push(passenger);
+                }
+            }
+        }
+        // Leading no flight, so that nobody waits for who waits.
+        passengers.iter().for_each(|passenger| self.ride(passenger, left, destinations));
+        Ok(())
+    }
+
+    /// Gives the destinations what another thread fetches.
+    fn ride(&self, passenger: &Passenger, left: &Left, destinations: &Mutex<Destinations<'_, '_>>) {
+        let wanted = passenger.wanted().clone();
+        // Nobody waits for what is only ahead.
+        if self.watch.is_none() && !destinations.lock().need(&wanted) {
+            return;
+        }
+        self.counters.waited();
+        left.waited();
+        // To who wants it stored it is of no use that it has landed.
+        let until = if self.watch.is_some() { Until::Over } else { Until::Landed };
+        let arrival = passenger.wait(until, self.patience);
+        let mut got = RangeSet::new();
+        let mut destinations = destinations.lock();
+        for (start, bytes) in &arrival.pieces {
+            destinations.take(*start, bytes);
+            got.insert(*start..start + bytes.len() as u64);
+        }
+        left.add(if self.watch.is_some() { vec![wanted] } else { got.gaps(wanted).collect() });
+        if arrival.late {
+            tracing::warn!(key = self.origin.key(), "another thread is slow, and is not waited for any longer");
+            left.give_up();
+        }
+    }
+
+    /// Fetches `wanted`, byte for byte, and gives it to the destinations alone, and to who waits for the same.
+    fn pass_on(&self, mut wanted: RangeSet, destinations: &Mutex<Destinations<'_, '_>>) -> Result<(), ReadError> {
+        while !wanted.is_empty() {
+            let left = Left::default();
+            self.for_each_request(&wanted, |request| {
+                self.share(self.passed_on, request, &left, destinations, |leader| {
+                    let bytes = self.request(leader.range().clone())?;
+                    destinations.lock().take(leader.range().start, &bytes);
+                    leader.land(leader.range().start, &bytes);
+                    Ok(())
+                })
+            })?;
+            let (rest, again) = left.into_inner();
+            if again == Again::Never {
+                return self.fetch_beside(&rest, destinations);
+            }
+            wanted = rest;
+        }
+        Ok(())
+    }
+
+    /// The same without a look at what others fetch.
+    fn fetch_beside(&self, wanted: &RangeSet, destinations: &Mutex<Destinations<'_, '_>>) -> Result<(), ReadError> {
         self.for_each_request(wanted, |request| {
+            let _slot = self.in_flight.map(InFlight::acquire);
             let bytes = self.request(request.clone())?;
             destinations.lock().take(request.start, &bytes);
             Ok(())
         })
     }
 
-    /// Does something for each request that `absent` takes, for as many at once as may be under way. What comes first of
-    /// the errors is returned, and no further request is begun behind it.
+    /// Does something for each request that `absent` takes, for as many at once as may be under way.
     fn for_each_request(
         &self,
         absent: &RangeSet,
         work: impl Fn(Range<u64>) -> Result<(), ReadError> + Sync,
     ) -> Result<(), ReadError> {
-        let requests = self.plan(absent);
-        let (next, failed) = (AtomicUsize::new(0), Mutex::new(None));
-        let work_off = || {
-            while failed.lock().is_none()
-                && let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed))
-            {
-                // The slot first, and then the locks: who has locks waits for nothing but its own request.
-                let _slot = self.in_flight.map(InFlight::acquire);
-                if let Err(error) = work(request.clone()) {
-                    failed.lock().get_or_insert(error);
-                }
-            }
-        };
-        let others = self.in_flight.map_or(1, InFlight::max).min(requests.len()).saturating_sub(1);
-        std::thread::scope(|scope| {
-            for _ in 0..others {
-                let thread = std::thread::Builder::new().name("page-cache fetch".to_owned());
-                if let Err(error) = thread.stack_size(STACK).spawn_scoped(scope, work_off) {
-                    tracing::debug!(%error, "no more threads for requests; those that are there do all of it");
-                    break;
-                }
-            }
-            work_off();
-        });
-        failed.into_inner().map_or(Ok(()), Err)
+        let stop = || self.watch.is_some_and(Watch::is_over);
+        for_each(&self.plan(absent), self.in_flight.map_or(1, InFlight::max), stop, work)
+    }
+
+    /// What is worth fetching behind the pages that one contiguous read misses: nothing that is held or being fetched,
+    /// and only a small part of the limit.
+    fn ahead(&self, store: &Store<'_>, read: Option<Range<u64>>, absent: &RangeSet) -> Option<(Miss, Range<u64>)> {
+        let (read, pages) = (read?, store.pair.pages());
+        let read_start = read.start - read.start % pages.page_size;
+        let miss = Miss { read_start, missing: absent.iter().next()?.start..absent.end() };
+        let missing = miss.missing.end - miss.missing.start;
+        let max = MAX_REQUEST.saturating_sub(missing).min(store.budget.max_bytes() / AHEAD_OF_LIMIT);
+        let max = max - max % pages.page_size;
+        let window = store.read_ahead.window(&miss, pages.page_size, max)?;
+        let start = miss.missing.end;
+        let mut ahead = start..start.saturating_add(window).min(pages.length).max(start);
+        if !ahead.is_empty() {
+            // Where the index cannot be read, that is found out and told by the read itself.
+            let held = store.pair.held(&ahead).ok()?.iter().next().map(|held| held.start);
+            let flying = store.pair.flights().first_in(&ahead);
+            ahead.end = [held, flying].into_iter().flatten().fold(ahead.end, u64::min);
+        }
+        store.read_ahead.note(&miss, ahead.end, window);
+        Some((miss, ahead))
     }
 
     /// The requests that reading `absent`, in whole pages, takes.

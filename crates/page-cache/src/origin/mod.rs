@@ -27,6 +27,8 @@ pub use error::OriginError;
 pub use http::HttpOrigin;
 pub use local_file::LocalFile;
 #[cfg(feature = "object_store")]
+pub(crate) use object_store::stat_of;
+#[cfg(feature = "object_store")]
 pub use object_store::{ObjectStoreOrigin, Timeouts};
 pub use sequential::{FnOrigin, SeekOrigin};
 pub use url::UrlOrigin;

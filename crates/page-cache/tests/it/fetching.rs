@@ -1,13 +1,13 @@
 //! How what is missing is fetched: each byte once, by several requests at once, and no more of them than may be.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
 
 use crate::memory_origin::{MemoryOrigin, pattern};
 use bytes::Bytes;
-use page_cache::{Cache, CacheBuilder, Origin, OriginError, ReadError, Stat};
+use page_cache::{Cache, CacheBuilder, CachedFile, Origin, OriginError, ReadError, Stat};
 use tempfile::TempDir;
 
 const PAGE: u64 = 4096;
@@ -137,4 +137,180 @@ fn a_call_that_fails_keeps_what_has_come_and_gives_no_zeros() {
     let read = file.read_ranges(&ranges).unwrap();
     assert!(ranges.iter().zip(read).all(|(range, read)| read == bytes[range.start as usize..range.end as usize]));
     assert_eq!(good.fetched(), 200 * PAGE - held.num_bytes(), "what had come is not fetched again");
+}
+
+/// An origin that gives nothing before it is told to, or fails.
+#[derive(Debug, Clone)]
+struct Gate {
+    origin: MemoryOrigin,
+    /// Requests that are let through, and how those before end.
+    turns: Arc<(Mutex<Vec<Turn>>, Condvar)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Give,
+    Fail,
+    Panic,
+}
+
+impl Gate {
+    fn new(origin: MemoryOrigin) -> Self {
+        Self { origin, turns: Arc::default() }
+    }
+
+    /// One more request ends, like this.
+    fn let_through(&self, turn: Turn) {
+        self.turns.0.lock().unwrap().push(turn);
+        self.turns.1.notify_all();
+    }
+
+    fn reads(&self) -> usize {
+        self.origin.take_reads().len()
+    }
+}
+
+impl Origin for Gate {
+    fn key(&self) -> &str {
+        self.origin.key()
+    }
+
+    fn stat(&self) -> Result<Stat, OriginError> {
+        self.origin.stat()
+    }
+
+    fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError> {
+        let read = self.origin.read(range, pinned);
+        let turns = self.turns.0.lock().unwrap();
+        let long = Duration::from_secs(100);
+        let (mut turns, _) = self.turns.1.wait_timeout_while(turns, long, |turns| turns.is_empty()).unwrap();
+        match turns.remove(0) {
+            Turn::Give => read,
+            Turn::Fail => Err(OriginError::Denied { key: self.key().to_owned(), status: 403 }),
+            Turn::Panic => {
+                drop(turns);
+                panic!("on purpose")
+            }
+        }
+    }
+}
+
+fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+const READERS: u64 = 8;
+
+/// Has many threads read the same, all of them while the first request is under way, and counts the requests.
+fn read_at_once(file: &CachedFile, gate: &Gate, first: Turn, later: Turn) -> (usize, Vec<std::thread::Result<Bytes>>) {
+    let range = 3 * PAGE + 5..3 * PAGE + 200;
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..READERS).map(|_| scope.spawn(|| file.bytes(range.clone()).unwrap())).collect();
+        wait_for("all others wait", || file.stats().waits == READERS - 1);
+        gate.let_through(first);
+        let mut reads = gate.reads();
+        if first != Turn::Give {
+            // One of them leads now, for all others.
+            wait_for("all others wait again", || file.stats().waits == READERS - 1 + READERS - 2);
+            gate.let_through(later);
+        }
+        let results = readers.into_iter().map(|reader| reader.join()).collect();
+        reads += gate.reads();
+        (reads, results)
+    })
+}
+
+#[test]
+fn threads_that_ask_for_the_same_at_once_share_a_request_though_nothing_is_stored() {
+    let bytes = pattern(100_000, 6);
+    for way in ["stored", "no validators", "not to be stored", "no room"] {
+        let directory = tempfile::tempdir().unwrap();
+        let origin = MemoryOrigin::new("shared", bytes.clone());
+        let gate = Gate::new(origin.clone());
+        if way == "no validators" {
+            origin.set_validators(page_cache::Validators::default());
+        }
+        let limit = if way == "no room" { 1 } else { 10 << 20 };
+        let cache = builder(&directory).max_bytes(limit).open().unwrap();
+        let file = cache.file(gate.clone()).unwrap();
+        let file = if way == "not to be stored" { file.without_storing() } else { file };
+        let (reads, results) = read_at_once(&file, &gate, Turn::Give, Turn::Give);
+        assert_eq!(reads, 1, "{way}");
+        for read in results {
+            assert_eq!(read.unwrap(), bytes[3 * PAGE as usize + 5..3 * PAGE as usize + 200], "{way}");
+        }
+        assert_eq!(!file.held().is_empty(), way == "stored", "{way}");
+    }
+}
+
+#[test]
+fn a_reader_that_fails_or_panics_leaves_the_flight_to_others() {
+    let bytes = pattern(100_000, 6);
+    for (stored, first) in [(true, Turn::Fail), (true, Turn::Panic), (false, Turn::Fail), (false, Turn::Panic)] {
+        let directory = tempfile::tempdir().unwrap();
+        let gate = Gate::new(MemoryOrigin::new("shared", bytes.clone()));
+        let file = builder(&directory).open().unwrap().file(gate.clone()).unwrap();
+        let file = if stored { file } else { file.without_storing() };
+        let (reads, results) = read_at_once(&file, &gate, first, Turn::Give);
+        assert_eq!(reads, 2, "one that came to nothing, and one for all others");
+        let (good, bad): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+        assert_eq!(bad.len(), 1);
+        assert!(good.into_iter().all(|read| read.unwrap() == bytes[3 * PAGE as usize + 5..3 * PAGE as usize + 200]));
+        // Nothing of the flight is left.
+        gate.let_through(Turn::Give);
+        assert_eq!(file.bytes(0..10).unwrap(), bytes[..10]);
+    }
+}
+
+/// The leader's bytes are there for all who wait as soon as they have come, though there is no slot for another request.
+#[test]
+fn who_waits_for_another_thread_needs_no_slot() {
+    let directory = tempfile::tempdir().unwrap();
+    let bytes = pattern(100_000, 6);
+    let gate = Gate::new(MemoryOrigin::new("slots", bytes.clone()));
+    let file = builder(&directory).max_in_flight(1).open().unwrap().file(gate.clone()).unwrap();
+    std::thread::scope(|scope| {
+        let leader = scope.spawn(|| file.bytes(0..10).unwrap());
+        wait_for("the first request", || gate.reads() == 1);
+        // This one has to wait for a slot, and gets the next.
+        let elsewhere = scope.spawn(|| file.bytes(50_000..50_010).unwrap());
+        let passenger = scope.spawn(|| file.bytes(5..15).unwrap());
+        wait_for("both wait", || file.stats().misses == 3 && file.stats().waits == 1);
+        gate.let_through(Turn::Give);
+        assert_eq!(leader.join().unwrap(), bytes[..10]);
+        assert_eq!(passenger.join().unwrap(), bytes[5..15]);
+        assert!(!elsewhere.is_finished());
+        gate.let_through(Turn::Give);
+        assert_eq!(elsewhere.join().unwrap(), bytes[50_000..50_010]);
+    });
+    assert_eq!(file.stats().requests, 2);
+}
+
+#[test]
+fn a_thread_that_is_stuck_is_not_waited_for_longer_than_patience() {
+    let bytes = pattern(100_000, 6);
+    for stored in [true, false] {
+        let directory = tempfile::tempdir().unwrap();
+        let gate = Gate::new(MemoryOrigin::new("stuck", bytes.clone()));
+        let cache = builder(&directory).patience(Duration::from_millis(50)).open().unwrap();
+        let file = cache.file(gate.clone()).unwrap();
+        let file = if stored { file } else { file.without_storing() };
+        std::thread::scope(|scope| {
+            let stuck = scope.spawn(|| file.bytes(0..10).unwrap());
+            wait_for("the first request", || gate.reads() == 1);
+            let other = scope.spawn(|| file.bytes(5..15).unwrap());
+            wait_for("a request beside it", || gate.reads() == 1);
+            gate.let_through(Turn::Give);
+            gate.let_through(Turn::Give);
+            assert_eq!(
+                (stuck.join().unwrap(), other.join().unwrap()),
+                (bytes[..10].to_vec().into(), bytes[5..15].to_vec().into())
+            );
+        });
+        assert_eq!(file.stats().requests, 2);
+    }
 }

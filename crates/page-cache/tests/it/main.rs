@@ -11,6 +11,8 @@ mod bound;
 #[cfg(feature = "http")]
 mod broken_off;
 mod cached_file;
+#[cfg(feature = "object_store")]
+mod cached_store;
 mod child;
 #[cfg(all(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
 mod cloud;
@@ -29,11 +31,17 @@ mod log;
 mod memory_origin;
 mod model;
 mod mount;
+mod prefetch;
 mod processes;
 mod random;
+mod read_ahead;
 mod reader;
 mod retry;
 #[cfg(all(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
 mod secrets;
+#[cfg(feature = "http")]
+mod single_flight;
 mod superseded;
+#[cfg(feature = "http")]
+mod traces;
 mod transfer;

@@ -73,6 +73,11 @@ impl MemoryOrigin {
         std::mem::take(&mut *lock(&self.0.reads))
     }
 
+    /// How many clones there are.
+    pub(crate) fn owners(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     fn check(&self) -> Result<(), OriginError> {
         if self.0.failing.load(Ordering::SeqCst) {
             return Err(OriginError::Unreachable {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use crate::memory_origin::{MemoryOrigin, pattern};
-use page_cache::{Cache, CachedFile};
+use page_cache::{Advice, Cache, CachedFile};
 use proptest::prelude::*;
 use svf_core::RangeSet;
 use tempfile::TempDir;
@@ -59,13 +59,19 @@ struct Machine {
     exported: Option<BTreeSet<u64>>,
 }
 
+/// A file of which nothing is fetched ahead, which would depend on all reads before.
+fn unhurried(file: CachedFile) -> CachedFile {
+    file.advise(0..u64::MAX, Advice::Random);
+    file
+}
+
 impl Machine {
     fn new(len: usize) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let bytes = pattern(len, 31);
         let origin = MemoryOrigin::new("a", bytes.clone());
         let cache = open(&directory);
-        let file = cache.file(origin.clone()).unwrap();
+        let file = unhurried(cache.file(origin.clone()).unwrap());
         let [present, damaged, checked, withdrawn] = [(); 4].map(|()| BTreeSet::new());
         let block = false;
         Self { directory, bytes, origin, cache, file, present, damaged, checked, withdrawn, block, exported: None }
@@ -158,7 +164,7 @@ impl Machine {
                 (self.cache, self.file) = (other, file);
                 self.file = {
                     drop(std::mem::replace(&mut self.file, nothing(&self.directory)));
-                    self.cache.file(self.origin.clone()).unwrap()
+                    unhurried(self.cache.file(self.origin.clone()).unwrap())
                 };
                 self.checked.clear();
             }

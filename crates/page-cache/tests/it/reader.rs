@@ -3,7 +3,7 @@
 use std::io::{BufRead, Cursor, Read, Seek, SeekFrom};
 
 use crate::memory_origin::{MemoryOrigin, pattern};
-use page_cache::{Cache, Reader, RetryPolicy};
+use page_cache::{Advice, Cache, Reader, RetryPolicy};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
@@ -72,8 +72,9 @@ fn small_reads_cost_one_request_a_page() {
     let directory = tempfile::tempdir().unwrap();
     let origin = MemoryOrigin::new("a", pattern(10_000, 2));
     let cache = Cache::builder(directory.path()).page_size(4096).open().unwrap();
-    let mut reader = cache.file(origin.clone()).unwrap().reader();
-    let mut byte = [0];
+    let file = cache.file(origin.clone()).unwrap();
+    file.advise(0..file.len(), Advice::Random);
+    let (mut reader, mut byte) = (file.reader(), [0]);
     while reader.read(&mut byte).unwrap() == 1 {}
     assert_eq!(origin.take_reads(), [0..4_096, 4_096..8_192, 8_192..10_000]);
 }

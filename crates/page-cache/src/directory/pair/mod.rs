@@ -14,6 +14,7 @@ mod data;
 mod entry_word;
 mod evict;
 mod fill;
+mod hollow;
 mod index;
 mod layout;
 mod look;
@@ -49,6 +50,7 @@ use self::words::{Words, copy_vouched};
 use super::budget::{PAGE_OVERHEAD, PAIR_OVERHEAD};
 use super::retry::Retry;
 use crate::checksum::page_checksum;
+use crate::flights::Flights;
 use crate::pages::{MIN_PAGE_SIZE, Pages, overlap};
 use crate::sync::Mutex;
 use crate::sys::LockFile;
@@ -71,6 +73,7 @@ pub(crate) struct Pair {
     evicted: AtomicU64,
     pages: RangeLocks,
     blocks: RangeLocks,
+    flights: Flights,
     /// The blocks of the index of which this process knows that their marks are true, for as long as these stand.
     whole_blocks: Mutex<RangeSet>,
     /// Holds *live*, so that nobody deletes the files. Never locked otherwise.
@@ -107,6 +110,7 @@ impl Pair {
             evicted: AtomicU64::new(0),
             pages: RangeLocks::new(Arc::clone(&locks), range_locks::PAGES),
             blocks: RangeLocks::new(locks, range_locks::BLOCKS),
+            flights: Flights::default(),
             whole_blocks: Mutex::default(),
             _live: live,
             unit,
@@ -130,6 +134,11 @@ impl Pair {
     /// The locks of pages: who has one may change its word.
     pub(crate) fn page_locks(&self) -> &RangeLocks {
         &self.pages
+    }
+
+    /// What this process is fetching of it.
+    pub(crate) fn flights(&self) -> &Flights {
+        &self.flights
     }
 
     /// Copies what this process has checked of `range` to `out`, which is as long, and adds the rest to `absent`, in
@@ -264,6 +273,25 @@ impl Pair {
     fn page_charge(&self, page: u64) -> u64 {
         let bytes = self.pages().bytes(page);
         page_charge(bytes.end - bytes.start, self.unit)
+    }
+
+    /// What it would be charged if it had the pages of these runs and no others, in bytes.
+    pub(crate) fn charge_of(&self, runs: impl Iterator<Item = Range<u64>>) -> u64 {
+        let (pages, layout) = (self.pages(), self.index.layout());
+        let mut blocks = RangeSet::new();
+        let fixed = fixed_charge(layout, self.unit);
+        let charge = runs.filter(|run| !run.is_empty()).fold(fixed, |sum, run| {
+            for page in [run.start, run.end - 1] {
+                let stamps = layout.stamp_block_of(layout.extent_of(page));
+                blocks.insert(stamps..stamps + 1);
+            }
+            blocks.insert(layout.block_of(run.start)..layout.block_of(run.end - 1) + 1);
+            // All but the last page of the object are whole units.
+            let (bytes, count) = (pages.bytes_of_run(run.clone()), run.end - run.start);
+            let bytes = (bytes.end - bytes.start).next_multiple_of(self.unit);
+            sum.saturating_add(bytes).saturating_add(count.saturating_mul(PAGE_OVERHEAD))
+        });
+        charge.saturating_add(blocks.num_bytes().saturating_mul(block_charge(self.unit)))
     }
 
     /// Gives back all that it takes, before its names are removed by whoever has *live* exclusively: a file keeps its blocks

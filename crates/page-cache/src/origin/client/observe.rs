@@ -17,6 +17,7 @@ use object_store::{ClientConfigKey, ClientOptions};
 use reqwest::{Client, ClientBuilder};
 use tokio::time::timeout;
 
+use super::options::is_on;
 use super::response;
 use crate::origin::Stat;
 use crate::origin::object_store::{Rejected, Timeouts, innermost};
@@ -76,7 +77,7 @@ impl HttpConnector for ObservingConnector {
             let options = options.clone().with_timeout_disabled().with_read_timeout_disabled();
             Some(ReqwestConnector::default().connect(&options)?)
         };
-        let https_only = options.get_config_value(&ClientConfigKey::AllowHttp).as_deref() != Some("true");
+        let https_only = !options.get_config_value(&ClientConfigKey::AllowHttp).is_some_and(|value| is_on(&value));
         let Self { authorization, encoded } = self.clone();
         Ok(HttpClient::new(ObservingService { own, https_only, authorization, encoded }))
     }
@@ -206,12 +207,16 @@ impl HttpService for ObservingService {
     }
 }
 
-/// Why what came is no answer, where something came.
+/// Why there is no answer, where the way to the origin is not the reason.
 fn no_answer(error: &HttpError) -> Option<String> {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_redirect) {
             return Some("it redirects in a circle, or too often".to_owned());
+        }
+        // It would not be sent the next time either.
+        if error.is::<NotAllowed>() {
+            return Some(NotAllowed.to_string());
         }
         if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
             return Some(format!("its head is none ({})", innermost(error)));

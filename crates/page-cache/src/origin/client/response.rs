@@ -135,6 +135,20 @@ mod tests {
     }
 
     #[test]
+    fn a_version_id_is_looked_at_where_one_is_pinned() {
+        let etag = ("etag", "\"1\"");
+        let mut versioned = pinned("\"1\"");
+        versioned.validators.version = Some("7".to_owned());
+        for name in ["x-amz-version-id", "x-goog-generation", "x-ms-version-id"] {
+            assert_eq!(check_partial(&[RANGE, etag, (name, "7")], &versioned), Ok(()));
+            let changed = check_partial(&[RANGE, etag, (name, "8")], &versioned);
+            assert!(matches!(changed, Err(Rejected::Changed(_))), "{changed:?}");
+            // Who reads it as a page of a web server has pinned the ETag alone.
+            assert_eq!(check_partial(&[RANGE, etag, (name, "8")], &pinned("\"1\"")), Ok(()));
+        }
+    }
+
+    #[test]
     fn what_is_no_answer_is_rejected() {
         let etag = ("etag", "\"1\"");
         for pairs in [

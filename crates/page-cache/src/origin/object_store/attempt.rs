@@ -13,9 +13,9 @@ use object_store::{GetOptions, GetResult, ObjectStore};
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::{Failure, Rejected};
-use super::runtime::block_on;
 use super::version::stat_of;
 use crate::origin::Stat;
+use crate::runtime;
 
 /// How long one request may take. What came of a body before the time was up is not lost: the rest is asked for by
 /// another request.
@@ -97,6 +97,12 @@ impl Attempt {
             collect(response, range, deadline).await
         })
     }
+}
+
+fn block_on<T: Send + 'static>(
+    future: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
+    runtime::block_on(future).unwrap_or_else(|abandoned| Err(Failure::Abandoned(abandoned.to_string())))
 }
 
 /// When a request must be at its end.

@@ -5,7 +5,6 @@
 
 mod attempt;
 mod failure;
-mod runtime;
 mod store_origin;
 mod version;
 
@@ -15,5 +14,6 @@ pub(super) use self::attempt::{Attempt, Request};
 #[cfg(feature = "_client")]
 pub(super) use self::failure::{Failure, Rejected, innermost, is_network_failure, presentable};
 pub use self::store_origin::ObjectStoreOrigin;
+pub(crate) use self::version::stat_of;
 #[cfg(feature = "_client")]
 pub(super) use self::version::{compare, conditional};

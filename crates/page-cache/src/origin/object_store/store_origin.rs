@@ -66,6 +66,8 @@ const NOT_IN_A_NAMESPACE: &AsciiSet = &CONTROLS.add(b'%').add(b'/');
 pub struct ObjectStoreOrigin {
     key: String,
     path: Path,
+    /// The id of the version that is meant, if not the current one.
+    version: Option<String>,
     timeouts: Timeouts,
     /// None in a child of the process that made it.
     store: PerProcess<Option<Arc<dyn ObjectStore>>>,
@@ -80,7 +82,7 @@ impl ObjectStoreOrigin {
     pub fn new(store: Arc<dyn ObjectStore>, path: Path, namespace: impl Into<String>) -> Self {
         let namespace = namespace.into();
         let key = format!("object-store:{}/{path}", utf8_percent_encode(&namespace, NOT_IN_A_NAMESPACE));
-        Self { key, path, timeouts: Timeouts::default(), store: PerProcess::new(Some(store)) }
+        Self { key, path, version: None, timeouts: Timeouts::default(), store: PerProcess::new(Some(store)) }
     }
 
     /// The same with other limits on the time that one request may take, the store's own retries included.
@@ -89,12 +91,33 @@ impl ObjectStoreOrigin {
         Self { timeouts, ..self }
     }
 
-    fn attempt(&self, options: GetOptions) -> Result<Attempt, OriginError> {
-        let Some(store) = self.store.get(|| None) else {
+    /// The same object in the version of this id, as a store knows it that keeps old versions: one that never changes, and
+    /// has a [`key`](Origin::key) of its own.
+    #[must_use = "this gives the changed origin back"]
+    pub fn at_version(self, version: impl Into<String>) -> Self {
+        let version = version.into();
+        let key = format!("version:{}/{}", utf8_percent_encode(&version, NOT_IN_A_NAMESPACE), self.key);
+        Self { key, version: Some(version), ..self }
+    }
+
+    /// The store.
+    ///
+    /// # Errors
+    ///
+    /// [`OriginError::Store`] in a child of the process that made it.
+    pub(crate) fn store(&self) -> Result<&Arc<dyn ObjectStore>, OriginError> {
+        self.store.get(|| None).as_ref().ok_or_else(|| {
             let reason = "its store is the parent process's, whose connections and threads a child does not have; \
-                          make a store in the child"
-                .to_owned();
-            return Err(OriginError::Store { key: self.key.clone(), reason });
+                          make a store in the child";
+            OriginError::Store { key: self.key.clone(), reason: reason.to_owned() }
+        })
+    }
+
+    fn attempt(&self, options: GetOptions) -> Result<Attempt, OriginError> {
+        let store = self.store()?;
+        let options = match &self.version {
+            Some(version) => GetOptions { version: Some(version.clone()), ..options },
+            None => options,
         };
         Ok(Attempt { store: Arc::clone(store), path: self.path.clone(), options, timeouts: self.timeouts })
     }

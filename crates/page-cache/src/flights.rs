@@ -1,0 +1,245 @@
+//! What this process is just fetching of one version of one object. Who wants some of it gets it from the thread that
+//! fetches it, whether it can be stored or not.
+//!
+//! ```text
+//! leader    board ─► (slot, locks) ─► fetch ─► land ─► store ─► drop: out of the table
+//! passenger    board ─► wait ───────────────────► takes the leader's bytes
+//! ```
+//!
+//! Nobody waits for a flight while he leads one, and who leads waits for nothing but a slot and his own request; so no two
+//! can wait for each other. A flight ends with its leader, whatever becomes of him: what it did not bring is for the
+//! passengers to look for.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use svf_core::RangeSet;
+
+use crate::pages::overlap;
+use crate::sync::{Condvar, Mutex};
+
+/// The flights of a version of an object, in this process. No two of them have a byte in common.
+#[derive(Debug, Default)]
+pub(crate) struct Flights {
+    /// By where they start.
+    in_the_air: Mutex<BTreeMap<u64, Arc<Flight>>>,
+}
+
+#[derive(Debug)]
+struct Flight {
+    range: Range<u64>,
+    cargo: Mutex<Cargo>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Cargo {
+    /// What may still land.
+    expected: RangeSet,
+    landed: Vec<(u64, Bytes)>,
+    /// Whether the leader has stored it, or given up.
+    over: bool,
+}
+
+/// For what a passenger waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// What is wanted has come, or will not.
+    Landed,
+    /// And the leader is done with it: it is stored, or will not be.
+    Over,
+}
+
+/// How somebody comes to the first bytes of what he wants.
+#[derive(Debug)]
+pub(crate) enum Boarding<'a> {
+    /// Nobody is fetching them.
+    Leader(Leader<'a>),
+    /// Another thread is.
+    Passenger(Passenger),
+}
+
+/// Who has to fetch something. When it drops the flight is over, and its passengers wait no longer.
+#[derive(Debug)]
+#[must_use = "the flight is over as soon as this drops"]
+pub(crate) struct Leader<'a> {
+    flights: &'a Flights,
+    flight: Arc<Flight>,
+}
+
+/// Who waits for what another thread fetches.
+#[derive(Debug)]
+pub(crate) struct Passenger {
+    flight: Arc<Flight>,
+    wanted: Range<u64>,
+}
+
+/// What a passenger got.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    /// Where each piece starts, and its bytes, which may be more than were wanted.
+    pub(crate) pieces: Vec<(u64, Bytes)>,
+    /// Whether the flight was still under way when the passenger had waited for long enough.
+    pub(crate) late: bool,
+}
+
+impl Flights {
+    /// Finds who is to fetch the first bytes of `wanted`, which is not empty: the caller, who then leads a flight, or
+    /// another thread. What either covers starts where `wanted` does, and may end earlier.
+    pub(crate) fn board(&self, wanted: Range<u64>) -> Boarding<'_> {
+        let mut in_the_air = self.in_the_air.lock();
+        let before = in_the_air.range(..=wanted.start).next_back().map(|(_, flight)| flight);
+        if let Some(flight) = before.filter(|flight| flight.range.end > wanted.start) {
+            let wanted = overlap(&flight.range, &wanted);
+            return Boarding::Passenger(Passenger { flight: Arc::clone(flight), wanted });
+        }
+        let next = in_the_air.range(wanted.start..).next().map_or(u64::MAX, |(start, _)| *start);
+        let range = wanted.start..wanted.end.min(next);
+        let cargo = Cargo { expected: [range.clone()].into_iter().collect(), landed: Vec::new(), over: false };
+        let flight = Arc::new(Flight { range: range.clone(), cargo: Mutex::new(cargo), changed: Condvar::new() });
+        in_the_air.insert(range.start, Arc::clone(&flight));
+        Boarding::Leader(Leader { flights: self, flight })
+    }
+
+    /// Where the first flight starts that has bytes of `range`, if there is one.
+    pub(crate) fn first_in(&self, range: &Range<u64>) -> Option<u64> {
+        let in_the_air = self.in_the_air.lock();
+        let before = in_the_air.range(..range.start).next_back().filter(|(_, flight)| flight.range.end > range.start);
+        before.map(|_| range.start).or_else(|| Some(*in_the_air.range(range.clone()).next()?.0))
+    }
+}
+
+impl Leader<'_> {
+    /// What is to be fetched.
+    pub(crate) fn range(&self) -> &Range<u64> {
+        &self.flight.range
+    }
+
+    /// Passengers do not wait for anything but `rest` any more.
+    pub(crate) fn expect_only(&self, rest: &RangeSet) {
+        self.flight.cargo.lock().expected = rest.clone();
+        self.flight.changed.notify_all();
+    }
+
+    /// Gives the passengers what was fetched.
+    pub(crate) fn land(&self, start: u64, bytes: &Bytes) {
+        let mut cargo = self.flight.cargo.lock();
+        cargo.expected.remove(start..start + bytes.len() as u64);
+        cargo.landed.push((start, bytes.clone()));
+        self.flight.changed.notify_all();
+    }
+}
+
+impl Drop for Leader<'_> {
+    fn drop(&mut self) {
+        self.flights.in_the_air.lock().remove(&self.flight.range.start);
+        self.flight.cargo.lock().over = true;
+        self.flight.changed.notify_all();
+    }
+}
+
+impl Passenger {
+    /// What is wanted of the flight.
+    pub(crate) fn wanted(&self) -> &Range<u64> {
+        &self.wanted
+    }
+
+    /// Waits for no longer than `patience`.
+    pub(crate) fn wait(&self, until: Until, patience: Duration) -> Arrival {
+        let start = Instant::now();
+        let mut cargo = self.flight.cargo.lock();
+        let is_under_way = |cargo: &Cargo| {
+            let is_expected = || cargo.expected.intersection(self.wanted.clone()).next().is_some();
+            !cargo.over && (until == Until::Over || is_expected())
+        };
+        while is_under_way(&cargo)
+            && let Some(rest) = patience.checked_sub(start.elapsed()).filter(|rest| !rest.is_zero())
+        {
+            cargo = self.flight.changed.wait_for(cargo, rest);
+        }
+        let touches =
+            |start: u64, bytes: &Bytes| start < self.wanted.end && start + bytes.len() as u64 > self.wanted.start;
+        let pieces = cargo.landed.iter().filter(|(start, bytes)| touches(*start, bytes)).cloned().collect();
+        Arrival { pieces, late: is_under_way(&cargo) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn leader(flights: &Flights, range: Range<u64>) -> Leader<'_> {
+        match flights.board(range) {
+            Boarding::Leader(leader) => leader,
+            Boarding::Passenger(passenger) => panic!("{passenger:?}"),
+        }
+    }
+
+    fn passenger(flights: &Flights, range: Range<u64>) -> Passenger {
+        match flights.board(range) {
+            Boarding::Passenger(passenger) => passenger,
+            Boarding::Leader(leader) => panic!("{leader:?}"),
+        }
+    }
+
+    #[test]
+    fn no_byte_is_in_two_flights() {
+        let flights = Flights::default();
+        let middle = leader(&flights, 10..20);
+        assert_eq!(leader(&flights, 0..30).range(), &(0..10));
+        let before = leader(&flights, 5..30);
+        assert_eq!(before.range(), &(5..10));
+        assert_eq!(passenger(&flights, 10..30).wanted(), &(10..20));
+        assert_eq!(passenger(&flights, 15..18).wanted(), &(15..18));
+        assert_eq!(leader(&flights, 20..30).range(), &(20..30));
+        assert_eq!([0..5, 0..6, 12..14, 20..30].map(|range| flights.first_in(&range)), [None, Some(5), Some(12), None]);
+        drop((middle, before));
+        assert_eq!(leader(&flights, 0..30).range(), &(0..30));
+        assert!(flights.in_the_air.lock().is_empty());
+    }
+
+    #[test]
+    fn a_passenger_gets_what_lands_and_waits_for_no_more() {
+        let flights = Flights::default();
+        let leader = leader(&flights, 0..30);
+        let passengers = [0..10, 5..15, 20..30].map(|range| passenger(&flights, range));
+        leader.expect_only(&[0..15].into_iter().collect());
+        assert!(passengers[2].wait(Until::Landed, LONG).pieces.is_empty(), "it is not fetched any more");
+        assert!(passengers[0].wait(Until::Landed, Duration::ZERO).late);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| passengers[1].wait(Until::Landed, LONG));
+            leader.land(0, &Bytes::from_static(&[1; 10]));
+            let first = passengers[0].wait(Until::Landed, LONG);
+            assert!(!first.late && first.pieces == [(0, Bytes::from_static(&[1; 10]))]);
+            leader.land(10, &Bytes::from_static(&[2; 5]));
+            let both = waiting.join().unwrap();
+            assert!(!both.late && both.pieces.len() == 2);
+            assert!(passengers[0].wait(Until::Over, Duration::ZERO).late, "it may not be stored yet");
+            drop(leader);
+            assert!(!passengers[0].wait(Until::Over, LONG).late);
+        });
+    }
+
+    #[test]
+    fn a_leader_that_panics_leaves_nobody_waiting() {
+        let flights = Flights::default();
+        std::thread::scope(|scope| {
+            let led = leader(&flights, 0..30);
+            let passenger = passenger(&flights, 0..30);
+            let waiting = scope.spawn(move || passenger.wait(Until::Landed, LONG));
+            let dies = scope.spawn(move || {
+                let _led = led;
+                panic!("on purpose");
+            });
+            assert!(dies.join().is_err());
+            let arrival = waiting.join().unwrap();
+            assert!(!arrival.late && arrival.pieces.is_empty());
+        });
+        drop(leader(&flights, 0..30));
+    }
+}

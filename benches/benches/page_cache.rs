@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot do its work has nothing to measure")]
 
+use std::cell::LazyCell;
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{Read, Seek, SeekFrom};
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use crc_fast::{CrcAlgorithm, checksum};
 use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group};
-use page_cache::{Cache, CachedFile, FnOrigin, Freshness, LocalFile, Stat, Validators};
+use page_cache::{Cache, CachedFile, FnOrigin, Freshness, LocalFile, Origin, Stat, Validators};
 use svf_benches::{pattern, quick, random_reads};
 use tempfile::TempDir;
 
@@ -374,20 +375,25 @@ fn fill_a_page(criterion: &mut Criterion) {
     }
 }
 
-/// Opening: an object of 1 TiB that is known, and a directory of 100,000 objects.
+/// An object of sevens.
+fn sevens(key: String, length: u64) -> impl Origin + use<> {
+    let validators = Validators { version: Some("1".into()), ..Validators::default() };
+    let bytes = |range: Range<u64>| Ok(vec![7; (range.end - range.start) as usize].into());
+    FnOrigin::new(key, Stat { length, validators }, bytes)
+}
+
+/// A cache in which nothing stays open that nobody has a handle of.
+fn without_open_entries(directory: &Path) -> Cache {
+    let builder = Cache::builder(directory).freshness(Freshness::Immutable);
+    builder.max_open_entries(0).max_bytes(1 << 40).open().unwrap()
+}
+
+/// Opening an object of 1 TiB that is known, and one more handle beside many, of more objects than are kept open without
+/// one.
 fn opening(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().unwrap();
-    let origin = |key: String, length| {
-        let validators = Validators { version: Some("1".into()), ..Validators::default() };
-        let bytes = |range: Range<u64>| Ok(vec![7; (range.end - range.start) as usize].into());
-        FnOrigin::new(key, Stat { length, validators }, bytes)
-    };
-    let options = |name: &str| {
-        let builder = Cache::builder(directory.path().join(name)).freshness(Freshness::Immutable);
-        builder.max_open_entries(0).max_bytes(1 << 40)
-    };
-    let cache = options("long").open().unwrap();
-    let open = || cache.file(origin("long".into(), 1 << 40)).unwrap();
+    let cache = without_open_entries(&directory.path().join("long"));
+    let open = || cache.file(sevens("long".into(), 1 << 40)).unwrap();
     assert_eq!(open().bytes(1 << 39..(1 << 39) + 3).unwrap(), [7; 3][..]);
     let mut group = criterion.benchmark_group("page-cache/open");
     group.bench_function(BenchmarkId::new("entry", "1TiB"), |bencher| bencher.iter(open));
@@ -395,36 +401,48 @@ fn opening(criterion: &mut Criterion) {
     group.bench_function(BenchmarkId::new("entry-and-first-touch", "1TiB"), |bencher| {
         bencher.iter(|| open().read_exact_at(black_box(&mut out), 1 << 39).unwrap());
     });
-
-    // One more handle beside so many, of more objects than are kept open without one.
     for handles in [1_000, 10_000] {
-        let beside = Cache::builder(directory.path().join("beside")).freshness(Freshness::Immutable).open().unwrap();
-        let open = |number| beside.file(origin(format!("object:{}", number % 100), 1_000_000)).unwrap();
-        let held: Vec<_> = (0..handles).map(open).collect();
-        assert!(held.iter().all(|file| file.page_size().is_some()), "all are stored");
-        group.bench_function(BenchmarkId::new("handle-beside", handles), |bencher| bencher.iter(|| open(handles)));
-    }
-
-    let objects = 100_000;
-    let many = options("many").open().unwrap();
-    for number in 0..objects {
-        many.file(origin(format!("object:{number}"), 1_000_000)).unwrap();
-    }
-    drop(many);
-    group.sample_size(10).bench_function(BenchmarkId::new("directory", objects), |bencher| {
-        bencher.iter(|| options("many").open().unwrap());
-    });
-    let many = options("many").open().unwrap();
-    group.bench_function(BenchmarkId::new("entry-among", objects), |bencher| {
-        let mut number = 0;
-        bencher.iter(|| {
-            number = (number + 7_919) % objects;
-            many.file(origin(format!("object:{number}"), 1_000_000)).unwrap()
+        let beside = self::cache(&directory.path().join("beside"));
+        let open = |number: usize| beside.file(sevens(format!("object:{}", number % 100), 1_000_000)).unwrap();
+        // Only what is asked for is made ready.
+        let held = LazyCell::new(|| (0..handles).map(open).collect::<Vec<_>>());
+        group.bench_function(BenchmarkId::new("handle-beside", handles), |bencher| {
+            assert!(held.iter().all(|file| file.page_size().is_some()), "all are stored");
+            bencher.iter(|| open(handles));
         });
-    });
-    group.bench_function(BenchmarkId::new("recount", objects), |bencher| {
-        bencher.iter(|| many.recount(Duration::from_secs(1)).unwrap().unwrap());
-    });
+    }
+}
+
+/// A directory of so many objects: opening it, opening one of them, and counting all of them.
+fn opening_among_objects(criterion: &mut Criterion) {
+    for objects in [10, 100_000] {
+        let object = |number: usize| sevens(format!("object:{number}"), 1_000_000);
+        let directory = LazyCell::new(|| {
+            let directory = tempfile::tempdir().unwrap();
+            let cache = without_open_entries(directory.path());
+            (0..objects).for_each(|number| drop(cache.file(object(number)).unwrap()));
+            directory
+        });
+        let mut group = criterion.benchmark_group("page-cache/open");
+        group.sample_size(10).bench_function(BenchmarkId::new("directory", objects), |bencher| {
+            bencher.iter(|| without_open_entries(directory.path()));
+        });
+        group.bench_function(BenchmarkId::new("entry-among", objects), |bencher| {
+            let (cache, mut number) = (without_open_entries(directory.path()), 0);
+            bencher.iter(|| {
+                number = (number + 7_919) % objects;
+                let file = cache.file(object(number)).unwrap();
+                assert!(file.page_size().is_some(), "it is stored");
+            });
+        });
+        group.bench_function(BenchmarkId::new("recount", objects), |bencher| {
+            let cache = without_open_entries(directory.path());
+            bencher.iter(|| {
+                let found = cache.recount(Duration::from_secs(1)).unwrap().unwrap();
+                assert_eq!(found.pairs, objects as u64);
+            });
+        });
+    }
 }
 
 /// 4 KiB of a page that is held, and that this process has not read before: it has to be read and checked as a whole.
@@ -547,7 +565,8 @@ fn fill(criterion: &mut Criterion) {
 criterion_group! {
     name = page_cache;
     config = quick();
-    targets = hits, reader, hits_in_a_gigabyte, two_threads, two_processes, first_touch, fill_a_page, fill, opening
+    targets = hits, reader, hits_in_a_gigabyte, two_threads, two_processes, first_touch, fill_a_page, fill, opening,
+        opening_among_objects
 }
 
 fn main() {

@@ -10,14 +10,15 @@ use std::fs::File;
 use std::hint::black_box;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use page_cache::{Cache, CacheBuilder, FnOrigin, Freshness, Origin, Stat, Validators};
+use page_cache::{Cache, CacheBuilder, CachedFile, FnOrigin, Freshness, Origin, Stat, Validators};
 use rustix::fs::{FallocateFlags, fallocate};
 use svf_benches::{pattern, quick};
+use tempfile::TempDir;
 
 const SEED: u64 = 0x5EED;
 const MIB: u64 = 1 << 20;
@@ -48,113 +49,232 @@ fn builder(directory: &Path) -> CacheBuilder {
     Cache::builder(directory).freshness(Freshness::Immutable)
 }
 
-/// Reads that are all misses, of pages for which others have to go; beside writing as much to a file, and giving back as
-/// much of it, as far behind as the limit is long.
-fn fill_and_evict(criterion: &mut Criterion) {
-    let content = content();
-    for (page_size, size) in [(64 << 10, 64 << 10), (64 << 10, MIB), (4 << 10, 4 << 10), (4 << 10, MIB)] {
-        let directory = tempfile::tempdir().unwrap();
+/// A cache that is full of one long object, of which nothing is read twice.
+struct Filled {
+    cache: Cache,
+    file: CachedFile,
+    content: Bytes,
+    out: Vec<u8>,
+    offset: u64,
+    _directory: TempDir,
+}
+
+impl Filled {
+    fn new(page_size: u64, size: u64) -> Self {
+        let (directory, content) = (tempfile::tempdir().unwrap(), content());
         let cache = builder(directory.path()).page_size(page_size).max_bytes(LIMIT).open().unwrap();
         let file = cache.file(origin("long".into(), LONG, &content)).unwrap();
-        let mut out = vec![0; size as usize];
-        let mut offset = 0;
-        while offset < LIMIT + LIMIT / 4 {
-            file.read_exact_at(&mut out, offset).unwrap();
-            assert!(out == content[(offset % (content.len() as u64 / 2)) as usize..][..out.len()]);
-            offset += size;
+        let mut filled = Self { cache, file, content, out: vec![0; size as usize], offset: 0, _directory: directory };
+        while filled.offset < LIMIT + LIMIT / 4 {
+            let start = (filled.offset % (filled.content.len() as u64 / 2)) as usize;
+            filled.read_on();
+            assert!(filled.out == filled.content[start..start + size as usize]);
         }
-        let held = file.held().num_bytes();
-        assert!(held > LIMIT * 3 / 4 && held < LIMIT && cache.usage().charged <= LIMIT, "{held}");
+        let held = filled.file.held().num_bytes();
+        assert!(held > LIMIT * 3 / 4 && held < LIMIT, "{held}");
+        filled.check();
+        filled
+    }
 
-        let mut group = criterion.benchmark_group(format!("page-cache/fill-and-evict-{}KiB-pages", page_size >> 10));
-        group.throughput(Throughput::Bytes(size));
-        group.bench_function(BenchmarkId::new("ours", size), |bencher| {
-            bencher.iter(|| {
-                file.read_exact_at(black_box(&mut out), offset).unwrap();
-                offset += size;
-            });
-        });
+    fn read_on(&mut self) {
+        self.file.read_exact_at(black_box(&mut self.out), self.offset).unwrap();
+        self.offset += self.out.len() as u64;
+    }
+
+    fn check(&self) {
+        let stats = self.cache.stats();
         // While blocks of the index are given back, which is a matter of a moment, nothing is stored.
-        let stats = cache.stats();
-        assert!(stats.bypasses * 10 < stats.requests && cache.usage().charged <= LIMIT, "{stats:?}");
-        let bare = File::create(directory.path().join("bare")).unwrap();
-        bare.set_len(LONG).unwrap();
-        let mut offset = 0;
-        let mut step = || {
-            bare.write_all_at(black_box(&content[..size as usize]), offset).unwrap();
-            if offset >= LIMIT && offset.is_multiple_of(MIB) {
-                let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-                fallocate(&bare, flags, offset - LIMIT, MIB).unwrap();
-            }
-            offset += size;
-        };
-        (0..(LIMIT + LIMIT / 4) / size).for_each(|_| step());
-        group.bench_function(BenchmarkId::new("bare", size), |bencher| bencher.iter(&mut step));
+        assert!(stats.bypasses * 10 < stats.requests && self.cache.usage().charged <= LIMIT, "{stats:?}");
     }
 }
 
-/// Small objects, of which each is a pair of files of its own: one more when the limit is reached, so that another goes;
-/// and letting one go alone.
-fn among_objects(criterion: &mut Criterion) {
-    let content = content();
-    for objects in [10, 2_000, 100_000] {
-        let directory = tempfile::tempdir().unwrap();
-        let options = || builder(directory.path()).page_size(SMALL).max_open_entries(4);
-        let cache = options().max_bytes(1 << 40).open().unwrap();
-        let mut next = 0;
-        let mut store = |cache: &Cache| {
-            let file = cache.file(origin(format!("object:{next}"), SMALL, &content)).unwrap();
-            let mut out = [0; SMALL as usize];
-            file.read_exact_at(&mut out, 0).unwrap();
-            assert!(out == content[..out.len()]);
-            next += 1;
-        };
-        (0..objects).for_each(|_| store(&cache));
-        let limit = cache.usage().charged;
-        drop(cache);
-        let cache = options().max_bytes(limit).open().unwrap();
-        // Some have gone already, so that there is room.
-        assert!(cache.entries().len() > objects * 9 / 10);
+/// A file that is written on and on, and given back as far behind as the limit is long.
+struct BareFile {
+    file: File,
+    content: Bytes,
+    size: u64,
+    offset: u64,
+}
 
+impl BareFile {
+    fn new(size: u64) -> Self {
+        let (file, content) = (tempfile::tempfile().unwrap(), content());
+        file.set_len(LONG).unwrap();
+        let mut bare = Self { file, content, size, offset: 0 };
+        while bare.offset < LIMIT + LIMIT / 4 {
+            bare.write_on();
+        }
+        bare
+    }
+
+    fn write_on(&mut self) {
+        self.file.write_all_at(black_box(&self.content[..self.size as usize]), self.offset).unwrap();
+        if self.offset >= LIMIT && self.offset.is_multiple_of(MIB) {
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            fallocate(&self.file, flags, self.offset - LIMIT, MIB).unwrap();
+        }
+        self.offset += self.size;
+    }
+}
+
+/// Reads that are all misses, of pages for which others have to go; beside writing as much to a file, and giving back as
+/// much of it.
+fn fill_and_evict(criterion: &mut Criterion) {
+    for (page_size, size) in [(64 << 10, 64 << 10), (64 << 10, MIB), (4 << 10, 4 << 10), (4 << 10, MIB)] {
+        // Only what is asked for is made ready.
+        let (mut filled, mut bare) = (None, None);
+        let mut group = criterion.benchmark_group(format!("page-cache/fill-and-evict-{}KiB-pages", page_size >> 10));
+        group.throughput(Throughput::Bytes(size));
+        group.bench_function(BenchmarkId::new("ours", size), |bencher| {
+            let filled = filled.get_or_insert_with(|| Filled::new(page_size, size));
+            bencher.iter(|| filled.read_on());
+            filled.check();
+        });
+        group.bench_function(BenchmarkId::new("bare", size), |bencher| {
+            let bare = bare.get_or_insert_with(|| BareFile::new(size));
+            bencher.iter(|| bare.write_on());
+        });
+    }
+}
+
+/// A cache that is full of small objects, of which each is a pair of files of its own.
+struct Objects {
+    cache: Cache,
+    content: Bytes,
+    next: usize,
+    limit: u64,
+    directory: TempDir,
+}
+
+impl Objects {
+    fn new(count: usize) -> Self {
+        let (directory, content) = (tempfile::tempdir().unwrap(), content());
+        let cache = Self::options(&directory).max_bytes(1 << 40).open().unwrap();
+        let mut objects = Self { cache, content, next: 0, limit: 0, directory };
+        (0..count).for_each(|_| objects.store());
+        objects.limit = objects.cache.usage().charged;
+        objects.cache = Self::options(&objects.directory).max_bytes(objects.limit).open().unwrap();
+        // Some may have gone already, so that there is room.
+        assert!((count * 9 / 10..=count).contains(&objects.cache.entries().len()));
+        objects
+    }
+
+    fn options(directory: &TempDir) -> CacheBuilder {
+        builder(directory.path()).page_size(SMALL).max_open_entries(4)
+    }
+
+    /// Stores one object more.
+    fn store(&mut self) {
+        let file = self.cache.file(origin(format!("object:{}", self.next), SMALL, &self.content)).unwrap();
+        let mut out = [0; SMALL as usize];
+        file.read_exact_at(&mut out, 0).unwrap();
+        assert!(out == self.content[..out.len()]);
+        self.next += 1;
+    }
+
+    /// How long it takes to have one of them go.
+    fn evict(&mut self) -> Duration {
+        let charged = self.cache.usage().charged;
+        let start = Instant::now();
+        let usage = self.cache.evict_to(charged - 1).unwrap();
+        let elapsed = start.elapsed();
+        assert!(usage.charged < charged);
+        elapsed
+    }
+
+    fn check(&self) {
+        let stats = self.cache.stats();
+        assert!(stats.bypasses * 10 < stats.requests && self.cache.usage().charged <= self.limit, "{stats:?}");
+    }
+}
+
+/// As few files as anybody can do with who keeps as many objects.
+struct BareObjects {
+    directory: TempDir,
+    content: Vec<u8>,
+    oldest: usize,
+    next: usize,
+}
+
+impl BareObjects {
+    const FILES: [&str; 3] = ["data", "index", "head"];
+
+    fn new(count: usize) -> Self {
+        let content = pattern(SMALL as usize, SEED);
+        let mut bare = Self { directory: tempfile::tempdir().unwrap(), content, oldest: 0, next: 0 };
+        (0..count).for_each(|_| bare.store());
+        bare
+    }
+
+    fn path(&self, number: usize, file: &str) -> PathBuf {
+        self.directory.path().join(format!("{number}.{file}"))
+    }
+
+    fn store(&mut self) {
+        for file in Self::FILES {
+            File::create(self.path(self.next, file)).unwrap().write_all_at(&self.content, 0).unwrap();
+        }
+        self.next += 1;
+    }
+
+    fn remove(&mut self) {
+        Self::FILES.iter().for_each(|file| std::fs::remove_file(self.path(self.oldest, file)).unwrap());
+        self.oldest += 1;
+    }
+}
+
+/// Small objects: one more when the limit is reached, so that another goes; letting one go alone; and opening one that is
+/// stored. None of that is to depend on how many there are.
+fn among_objects(criterion: &mut Criterion) {
+    for count in [10, 2_000, 100_000] {
+        let (mut objects, mut bare) = (None, None);
         let mut group = criterion.benchmark_group("page-cache/new-object-when-full");
-        group.bench_function(BenchmarkId::new("ours", objects), |bencher| bencher.iter(|| store(&cache)));
-        // The least that anybody can do who keeps as many objects in files of their own.
-        let bare = tempfile::tempdir().unwrap();
-        let mut number = 0;
-        let mut store_bare = || {
-            for kind in ["data", "index", "head"] {
-                let file = File::create(bare.path().join(format!("{number}.{kind}"))).unwrap();
-                file.write_all_at(&content[..SMALL as usize], 0).unwrap();
-            }
-            number += 1;
-        };
-        (0..objects).for_each(|_| store_bare());
-        let mut oldest = 0;
-        group.bench_function(BenchmarkId::new("bare", objects), |bencher| {
+        group.bench_function(BenchmarkId::new("ours", count), |bencher| {
+            let objects = objects.get_or_insert_with(|| Objects::new(count));
+            bencher.iter(|| objects.store());
+            objects.check();
+        });
+        group.bench_function(BenchmarkId::new("bare", count), |bencher| {
+            let bare = bare.get_or_insert_with(|| BareObjects::new(count));
             bencher.iter(|| {
-                store_bare();
-                for kind in ["data", "index", "head"] {
-                    std::fs::remove_file(bare.path().join(format!("{oldest}.{kind}"))).unwrap();
-                }
-                oldest += 1;
+                bare.store();
+                bare.remove();
             });
         });
         group.finish();
-        assert!(cache.usage().charged <= limit && cache.entries().len() <= objects);
-
         let mut group = criterion.benchmark_group("page-cache/evict-an-object");
-        group.bench_function(BenchmarkId::new("ours", objects), |bencher| {
-            bencher.iter_custom(|times| {
-                let mut elapsed = Duration::ZERO;
-                for _ in 0..times {
-                    store(&cache);
-                    let charged = cache.usage().charged;
-                    let start = Instant::now();
-                    let usage = cache.evict_to(charged - 1).unwrap();
-                    elapsed += start.elapsed();
-                    assert!(usage.charged < charged);
-                }
-                elapsed
+        group.bench_function(BenchmarkId::new("ours", count), |bencher| {
+            let objects = objects.get_or_insert_with(|| Objects::new(count));
+            // Nobody else is to evict, as ahead of need.
+            let _roomy = Objects::options(&objects.directory).max_bytes(1 << 40).open().unwrap();
+            let mut evict = || {
+                objects.store();
+                objects.evict()
+            };
+            bencher.iter_custom(|times| (0..times).map(|_| evict()).sum());
+            drop(Objects::options(&objects.directory).max_bytes(objects.limit).open().unwrap());
+        });
+        group.bench_function(BenchmarkId::new("bare", count), |bencher| {
+            let bare = bare.get_or_insert_with(|| BareObjects::new(count));
+            let mut remove = || {
+                bare.store();
+                let start = Instant::now();
+                bare.remove();
+                start.elapsed()
+            };
+            bencher.iter_custom(|times| (0..times).map(|_| remove()).sum());
+        });
+        group.finish();
+        let mut group = criterion.benchmark_group("page-cache/open-an-object");
+        group.bench_function(BenchmarkId::new("ours", count), |bencher| {
+            let objects = objects.get_or_insert_with(|| Objects::new(count));
+            // In turn more of them than are kept open.
+            let newest = (objects.next.saturating_sub(1_000)..objects.next).map(|number| format!("object:{number}"));
+            let keys: Vec<String> = newest.filter(|key| objects.cache.entry(key).is_some()).collect();
+            let mut keys = keys.iter().cycle();
+            bencher.iter(|| {
+                let file = objects.cache.file(origin(keys.next().unwrap().clone(), SMALL, &objects.content)).unwrap();
+                assert!(file.page_size().is_some());
             });
         });
     }

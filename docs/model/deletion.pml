@@ -1,7 +1,8 @@
 /* Deleting a pair that nobody works on: *live* is held shared by whoever does, and tried exclusively, on a descriptor of
  * its own, by whoever deletes. Whoever makes a pair agree with itself after a restart works on it too, and changes what
- * it is charged. What an evictor has emptied goes with its head, which whoever opens a newer version replaces. Processes
- * die at any step; and may have a child that keeps their descriptors, and not their locks.
+ * it is charged. What an evictor has emptied, or has chosen to go as a whole, goes with its head, which whoever opens a
+ * newer version replaces. Processes die at any step; and may have a child that keeps their descriptors, and not their
+ * locks.
  *
  * Promise:   what is charged is never less than what is allocated, also in files that have lost their names but are open;
  *            once nobody is at it, it is no more either, but for what the dead left; nobody goes on to fill such a file;
@@ -46,7 +47,7 @@ inline crash() {
 inline shut() { atomic { descriptors--; mine--; live[i] = 0 } }
 
 active [NP] proctype Process() {
-  byte n, i = _pid, mine; short charge; bool ok, emptied, hollow;
+  byte n, i = _pid, mine; short charge; bool ok, emptied, chosen, hollow;
   atomic {                                              /* as found after a restart, or with nothing left in it */
     if :: !begun -> begun = 1; if :: true :: reconciled = 1; blocks = 0; vouched = 0; used = 0 fi :: else fi
   };
@@ -80,14 +81,14 @@ active [NP] proctype Process() {
         used = used - charge; charge = 0
      :: mine == 1 && forks < 1 -> atomic { forks++; descriptors++ }        /* for ever */
      :: mine == 1 -> shut()
-     :: true ->                                         /* delete: what is emptied, or what no head names */
-        ok = 0; emptied = 0; hollow = 1;
-        if :: true -> emptied = 1 :: true fi;
+     :: true ->                                         /* delete: what is emptied or chosen, or what no head names */
+        ok = 0; emptied = 0; chosen = 0; hollow = 1;
+        if :: true -> emptied = 1 :: true -> emptied = 1; chosen = 1 :: true fi;
 #ifndef HEAD_WITHOUT_KEY
         if :: emptied -> if :: atomic { key == 0 -> key = ME } :: else -> goto done fi :: else fi;
 #endif
 #ifdef EMPTY_BEFORE_LIVE
-        if :: emptied -> hollow = (vouched == 0 && reconciled) :: else fi;
+        if :: emptied -> hollow = ((vouched == 0 || chosen) && reconciled) :: else fi;
 #endif
 #ifdef COUNT_BEFORE_LIVE
         charge = CHARGE;
@@ -107,13 +108,13 @@ active [NP] proctype Process() {
           fi
         };
 #ifndef EMPTY_BEFORE_LIVE
-        if :: emptied -> hollow = (vouched == 0 && reconciled) :: else fi;
+        if :: emptied -> hollow = ((vouched == 0 || chosen) && reconciled) :: else fi;
 #endif
         if
         :: ok && named && hollow ->
            if
            :: emptied ->
-              assert(vouched == 0);
+              assert(vouched == 0 || chosen);
               if :: head == 1 -> crash(); assert(head == 1); head = 0; crash() :: else fi
            :: else
            fi;
@@ -133,7 +134,7 @@ active [NP] proctype Process() {
            crash()
         :: else
         fi;
-done:   charge = 0;
+done:   charge = 0; chosen = 0;
         atomic { if :: exclusive == ME -> exclusive = 0 :: else fi; if :: key == ME -> key = 0 :: else fi }
      fi;
      assert(used >= ALLOCATED)

@@ -17,7 +17,7 @@ pub(crate) struct Ci {
 
 type Step = (&'static str, fn() -> Result);
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     ("format", || run(&mut cargo(["fmt", "--all", "--check"]))),
     ("clippy", || {
         run(&mut cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))
@@ -25,6 +25,12 @@ const STEPS: [Step; 13] = [
     // The features that are on by default elsewhere in the workspace hide what does not build without them.
     ("svf-core alone", || run(&mut cargo(["test", "-p", "svf-core", "--no-default-features"]))),
     ("page-cache alone", || run(&mut cargo(["clippy", "-p", "page-cache", "--all-targets", "--", "-D", "warnings"]))),
+    ("page-cache by feature", || {
+        for feature in ["object_store", "http", "aws", "gcp", "azure"] {
+            run(&mut cargo(["clippy", "-p", "page-cache", "--features", feature, "--", "-D", "warnings"]))?;
+        }
+        Ok(())
+    }),
     ("facade without http", || {
         run(&mut cargo(["clippy", "-p", "svf-facade", "--no-default-features", "--", "-D", "warnings"]))
     }),
@@ -32,7 +38,8 @@ const STEPS: [Step; 13] = [
     // The tests of page-cache count the system calls of a hit.
     ("strace", || tool("strace", "strace")),
     ("test", || {
-        let mut tests = cargo(["test", "--workspace", "--features", "svf-core/serde"]);
+        const FEATURES: &str = "svf-core/serde,svf-facade/aws,svf-facade/gcp,svf-facade/azure";
+        let mut tests = cargo(["test", "--workspace", "--features", FEATURES]);
         // What only root may do is then tested, or an error.
         if is_root() {
             tests.env("WINDOW_MMAN_MUST_MOUNT", "1").env("PAGE_CACHE_MUST_MOUNT", "1");

@@ -1,18 +1,15 @@
 //! A cache: a directory, and how it is used.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
-
-use svf_core::RangeSet;
+use std::time::Duration;
 
 use crate::admission::Admit;
 use crate::cached_file::CachedFile;
-use crate::directory::{
-    Budget, Directory, Head, KeyLock, OpenPair, OpenedPair, Pair, Recount, Retry, Settings, Verification, WhenFull,
-};
-use crate::error::MaintenanceError;
+use crate::directory::{Budget, Directory, Head, KeyLock, OpenPair, OpenedPair, Pair, Retry, Settings, WhenFull};
 use crate::freshness::Freshness;
 use crate::origin::{Origin, OriginError, Stat};
 use crate::stats::{Stats, Totals};
@@ -40,7 +37,7 @@ use crate::sys::PerProcess;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Cache {
-    inner: Arc<CacheInner>,
+    pub(crate) inner: Arc<CacheInner>,
 }
 
 /// What the clones and the files of a cache share.
@@ -54,6 +51,35 @@ pub(crate) struct CacheInner {
     attempts: PerProcess<Attempts>,
     /// What happened in all files, in this process.
     totals: PerProcess<Arc<Totals>>,
+}
+
+/// What is told of an object beside its version: names and values, such as its content type.
+pub(crate) type Attributes = BTreeMap<String, String>;
+
+/// What an origin says of an object.
+#[derive(Debug)]
+pub(crate) struct Looked<T> {
+    pub(crate) stat: Stat,
+    pub(crate) attributes: Attributes,
+    /// Whether anything of it is to be stored.
+    pub(crate) is_stored: bool,
+    /// What came along.
+    pub(crate) with: T,
+}
+
+/// What was known of an object before its origin is asked.
+pub(crate) struct Known<'a> {
+    pub(crate) stat: &'a Stat,
+    /// Whether all pages that a range touches are held.
+    pub(crate) holds: &'a dyn Fn(&Range<u64>) -> bool,
+}
+
+/// An object that was opened.
+pub(crate) struct Opening {
+    pub(crate) file: CachedFile,
+    pub(crate) attributes: Attributes,
+    /// How long ago its origin confirmed it; `None` if that lies in the future.
+    pub(crate) age: Option<Duration>,
 }
 
 /// What a cache does with the objects that are opened by it.
@@ -127,7 +153,7 @@ impl CacheInner {
     /// See [`Directory::doubt`].
     pub(crate) fn doubt(&self, key: &str, stat: &Stat) {
         if let Some(directory) = self.directory() {
-            directory.doubt(key, stat);
+            directory.doubt(key, Some(stat));
         }
     }
 }
@@ -163,128 +189,6 @@ impl Cache {
         self.open_file(Arc::new(origin))
     }
 
-    /// What is held of the object behind `key`, without asking its origin; `None` if nothing is known of it.
-    ///
-    /// O(pages that are stored). Waits for nobody.
-    pub fn entry(&self, key: &str) -> Option<Entry> {
-        let directory = self.inner.directory()?;
-        self.entry_of(directory, directory.peek_head(key)?)
-    }
-
-    /// What is held of all objects, in no order.
-    ///
-    /// O(objects and pages that are stored). Where the directory, or an object's files, cannot be read nothing is listed,
-    /// with a warning in the log.
-    pub fn entries(&self) -> Vec<Entry> {
-        let Some(directory) = self.inner.directory() else { return Vec::new() };
-        match directory.heads() {
-            Ok(heads) => heads.filter_map(|head| self.entry_of(directory, head)).collect(),
-            Err(error) => {
-                tracing::warn!(path = %self.inner.dir.display(), %error, "the objects of the cache cannot be listed");
-                Vec::new()
-            }
-        }
-    }
-
-    fn entry_of(&self, directory: &Directory, head: Head) -> Option<Entry> {
-        let opened = directory.open_pair(&head).and_then(|opened| match opened {
-            OpenedPair::Good(pair) => {
-                Ok((pair.pages().page_size, pair.held(&(0..head.stat.length))?, pair.last_used()?))
-            }
-            OpenedPair::Damaged => Ok((self.inner.policy.page_size, RangeSet::new(), None)),
-        });
-        let warn = |error: &io::Error| {
-            tracing::warn!(key = head.key, %error, "the files of an object cannot be opened");
-        };
-        let (page_size, held, last_used) = opened.inspect_err(warn).ok()?;
-        Some(Entry { key: head.key.clone(), checked: head.checked(), stat: head.stat, last_used, page_size, held })
-    }
-
-    /// Reads and checks all that is held of all objects: what came of it, for the key of each. What is damaged is held no
-    /// more afterwards, unless others keep it from being taken away just now.
-    ///
-    /// # Errors
-    ///
-    /// [`MaintenanceError`]: of all, that the directory cannot be listed; of one object, that its files cannot be opened or
-    /// read, which says nothing of the others.
-    pub fn verify(&self) -> Result<Vec<Verified>, MaintenanceError> {
-        let directory = self.directory()?;
-        let verify = |head: &Head| match directory.open_pair(head)? {
-            OpenedPair::Good(pair) => pair.verify(directory.budget()),
-            OpenedPair::Damaged => Ok(Verification::default()),
-        };
-        let heads = directory.heads().map_err(self.cannot("verified"))?;
-        let verified = heads.map(|head| {
-            let verification = verify(&head).map_err(|source| MaintenanceError::Object {
-                key: head.key.clone(),
-                range: 0..head.stat.length,
-                operation: "verified",
-                source,
-            });
-            (head.key, verification)
-        });
-        Ok(verified.collect())
-    }
-
-    /// How much of the disk is used, as it is accounted for: at any moment at least what is taken.
-    pub fn usage(&self) -> Usage {
-        let budget = self.inner.directory().map(|directory| directory.budget());
-        budget.map_or(Usage { charged: 0, max_bytes: 0 }, |budget| Usage {
-            charged: budget.used(),
-            max_bytes: budget.max_bytes(),
-        })
-    }
-
-    /// Evicts until no more than so many bytes are charged, all objects and processes together: first what can best be
-    /// done without. What is to be kept stays, and so does what others are working on. Returns what is used then, which
-    /// is more than `bytes` if the rest could not go.
-    ///
-    /// Blocks for as long as that takes: about a millisecond an extent.
-    ///
-    /// # Errors
-    ///
-    /// [`MaintenanceError`]: the directory cannot be listed, or files of it not be opened or written.
-    pub fn evict_to(&self, bytes: u64) -> Result<Usage, MaintenanceError> {
-        self.directory()?.evict_to(bytes).map_err(self.cannot("evicted from"))?;
-        Ok(self.usage())
-    }
-
-    /// Evicts all objects of which nobody has read or stored anything for so long, by the clock of the system; what is to
-    /// be kept stays. Returns what is used then. Blocks for as long as that takes.
-    ///
-    /// # Errors
-    ///
-    /// As of [`evict_to`](Self::evict_to).
-    pub fn evict_older_than(&self, age: Duration) -> Result<Usage, MaintenanceError> {
-        self.directory()?.evict_older_than(age).map_err(self.cannot("evicted from"))?;
-        Ok(self.usage())
-    }
-
-    /// Counts anew what is stored, gives back what dead processes left, and removes what nobody needs. None if other
-    /// threads or processes are storing for longer than `patience`.
-    ///
-    /// It is done by itself where that is needed: at the first opening after a start of the system, and when somebody
-    /// has found traces of a death. While it goes on nothing is stored, and reads go on.
-    ///
-    /// # Errors
-    ///
-    /// [`MaintenanceError`]: the directory cannot be locked, or something in it cannot be looked at: then what is charged
-    /// stays as it was.
-    pub fn recount(&self, patience: Duration) -> Result<Option<Recount>, MaintenanceError> {
-        self.directory()?.recount(patience).map_err(self.cannot("counted"))
-    }
-
-    /// What is open in this process, or the error that nothing is.
-    fn directory(&self) -> Result<&Directory, MaintenanceError> {
-        let directory = self.inner.directory().map(Arc::as_ref);
-        directory.ok_or_else(|| MaintenanceError::NotOpen { path: self.inner.dir.clone() })
-    }
-
-    fn cannot(&self, operation: &'static str) -> impl FnOnce(io::Error) -> MaintenanceError + use<> {
-        let path = self.inner.dir.clone();
-        move |source| MaintenanceError::Directory { path, operation, source }
-    }
-
     /// What happened in all files that were opened by this cache and its clones, in this process.
     pub fn stats(&self) -> Stats {
         let evictions = self.inner.opened.peek().map(|directory| directory.budget()).filter(|budget| budget.is_own());
@@ -293,21 +197,38 @@ impl Cache {
     }
 
     fn open_file(&self, origin: Arc<dyn Origin>) -> Result<CachedFile, OriginError> {
-        let key = origin.key();
-        let Some(directory) = self.inner.directory() else {
-            let now = self.ask(&*origin)?;
-            return Ok(CachedFile::new(origin, now, None, Arc::clone(&self.inner)));
+        let asked = Arc::clone(&origin);
+        let ask = |_: Option<Known<'_>>| {
+            let stat = self.ask(&*asked)?;
+            Ok(Looked { stat, attributes: Attributes::new(), is_stored: true, with: () })
         };
+        self.open_by(origin, false, ask).map(|(opened, _)| opened.file)
+    }
+
+    /// Opens an object as [`file`](Self::file) does, but for how its origin is asked: that is what `look` does, which may
+    /// bring something along. If what is known is to be confirmed, the origin is asked under any policy but offline.
+    pub(crate) fn open_by<T, E>(
+        &self,
+        origin: Arc<dyn Origin>,
+        confirm: bool,
+        look: impl FnOnce(Option<Known<'_>>) -> Result<Looked<T>, E>,
+    ) -> Result<(Opening, Option<T>), E> {
+        let key = origin.key();
+        let opening = |origin, stat, opened, attributes, age| {
+            let file = CachedFile::new(origin, stat, opened, Arc::clone(&self.inner));
+            Opening { file, attributes, age }
+        };
+        let Some(directory) = self.inner.directory() else {
+            let Looked { stat, attributes, with, .. } = look(None)?;
+            return Ok((opening(origin, stat, None, attributes, Some(Duration::ZERO)), Some(with)));
+        };
+        let accepts = |head: &Head| self.accepts(head) && (!confirm || self.is_offline());
         // What is known and good needs no lock, and waits for nobody who is asking a slow origin.
-        if let Some(head) = directory.peek_head(key).filter(|head| self.accepts(head))
+        if let Some(head) = directory.peek_head(key).filter(accepts)
             && let Ok(OpenedPair::Good(pair)) = directory.open_pair(&head)
         {
-            return Ok(CachedFile::new(
-                origin,
-                head.stat,
-                Some((Arc::clone(directory), pair)),
-                Arc::clone(&self.inner),
-            ));
+            let (age, opened) = (head.age(), Some((Arc::clone(directory), pair)));
+            return Ok((opening(origin, head.stat, opened, head.attributes, age), None));
         }
         let lock = directory.lock_key(key);
         let known = match &lock {
@@ -315,14 +236,26 @@ impl Cache {
             // Somebody else is busy with it for too long: what it says may still be used, and stays as it is.
             None => Ok(directory.peek_head(key)),
         };
-        let fresh = known.as_ref().ok().and_then(|head| head.as_ref()).filter(|head| self.accepts(head));
-        let confirmed = fresh.is_none();
-        let now = match fresh {
-            Some(head) => head.stat.clone(),
-            None => self.ask(&*origin)?,
+        let head = known.as_ref().ok().and_then(|head| head.as_ref());
+        let (looked, with, age) = match head.filter(|head| accepts(head)) {
+            Some(head) => {
+                let (stat, attributes) = (head.stat.clone(), head.attributes.clone());
+                (Looked { stat, attributes, is_stored: true, with: () }, None, head.age())
+            }
+            None => {
+                let holds = |head: &Head, range: &Range<u64>| match directory.open_pair(head) {
+                    Ok(OpenedPair::Good(pair)) => pair.held(range).is_ok_and(|held| held.contains(range.clone())),
+                    _ => false,
+                };
+                let known = head.map(|head| (head, |range: &Range<u64>| holds(head, range)));
+                let known = known.as_ref().map(|(head, holds)| Known { stat: &head.stat, holds });
+                let Looked { stat, attributes, is_stored, with } = look(known)?;
+                (Looked { stat, attributes, is_stored, with: () }, Some(with), Some(Duration::ZERO))
+            }
         };
         let pair = match known {
-            Ok(known) => self.open_or_create_pair(directory, key, &now, known, confirmed, lock.as_ref()),
+            _ if !looked.is_stored => None,
+            Ok(known) => self.open_or_create_pair(directory, key, &looked, known, with.is_some(), lock.as_ref()),
             Err(error) => {
                 tracing::warn!(key, %error, "the head cannot be read; the object is read from its origin");
                 None
@@ -330,7 +263,26 @@ impl Cache {
         };
         drop(lock);
         let opened = pair.map(|pair| (Arc::clone(directory), pair));
-        Ok(CachedFile::new(origin, now, opened, Arc::clone(&self.inner)))
+        Ok((opening(origin, looked.stat, opened, looked.attributes, age), with))
+    }
+
+    /// Lets whoever opens `key` next, in any process, ask its origin, under any policy but offline.
+    pub(crate) fn doubt(&self, key: &str) {
+        if let Some(directory) = self.inner.directory() {
+            directory.doubt(key, None);
+        }
+    }
+
+    pub(crate) fn is_offline(&self) -> bool {
+        self.inner.policy.offline
+    }
+
+    pub(crate) fn freshness(&self) -> Freshness {
+        self.inner.policy.freshness
+    }
+
+    pub(crate) fn page_size(&self) -> u64 {
+        self.inner.policy.page_size
     }
 
     /// The object's length and version, from its origin.
@@ -352,11 +304,12 @@ impl Cache {
         &self,
         directory: &Directory,
         key: &str,
-        now: &Stat,
+        looked: &Looked<()>,
         known: Option<Head>,
         confirmed: bool,
         lock: Option<&KeyLock<'_>>,
     ) -> Option<OpenPair> {
+        let now = &looked.stat;
         if now.validators.identity().is_none() {
             tracing::warn!(key, "the origin gives no validators that vouch for the bytes; nothing of it is stored");
             return None;
@@ -373,7 +326,7 @@ impl Cache {
             match directory.open_pair(&head) {
                 Ok(OpenedPair::Good(pair)) => {
                     if let Some(lock) = lock.filter(|_| confirmed) {
-                        save_head(directory, key, now, &pair, lock);
+                        save_head(directory, key, looked, &pair, lock);
                     }
                     return Some(pair);
                 }
@@ -395,7 +348,7 @@ impl Cache {
             .create_pair(key, now, page_size, self.inner.policy.when_full)
             .inspect_err(|error| warn(error))
             .ok()?;
-        let saved = save_head(directory, key, now, &pair, lock);
+        let saved = save_head(directory, key, looked, &pair, lock);
         if let Some(superseded) = superseded.filter(|_| saved) {
             tracing::info!(key, "the object has changed; the pieces of its old version are deleted once nobody reads");
             directory.delete_pair(&superseded);
@@ -405,8 +358,9 @@ impl Cache {
 }
 
 /// Whether it could be written.
-fn save_head(directory: &Directory, key: &str, stat: &Stat, pair: &Pair, lock: &KeyLock<'_>) -> bool {
-    let head = Head::new(key.to_owned(), stat.clone(), pair.name().to_owned());
+fn save_head(directory: &Directory, key: &str, looked: &Looked<()>, pair: &Pair, lock: &KeyLock<'_>) -> bool {
+    let head = Head::new(key.to_owned(), looked.stat.clone(), pair.name().to_owned());
+    let head = head.with_attributes(looked.attributes.clone());
     let saved = directory.save_head(&head, lock);
     if let Err(error) = &saved {
         tracing::warn!(key, %error, "a head cannot be written; the next opening will ask the origin again");
@@ -417,41 +371,10 @@ fn save_head(directory: &Directory, key: &str, stat: &Stat, pair: &Pair, lock: &
 /// No object is longer, in bytes: 1 PiB. What says so is a server in error, and its pages could not even be counted.
 const MAX_LENGTH: u64 = 1 << 50;
 
-fn check_length(key: &str, stat: Stat) -> Result<Stat, OriginError> {
+pub(crate) fn check_length(key: &str, stat: Stat) -> Result<Stat, OriginError> {
     if stat.length <= MAX_LENGTH {
         return Ok(stat);
     }
     let reason = format!("it says {} bytes, and no object has more than {MAX_LENGTH}", stat.length);
     Err(OriginError::InvalidResponse { key: key.to_owned(), request: "the object's length".to_owned(), reason })
-}
-
-/// What verifying an object came to, behind its key.
-type Verified = (String, Result<Verification, MaintenanceError>);
-
-/// What is held of one object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Entry {
-    /// What names the object.
-    pub key: String,
-    /// The version that is held.
-    pub stat: Stat,
-    /// When the origin last confirmed that this is the current version.
-    pub checked: SystemTime,
-    /// When something of it was last read or stored, to about a second, by the clock of the system; `None` if never.
-    pub last_used: Option<SystemTime>,
-    /// The size in bytes of the pages in which it is stored.
-    pub page_size: u64,
-    /// The bytes that are stored, in whole pages.
-    pub held: RangeSet,
-}
-
-/// How much of the disk a cache uses, all processes together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Usage {
-    /// The bytes that are charged: whole blocks of pages and indexes, and fixed parts.
-    pub charged: u64,
-    /// The limit in bytes.
-    pub max_bytes: u64,
 }

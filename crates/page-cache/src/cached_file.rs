@@ -264,6 +264,25 @@ impl CachedFile {
         MaintenanceError::Object { key: self.key().to_owned(), range, operation, source }
     }
 
+    /// Stores what came by another way than a read of this file; whole pages of it.
+    #[cfg(feature = "object_store")]
+    pub(crate) fn keep_piece(&self, start: u64, bytes: &[u8]) {
+        self.source(self.opened()).keep(start, bytes);
+    }
+
+    /// That a thread could not be had for a read.
+    #[cfg(feature = "object_store")]
+    pub(crate) fn no_thread(&self, reason: &dyn fmt::Display) -> ReadError {
+        let source = io::Error::other(reason.to_string());
+        OriginError::Io { key: self.key().to_owned(), source }.into()
+    }
+
+    /// Whether all pages that a range touches are held.
+    #[cfg(feature = "object_store")]
+    pub(crate) fn holds(&self, range: &Range<u64>) -> bool {
+        self.held_in(range).contains(range.clone())
+    }
+
     pub(crate) fn held_in(&self, range: &Range<u64>) -> RangeSet {
         let Some((_, pair)) = &self.opened().0 else { return RangeSet::new() };
         pair.held(range).unwrap_or_else(|error| {
@@ -371,7 +390,7 @@ impl CachedFile {
     /// Lets whoever opens the object next ask its origin, if that has said that it is another one.
     pub(crate) fn doubt_if_changed(&self, opened: &Opened, error: &OriginError) {
         match (error, opened.pair()) {
-            (OriginError::Changed { .. }, Some((directory, _))) => directory.doubt(self.key(), &self.inner.pinned),
+            (OriginError::Changed { .. }, Some((directory, _))) => directory.doubt(self.key(), Some(&self.inner.pinned)),
             (OriginError::Changed { .. }, None) => self.inner.cache.doubt(self.key(), &self.inner.pinned),
             _ => {}
         }

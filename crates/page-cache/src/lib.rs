@@ -8,12 +8,13 @@
 //!   your parser ── Read + Seek, bytes(range), read_at ──► CachedFile
 //!                                                          │      │
 //!                                            held pages ◄──┘      └──► missing pages
-//!                                     DIR/pairs/*.data, *.index        Origin: http(s), local file, your own
+//!                                     DIR/pairs/*.data, *.index        Origin: http(s), S3, local file, your own
 //! ```
 //!
 //! * [`Cache`]: a directory and how it is used. [`CachedFile`]: one version of one object. [`Reader`]: a position in
 //!   it.
-//! * [`Origin`]: where the bytes come from: a [`LocalFile`], with feature `http` an `HttpOrigin`, or your own.
+//! * [`Origin`]: where the bytes come from: a [`UrlOrigin`] (`http`, `s3`, `gs`, `az` and others by features), a
+//!   [`LocalFile`], with feature `object_store` an `ObjectStoreOrigin` over any store of that crate, or your own.
 //!
 //! # What it promises
 //!
@@ -26,7 +27,11 @@
 //!
 //! # Features
 //!
-//! * `http`: origins behind `http://` and `https://` URLs. Off by default: it brings an HTTP client and a runtime.
+//! All are off by default, and additive.
+//!
+//! * `http`: origins behind `http://` and `https://` URLs. It brings an HTTP client and a runtime, as do
+//! * `aws`, `gcp`, `azure`: objects in S3, Google Cloud Storage and Azure: see [`UrlOrigin`].
+//! * `object_store`: origins over any store of that crate, which is re-exported. It brings a runtime.
 //!
 //! It runs on Linux: it relies on that system's sparse files and locks.
 //!
@@ -61,9 +66,13 @@ compile_error!("page-cache relies on Linux: its sparse files, its locks and its 
 extern crate self as page_cache;
 
 mod admission;
+#[cfg(feature = "object_store")]
+mod asynchronous;
 mod cache;
 mod cache_builder;
 mod cached_file;
+#[cfg(feature = "object_store")]
+mod cached_store;
 mod checksum;
 mod directory;
 mod error;
@@ -71,11 +80,14 @@ mod fetch;
 mod flights;
 mod freshness;
 mod in_flight;
+mod maintenance;
 mod origin;
 mod pages;
 mod prefetch;
 mod reader;
 mod retention;
+#[cfg(feature = "object_store")]
+mod runtime;
 mod stats;
 mod sync;
 mod sys;
@@ -84,16 +96,23 @@ mod tests;
 mod transfer;
 
 pub use admission::Admission;
-pub use cache::{Cache, Entry, Usage};
+pub use cache::Cache;
 pub use cache_builder::CacheBuilder;
 pub use cached_file::CachedFile;
+#[cfg(feature = "object_store")]
+pub use cached_store::{CacheStatus, CachedStore, CachedStoreBuilder};
 pub use directory::{Recount, Verification, WhenFull};
 pub use error::{Error, MaintenanceError, OpenError, PrefetchError, ReadError, TransferError};
 pub use fetch::{Advice, Progress};
 pub use freshness::Freshness;
+pub use maintenance::{Entry, Usage};
+#[cfg(feature = "object_store")]
+pub use object_store;
 #[cfg(feature = "http")]
 pub use origin::HttpOrigin;
-pub use origin::{FnOrigin, LocalFile, Origin, OriginError, SeekOrigin, Stat, Validators};
+pub use origin::{FnOrigin, LocalFile, Origin, OriginError, SeekOrigin, Stat, UrlOrigin, Validators};
+#[cfg(feature = "object_store")]
+pub use origin::{ObjectStoreOrigin, Timeouts};
 pub use prefetch::Prefetched;
 pub use reader::Reader;
 pub use stats::Stats;

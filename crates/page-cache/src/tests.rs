@@ -6,6 +6,7 @@ mod charges;
 #[expect(dead_code, reason = "it is the origin of all tests, and these use some of it")]
 mod memory_origin;
 mod others;
+mod reservation;
 mod restart;
 
 use std::io;

@@ -1,14 +1,19 @@
-//! What a hit costs the system: no system call and no allocation, which are counted; and a fill, as few as it can do with.
+//! What a hit costs the system: no system call and no allocation, which are counted; and a fill and an eviction, as few as
+//! they can do with.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use bytes::Bytes;
 use page_cache::{Advice, Cache, CachedFile, FnOrigin, Stat, Validators};
+
+#[path = "it/system_calls.rs"]
+mod system_calls;
+
+use self::system_calls::{calls_between_marks, dir_if_traced, mark_begin, mark_end};
 
 /// The system's allocator, which counts for each thread.
 struct Counting;
@@ -82,8 +87,8 @@ fn a_hit_allocates_nothing() {
 
 #[test]
 fn a_hit_makes_no_system_call() {
-    if std::env::var_os(TRACED).is_some() {
-        return hit_between_marks();
+    if let Some(dir) = dir_if_traced() {
+        return hit_between_marks(&dir);
     }
     let calls = calls_between_marks("a_hit_makes_no_system_call");
     assert!(calls.is_none_or(|calls| calls.is_empty()), "system calls of 2,000 hits");
@@ -93,8 +98,8 @@ fn a_hit_makes_no_system_call() {
 /// locks back; and nobody is woken who does not wait.
 #[test]
 fn a_fill_makes_few_system_calls() {
-    if std::env::var_os(TRACED).is_some() {
-        return fill_between_marks();
+    if let Some(dir) = dir_if_traced() {
+        return fill_between_marks(&dir);
     }
     let Some(calls) = calls_between_marks("a_fill_makes_few_system_calls") else { return };
     let count = |name: &str| calls.iter().filter(|line| line.contains(&format!(" {name}("))).count();
@@ -108,60 +113,62 @@ fn a_fill_makes_few_system_calls() {
 /// How many pages are filled between the marks, each by a read of its own.
 const FILLS: usize = 10;
 
-/// The system calls that a test of this program, started again, makes between its marks; none without strace.
-fn calls_between_marks(test: &str) -> Option<Vec<String>> {
-    if Command::new("strace").arg("--version").stdout(Stdio::null()).status().is_err() {
-        eprintln!("strace is not installed, so system calls are not counted here; cargo xtask ci installs it");
-        return None;
-    }
-    let directory = tempfile::tempdir().unwrap();
-    let log = directory.path().join("log");
-    let traced = Command::new("strace")
-        .args(["-f", "-o", log.to_str().unwrap(), "--"])
-        .arg(std::env::current_exe().unwrap())
-        .args([test, "--exact", "--test-threads=1"])
-        .env(TRACED, directory.path().join("cache"))
-        .output()
-        .unwrap();
-    assert!(traced.status.success(), "{traced:?}");
-    let log = std::fs::read_to_string(log).unwrap();
-    assert!(log.contains(BEGIN) && log.contains(END), "the marks are not there");
-    let mut from_mark = log.lines().skip_while(|line| !line.contains(BEGIN));
-    // Of the thread that reads: that of the directory wakes up now and then.
-    let thread = from_mark.next().and_then(|mark| mark.split_whitespace().next()).unwrap().to_owned();
-    // A call during which another thread made one stands there twice.
-    let to_mark = from_mark.take_while(|line| !line.contains(END)).filter(|line| !line.contains(" resumed>"));
-    Some(to_mark.filter(|line| line.split_whitespace().next() == Some(&thread)).map(str::to_owned).collect())
-}
-
-/// Set in the process that is traced: where its cache is.
-const TRACED: &str = "PAGE_CACHE_TEST_TRACED";
-const BEGIN: &str = "/no such file: hits begin";
-const END: &str = "/no such file: hits end";
-
-fn hit_between_marks() {
-    let dir = std::env::var_os(TRACED).unwrap();
-    let file = checked(Path::new(&dir));
+fn hit_between_marks(dir: &Path) {
+    let file = checked(dir);
     let (mut small, mut large) = ([0; 64], vec![0; 100_000]);
     hit(&file, &mut small);
-    // Looking for a file that is not there is a system call that shows in the log.
-    _ = Path::new(BEGIN).exists();
+    mark_begin();
     hit(&file, &mut small);
     hit(&file, &mut large);
-    _ = Path::new(END).exists();
+    mark_end();
 }
 
-fn fill_between_marks() {
-    let file = open(Path::new(&std::env::var_os(TRACED).unwrap()));
+fn fill_between_marks(dir: &Path) {
+    let file = open(dir);
     let (page, mut out) = (file.page_size().unwrap(), [0; 100]);
     // A page at a time.
     file.advise(0..LEN, Advice::Random);
     // The first fill takes a block of the index, and maps the data.
     file.read_exact_at(&mut out, 0).unwrap();
-    _ = Path::new(BEGIN).exists();
+    mark_begin();
     for number in 1..=FILLS as u64 {
         file.read_exact_at(&mut out, number * page).unwrap();
     }
-    _ = Path::new(END).exists();
+    mark_end();
     assert!(file.held().contains(0..(FILLS as u64 + 1) * page));
+}
+
+/// Whoever makes room among many small objects, none of which anybody has open, looks at a few of them, by their indexes
+/// alone, and deletes one.
+#[test]
+fn an_eviction_among_small_objects_makes_few_system_calls() {
+    if let Some(dir) = dir_if_traced() {
+        return evict_between_marks(&dir);
+    }
+    let Some(calls) = calls_between_marks("an_eviction_among_small_objects_makes_few_system_calls") else { return };
+    assert!(calls.len() <= 80 * EVICTIONS, "{} calls: {calls:#?}", calls.len());
+}
+
+/// How many small objects go between the marks, each for itself.
+const EVICTIONS: usize = 10;
+
+fn evict_between_marks(dir: &Path) {
+    // A limit from which on there are many extents.
+    let cache = Cache::builder(dir).page_size(4096).max_bytes(64 << 20).max_open_entries(0).open().unwrap();
+    for number in 0..100 {
+        let validators = Validators { version: Some("1".into()), ..Validators::default() };
+        let stat = Stat { length: 4096, validators };
+        let origin = FnOrigin::new(format!("object {number}"), stat, |_| Ok(vec![1; 4096].into()));
+        cache.file(origin).unwrap().read_exact_at(&mut [0], 0).unwrap();
+    }
+    let evict = || {
+        let charged = cache.usage().charged;
+        assert!(cache.evict_to(charged - 1).unwrap().charged < charged);
+    };
+    // The first one lists the directory.
+    evict();
+    mark_begin();
+    (0..EVICTIONS).for_each(|_| evict());
+    mark_end();
+    assert_eq!(cache.entries().len(), 99 - EVICTIONS);
 }

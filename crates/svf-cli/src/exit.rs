@@ -125,10 +125,10 @@ fn code_of_read(error: &ReadError) -> u8 {
 
 fn code_of(error: &OriginError) -> u8 {
     match error {
-        OriginError::InvalidUrl { .. } => 2,
+        OriginError::InvalidUrl { .. } | OriginError::UnsupportedScheme { .. } => 2,
         OriginError::NotFound { .. } | OriginError::Denied { .. } => 4,
         OriginError::RangesIgnored { .. } | OriginError::InvalidResponse { .. } | OriginError::Changed { .. } => 6,
-        OriginError::Unreachable { .. } | OriginError::Status { .. } => 5,
+        OriginError::Unreachable { .. } | OriginError::Status { .. } | OriginError::Store { .. } => 5,
         _ => 1,
     }
 }

@@ -1,7 +1,7 @@
 //! `svf map`: which parts of a file are held.
 
 use clap::Args;
-use svf::page_cache::{HttpOrigin, Origin};
+use svf::page_cache::{Origin, UrlOrigin};
 
 use crate::cache_options::CacheOptions;
 use crate::exit::Failure;
@@ -24,7 +24,7 @@ impl Map {
             let message = format!("{:?} is a local path, of which nothing is kept; give a URL", self.url);
             return Err(Failure::Usage(message));
         }
-        let origin = HttpOrigin::new(&self.url).map_err(svf::Error::from)?;
+        let origin = UrlOrigin::new(&self.url).map_err(svf::Error::from)?;
         let stack = self.cache.stack();
         // A cache that is not there is not made by looking at it.
         let dir = stack.cache_dir().ok_or(svf::Error::NoCacheDir)?;

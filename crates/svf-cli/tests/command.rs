@@ -246,7 +246,7 @@ fn a_url_that_does_not_exist() {
 
 #[test]
 fn a_url_that_is_none() {
-    for url in ["http://", "http:", "ftp://host/a", "s3://bucket/key", "http://[bad/", "ftp\u{1b}[31m://x"] {
+    for url in ["http://", "http:", "ftp://host/a", "gopher://host/a", "http://[bad/", "ftp\u{1b}[31m://x"] {
         let error = failure(&scene().svf(&["get", url]), 2);
         assert!(error.contains("http") && !error.contains('\u{1b}'), "{error}");
     }

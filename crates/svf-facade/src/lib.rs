@@ -37,6 +37,8 @@
 //! # Features
 //!
 //! * `http` (default): `http://` and `https://` URLs.
+//! * `aws`, `gcp`, `azure`: objects behind `s3://`, `gs://` and `az://` (`abfs://`, `abfss://`) URLs, with credentials
+//!   from the environment or, through [`page_cache::UrlOrigin`], by options.
 
 #![forbid(unsafe_code)]
 
@@ -62,6 +64,8 @@ pub mod prelude {
 }
 
 /// Opens a URL or the path of a local file with the defaults of [`Stack`].
+///
+/// Which URLs, is a matter of the features; `file://` is the path in another form.
 ///
 /// A remote file is read through the cache in [`default_cache_dir`]; a local file is read where it is. Blocks for
 /// at most one request without data, and for none if the file was opened less than a minute ago.

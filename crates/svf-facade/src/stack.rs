@@ -1,8 +1,8 @@
 //! The layers put together.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use page_cache::{Cache, CacheBuilder, Freshness, Origin};
+use page_cache::{Cache, CacheBuilder, Freshness, LocalFile, Origin, OriginError, UrlOrigin};
 use window_mman::MapManager;
 
 use crate::error::Error;
@@ -36,15 +36,28 @@ impl Stack {
 
     /// Opens a URL or the path of a local file, as [`open`](crate::open) does, with the options of this stack.
     ///
+    /// A remote URL is what [`UrlOrigin::new`] takes; give one with options by [`open_origin`](Self::open_origin).
+    ///
     /// # Errors
     ///
     /// [`Error`], in one line that says what cannot be opened, why, and what to do.
     pub fn open(&self, source: impl AsRef<str>) -> Result<File, Error> {
         let source = source.as_ref();
         match scheme_of(source) {
-            None => Ok(File::local(self.manager.open(source).map_err(window_mman::Error::from)?)),
-            Some(scheme) => self.open_url(scheme, source),
+            None => self.open_path(Path::new(source)),
+            Some(scheme) if scheme.eq_ignore_ascii_case("file") => self.open_path(LocalFile::from_url(source)?.path()),
+            Some(_) => match UrlOrigin::new(source) {
+                Ok(origin) => self.open_origin(origin),
+                Err(OriginError::UnsupportedScheme { scheme, remedy }) => {
+                    Err(Error::UnsupportedScheme { scheme, remedy })
+                }
+                Err(error) => Err(error.into()),
+            },
         }
+    }
+
+    fn open_path(&self, path: &Path) -> Result<File, Error> {
+        Ok(File::local(self.manager.open(path).map_err(window_mman::Error::from)?))
     }
 
     /// Opens an object of any origin, your own or one of [`page_cache`], through the cache.
@@ -75,26 +88,11 @@ impl Stack {
     pub fn map_manager(&self) -> &MapManager {
         &self.manager
     }
-
-    #[cfg(feature = "http")]
-    fn open_url(&self, scheme: &str, url: &str) -> Result<File, Error> {
-        if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
-            let remedy = "use http:// or https://, or the path of a local file";
-            return Err(Error::UnsupportedScheme { scheme: scheme.to_owned(), remedy });
-        }
-        self.open_origin(page_cache::HttpOrigin::new(url)?)
-    }
-
-    #[cfg(not(feature = "http"))]
-    fn open_url(&self, scheme: &str, _url: &str) -> Result<File, Error> {
-        let remedy = "build svf-facade with the feature http, or use the path of a local file";
-        Err(Error::UnsupportedScheme { scheme: scheme.to_owned(), remedy })
-    }
 }
 
-/// Whether [`open`](crate::open) takes `source` for the path of a local file: it does unless there is a scheme.
+/// Whether [`open`](crate::open) takes `source` for a local file: it does unless there is a scheme other than `file`.
 pub fn is_local(source: &str) -> bool {
-    scheme_of(source).is_none()
+    scheme_of(source).is_none_or(|scheme| scheme.eq_ignore_ascii_case("file"))
 }
 
 /// The scheme of a URL. An `http:` whose slashes were forgotten is a URL that is malformed, and no path.

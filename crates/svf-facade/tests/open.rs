@@ -103,3 +103,31 @@ fn a_scheme_that_this_build_cannot_read() {
     let error = Stack::default().open("gopher://host/a").unwrap_err();
     assert!(matches!(&error, svf::Error::UnsupportedScheme { scheme, .. } if scheme == "gopher"), "{error}");
 }
+
+#[test]
+fn a_file_url_is_a_path() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a b");
+    let bytes = pattern(100_000);
+    std::fs::write(&path, &bytes).unwrap();
+    let url = format!("file://{}", path.to_str().unwrap().replace(' ', "%20"));
+    assert!(svf::is_local(&url) && svf::is_local("/a") && !svf::is_local("http://host/a"));
+    let file = svf::open(&url).unwrap();
+    assert!(file.as_cached().is_none());
+    read_every_way(file, &bytes);
+    assert!(svf::open("file://host/a").unwrap_err().to_string().contains("file:///path"));
+}
+
+#[cfg(feature = "aws")]
+#[test]
+fn an_object_in_s3_is_read_through_the_cache() {
+    let bytes = pattern(100_000);
+    let server = loopback_origin::Origin::builder().serve_bytes("/bucket/a", bytes.clone()).start().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let stack = Stack::builder().cache_dir(directory.path().join("cache")).build();
+    let endpoint = server.url("");
+    let options = [("endpoint", endpoint.as_str()), ("allow_http", "true"), ("skip_signature", "true")];
+    let origin = svf::page_cache::UrlOrigin::with_options("s3://bucket/a", options).unwrap();
+    read_every_way(stack.open_origin(origin).unwrap(), &bytes);
+    assert!(matches!(svf::open("s3://bucket").unwrap_err(), svf::Error::Origin(OriginError::InvalidUrl { .. })));
+}

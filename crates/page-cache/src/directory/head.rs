@@ -1,5 +1,6 @@
 //! The head of a key: which version of the object was current when it was last looked at, and which pair holds it.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -33,12 +34,19 @@ pub(crate) struct Head {
     checked: u64,
     /// The name of the pair that holds it.
     pub(crate) pair: String,
+    /// What else the origin told of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) attributes: BTreeMap<String, String>,
 }
 
 impl Head {
     /// A head that was confirmed at this moment.
     pub(crate) fn new(key: String, stat: Stat, pair: String) -> Self {
-        Self { key, stat, checked: to_millis(SystemTime::now()), pair }
+        Self { key, stat, checked: to_millis(SystemTime::now()), pair, attributes: BTreeMap::new() }
+    }
+
+    pub(crate) fn with_attributes(self, attributes: BTreeMap<String, String>) -> Self {
+        Self { attributes, ..self }
     }
 
     /// The same, to be checked by the next who opens it under any policy.

@@ -58,6 +58,11 @@ impl Maintenance {
         started.is_ok()
     }
 
+    /// Whether there is a thread.
+    pub(super) fn is_running(&self) -> bool {
+        self.started.load(Ordering::Relaxed)
+    }
+
     /// Has room made at once.
     pub(super) fn make_room(&self) {
         let mut state = self.signal.state.lock();

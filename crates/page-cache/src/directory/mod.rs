@@ -131,6 +131,8 @@ pub(crate) struct Directory {
     looks: Retry,
     /// Attempts to count what is charged.
     recounts: Retry,
+    /// Attempts to evict what is beyond the limit.
+    excesses: Retry,
     patience: Duration,
     in_flight: InFlight,
     /// Keys whose object was found changed, and not looked at since.
@@ -178,6 +180,7 @@ impl Directory {
                 superseded: Mutex::default(),
                 looks: Retry::new(LOOKS_PAUSE, LOOKS_PAUSE),
                 recounts: Retry::new(Duration::from_millis(500), Duration::from_secs(60)),
+                excesses: Retry::new(Duration::from_millis(500), Duration::from_secs(60)),
                 patience: settings.patience,
                 in_flight: InFlight::new(settings.max_in_flight),
                 doubted: Mutex::default(),
@@ -226,10 +229,7 @@ impl Directory {
             return;
         }
         match self.recount_if_due(RECOUNT_PATIENCE) {
-            Ok(true) => {
-                self.recounts.succeeded();
-                self.keep_to_limit();
-            }
+            Ok(true) => self.recounts.succeeded(),
             Ok(false) => {}
             Err(error) => {
                 let path = self.files.root.display();
@@ -238,14 +238,17 @@ impl Directory {
         }
     }
 
-    /// Evicts what was found to be beyond the limit, as after a power cut, in which the counter was lost.
+    /// Evicts what is beyond the limit, as what a recount finds after a power cut, in which the counter was lost. If that
+    /// cannot go, as what is to be kept, it is tried again in pauses that grow.
     fn keep_to_limit(&self) {
-        let limit = self.budget.max_bytes();
-        if self.budget.used() > limit
-            && let Err(error) = self.evict_to(limit)
-        {
-            let path = self.files.root.display();
-            tracing::warn!(%path, %error, "what is beyond the limit cannot be evicted");
+        if !self.excesses.is_due() {
+            return;
+        }
+        let path = self.files.root.display();
+        match self.evict_to(self.budget.max_bytes().max(DIRECTORY_CHARGE)) {
+            Ok(true) => self.excesses.succeeded(),
+            Ok(false) => tracing::warn!(%path, "more is charged than the limit, and is kept or in use"),
+            Err(error) => tracing::warn!(%path, %error, "what is beyond the limit cannot be evicted"),
         }
     }
 
@@ -360,13 +363,13 @@ impl Directory {
     }
 
     /// Lets whoever opens `key` next ask its origin, under any policy: also in this process if the disk cannot be
-    /// written, and in the next one if it can.
-    pub(crate) fn doubt(&self, key: &str, stat: &Stat) {
+    /// written, and in the next one if it can. Only if what is known is still this version, if one is given.
+    pub(crate) fn doubt(&self, key: &str, stat: Option<&Stat>) {
         self.doubted.lock().insert(KeyHash::of(key));
         let Some(_lock) = self.lock_key(key) else { return };
         let head = self.with_descriptors(|| heads::load(&self.files, key));
         let written = head.and_then(|head| match head {
-            Some(head) if head.stat.same_version(stat) => {
+            Some(head) if stat.is_none_or(|stat| head.stat.same_version(stat)) => {
                 let doubted = head.doubted();
                 self.with_descriptors(|| heads::save(&self.files, &doubted))
             }
@@ -470,7 +473,9 @@ impl Directory {
                 self.superseded.lock().remove(&name);
             }
         }
-        if room_is_wanted || self.budget.is_exceeded() {
+        if self.budget.is_exceeded() {
+            self.keep_to_limit();
+        } else if room_is_wanted {
             self.stock(WhenFull::Evict).evict_ahead();
         }
         self.stock(WhenFull::Evict).give_back_blocks();

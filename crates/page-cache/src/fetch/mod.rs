@@ -192,6 +192,42 @@ impl Source<'_> {
         Ok(left.into_inner())
     }
 
+    /// Stores the whole pages of bytes that came by another way than a request of this engine's, of those that are not
+    /// held and nobody else is fetching.
+    #[cfg(feature = "object_store")]
+    pub(crate) fn keep(&self, start: u64, bytes: &[u8]) {
+        self.counters.miss();
+        self.counters.requested();
+        self.counters.fetched(bytes.len() as u64);
+        let Some(store) = &self.store else { return };
+        let pages = store.pair.pages();
+        let end = start + bytes.len() as u64;
+        let first = start.div_ceil(pages.page_size);
+        let last = if end == pages.length { pages.count() } else { end / pages.page_size };
+        let whole: RangeSet = [first..last.max(first)].into_iter().collect();
+        let all = [pages.bytes_of_run(first..last.max(first))].into_iter().collect();
+        if whole.is_empty() || !self.admits(store, &all) || !store.pair.may_be_filled(store.budget) {
+            return;
+        }
+        let claim = match store.pair.page_locks().try_claim(&whole) {
+            Ok(claim) => claim,
+            Err(error) => return store.pair.warn("pages cannot be locked", &error),
+        };
+        for run in claim.ranges() {
+            let run = pages.bytes_of_run(run);
+            let held = match store.pair.held(&run) {
+                Ok(held) => held,
+                Err(error) => return store.pair.warn("the index cannot be read", &error),
+            };
+            for absent in held.gaps(run) {
+                let bytes = &bytes[(absent.start - start) as usize..(absent.end - start) as usize];
+                if store.pair.store(store.budget, &store.room, absent.start, bytes) == Stored::NotAll {
+                    self.counters.bypassed();
+                }
+            }
+        }
+    }
+
     /// Fetches and stores what can be locked of a flight's pages.
     fn fill_flight(
         &self,

@@ -14,6 +14,14 @@ pub enum OriginError {
         /// What is wrong with it, and what is right.
         reason: String,
     },
+    /// URLs of this scheme cannot be read by this build.
+    #[error("{scheme}:// URLs cannot be read by this build; {remedy}")]
+    UnsupportedScheme {
+        /// The scheme, without `://`.
+        scheme: String,
+        /// What can be done.
+        remedy: &'static str,
+    },
     /// There is no such object.
     #[error("{key} does not exist; check the address")]
     NotFound {
@@ -65,6 +73,14 @@ pub enum OriginError {
         /// What is wrong with the response.
         reason: String,
     },
+    /// The store that the object is in failed.
+    #[error("{key} cannot be read: {reason}")]
+    Store {
+        /// The object.
+        key: String,
+        /// What the store said, as far as it may be shown.
+        reason: String,
+    },
     /// The object is no longer the one whose pieces were read so far.
     #[error("{key} has changed since it was opened ({reason}); open it again to read the new version")]
     Changed {
@@ -109,10 +125,10 @@ impl OriginError {
             Self::Denied { .. } => io::ErrorKind::PermissionDenied,
             Self::Unreachable { .. } => io::ErrorKind::HostUnreachable,
             Self::Offline { .. } => io::ErrorKind::NetworkUnreachable,
-            Self::RangesIgnored { .. } => io::ErrorKind::Unsupported,
+            Self::RangesIgnored { .. } | Self::UnsupportedScheme { .. } => io::ErrorKind::Unsupported,
             Self::InvalidResponse { .. } => io::ErrorKind::InvalidData,
             Self::Io { source, .. } => source.kind(),
-            Self::Status { .. } | Self::Changed { .. } => io::ErrorKind::Other,
+            Self::Status { .. } | Self::Store { .. } | Self::Changed { .. } => io::ErrorKind::Other,
         }
     }
 }

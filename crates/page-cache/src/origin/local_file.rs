@@ -1,5 +1,6 @@
 //! A local file as an origin: for slow mounts whose pieces are worth keeping on a fast disk, and for tests.
 
+use std::ffi::OsStr;
 use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
@@ -8,7 +9,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 
 use super::{Origin, OriginError, Stat, Validators};
 
@@ -36,6 +37,31 @@ impl LocalFile {
         // Every byte that is not plain text is written as %XX, so that no two paths have one key.
         let key = format!("file://{}", percent_encode(path.as_os_str().as_bytes(), NOT_IN_A_KEY));
         Ok(Self { path, key })
+    }
+
+    /// The file that a `file:///path` URL names.
+    ///
+    /// # Errors
+    ///
+    /// [`OriginError::InvalidUrl`] if it names another host or says more than a path; else as [`new`](Self::new).
+    pub fn from_url(url: &str) -> Result<Self, OriginError> {
+        let invalid = |reason: &str| OriginError::InvalidUrl { url: url.to_owned(), reason: reason.to_owned() };
+        let scheme = url.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("file://"));
+        let rest = scheme.and_then(|_| url.get(7..)).ok_or_else(|| invalid("give a URL like file:///path"))?;
+        let path = rest.strip_prefix("localhost").unwrap_or(rest);
+        if !path.starts_with('/') {
+            return Err(invalid("a file of another host cannot be read; give a URL like file:///path"));
+        }
+        if path.contains(['?', '#']) {
+            return Err(invalid("it has a query or a fragment; write %3F for ? and %23 for # in a path"));
+        }
+        let path: Vec<u8> = percent_decode_str(path).collect();
+        Self::new(Path::new(OsStr::from_bytes(&path)))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     fn open(&self) -> Result<(File, Stat), OriginError> {

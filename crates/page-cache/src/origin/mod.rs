@@ -2,11 +2,18 @@
 //!
 //! An origin is asked by one blocking engine, which owns all concurrency; it must never store anything itself.
 
+#[cfg(feature = "_client")]
+mod client;
+#[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]
+mod cloud;
 mod error;
 #[cfg(feature = "http")]
 mod http;
 mod local_file;
+#[cfg(feature = "object_store")]
+mod object_store;
 mod sequential;
+mod url;
 mod validators;
 
 use std::fmt::Debug;
@@ -19,7 +26,12 @@ pub use error::OriginError;
 #[cfg(feature = "http")]
 pub use http::HttpOrigin;
 pub use local_file::LocalFile;
+#[cfg(feature = "object_store")]
+pub(crate) use object_store::stat_of;
+#[cfg(feature = "object_store")]
+pub use object_store::{ObjectStoreOrigin, Timeouts};
 pub use sequential::{FnOrigin, SeekOrigin};
+pub use url::UrlOrigin;
 pub use validators::{Stat, Validators};
 
 /// One remote object, of which pieces can be read.
@@ -61,16 +73,19 @@ pub trait Origin: Debug + Send + Sync {
     /// An [`OriginError`] that names the key and says what to do.
     fn stat(&self) -> Result<Stat, OriginError>;
 
-    /// The bytes of `range`, all of them, of the very version that `pinned` describes. Blocks for one request or more.
+    /// The bytes of `range`, of the very version that `pinned` describes. Blocks for one request or more.
     ///
     /// `range` is not empty and ends at or before `pinned.length`. The request is to be conditional on the pinned
     /// validators where the protocol can express it, and the response is to be checked against them: status, range,
     /// total length, validators, encoding.
     ///
+    /// If the response breaks off, what came of it may be returned, as long as that is not empty: the first bytes of the
+    /// range. The caller sees to the rest.
+    ///
     /// # Errors
     ///
-    /// [`OriginError::Changed`] if the object is no longer the one that is pinned; else what went wrong. Never fewer
-    /// bytes than asked for, and never bytes of another version.
+    /// [`OriginError::Changed`] if the object is no longer the one that is pinned; else what went wrong. Never bytes of
+    /// another version.
     fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError>;
 }
 

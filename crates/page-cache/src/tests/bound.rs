@@ -324,6 +324,44 @@ fn behind_blocks_of_the_index_with_nothing_in_them_everything_is_found_equally_o
     assert!(pair.any_extent(1).unwrap().is_none());
 }
 
+/// It may take seconds, where there are many objects.
+#[test]
+fn who_stores_something_does_not_list_the_directory_again() {
+    let (directory, disk) = (tempfile::tempdir().unwrap(), FailingDisk::healthy());
+    let builder = || Cache::builder(directory.path()).page_size(4096).max_open_entries(0).disk(disk.clone());
+    let store = |cache: &Cache, number: u64| {
+        let bytes = pattern(4096, number);
+        let file = cache.file(MemoryOrigin::new(&format!("object {number}"), bytes.clone())).unwrap();
+        assert!(file.bytes(0..4096).unwrap() == bytes);
+    };
+    let cache = builder().open().unwrap();
+    (0..200).for_each(|number| store(&cache, number));
+    let limit = cache.usage().charged;
+    drop(cache);
+    let cache = builder().max_bytes(limit).open().unwrap();
+    // The first one finds nothing listed at all.
+    (200..210).for_each(|number| store(&cache, number));
+    let (this, listings) = (std::thread::current().id(), [0; 2].map(|_| Arc::new(AtomicU64::new(0))));
+    let [mine, others] = listings.clone();
+    disk.fail(move |operation, _| {
+        let listing = u64::from(operation == Operation::ReadDir);
+        let counter = if std::thread::current().id() == this { &mine } else { &others };
+        counter.fetch_add(listing, Ordering::Relaxed);
+        None
+    });
+    let start = Instant::now();
+    for number in 210.. {
+        store(&cache, number);
+        // What is not known to be there cannot be chosen, so the thread has to come in time.
+        std::thread::sleep(Duration::from_millis(1));
+        if listings[1].load(Ordering::Relaxed) >= 3 {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(30), "{listings:?}");
+    }
+    assert!(listings[0].load(Ordering::Relaxed) <= 1, "{listings:?}, where the thread comes too late once");
+}
+
 /// However many objects there are, none of them is looked for again each time that one goes.
 #[test]
 fn the_directory_is_listed_now_and_then_and_not_for_each_object_that_goes() {

@@ -147,6 +147,26 @@ fn what_is_kept_stays_until_it_is_released_also_after_a_restart() {
 }
 
 #[test]
+fn what_is_to_be_kept_once_it_is_stored_is_remembered_though_all_else_goes() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = builder(&directory).max_open_entries(0).open().unwrap();
+    let (origin, file, _) = object(&cache, "object", 3);
+    assert!(file.keep(extent(1)).unwrap());
+    drop(file);
+    let (_, file, _) = object(&cache, "other", 3);
+    file.bytes(0..3 * EXTENT).unwrap();
+    drop(file);
+    cache.evict_to(0).unwrap();
+    assert_eq!(cache.entries().len(), 1);
+    let file = cache.file(origin).unwrap();
+    assert_eq!(file.kept().unwrap().iter().collect::<Vec<_>>(), [extent(1)]);
+    file.release(extent(1)).unwrap();
+    drop(file);
+    cache.evict_to(0).unwrap();
+    assert!(cache.entries().is_empty());
+}
+
+#[test]
 fn a_cache_full_of_what_is_kept_reads_on() {
     let directory = tempfile::tempdir().unwrap();
     let cache = open(&directory);
@@ -251,6 +271,8 @@ fn many_small_objects_come_and_go_within_the_limit() {
     let entries = cache.entries();
     assert!(entries.len() > 10 && entries.len() < 100, "{}", entries.len());
     assert!(entries.iter().filter(|entry| entry.held.num_bytes() > 0).count() > 10);
+    // A page each.
+    assert!((100..200).contains(&cache.stats().evictions), "{:?}", cache.stats());
     let found = cache.recount(Duration::from_secs(10)).unwrap().unwrap();
     assert_eq!(found.charged, found.charged_before, "of a pair that nothing is left of nothing is left");
 }

@@ -3,11 +3,19 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
 mod accounting;
+#[cfg(feature = "object_store")]
+mod any_store;
 mod bad_bound;
 mod bad_luck;
 mod bound;
+#[cfg(feature = "http")]
+mod broken_off;
 mod cached_file;
+#[cfg(feature = "object_store")]
+mod cached_store;
 mod child;
+#[cfg(all(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
+mod cloud;
 mod coming_from_pfio;
 mod descriptors;
 mod directory;
@@ -26,6 +34,8 @@ mod processes;
 mod random;
 mod read_ahead;
 mod reader;
+#[cfg(all(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
+mod secrets;
 #[cfg(feature = "http")]
 mod single_flight;
 mod superseded;

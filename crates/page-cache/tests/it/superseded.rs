@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
 use crate::accounting::{allocated, check_budget};
 use crate::child;
 use crate::memory_origin::{MemoryOrigin, pattern};
@@ -55,16 +57,47 @@ fn dir_of_child() -> PathBuf {
     std::env::var_os("DIR").unwrap().into()
 }
 
-/// A process of this test that reads the old version, and one way or the other the new one is opened.
-fn start<Test: Fn()>(test: Test, dir: &Path) -> Child {
-    let reader = child::command(test).env("DIR", dir).spawn().unwrap();
-    wait_until("the old version is read", || dir.join("reads").exists());
-    reader
+/// A directory of a cache whose old version another process reads.
+struct Superseded {
+    directory: TempDir,
+    reader: Child,
 }
 
-fn kill(mut child: Child) {
-    child.kill().unwrap();
-    child.wait().unwrap();
+impl Superseded {
+    /// Starts the process, in which `test` calls [`hold_the_old_version`].
+    fn start<Test: Fn()>(test: Test) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let reader = child::command(test).env("DIR", directory.path()).spawn().unwrap();
+        wait_until("the old version is read", || directory.path().join("reads").exists());
+        Self { directory, reader }
+    }
+
+    /// The same, and opens the new one.
+    fn start_and_replace<Test: Fn()>(test: Test) -> (Self, Cache, CachedFile) {
+        let superseded = Self::start(test);
+        let cache = open(superseded.dir());
+        let new = read(&cache, 2);
+        assert!(!is_alone(superseded.dir()), "somebody reads it");
+        (superseded, cache, new)
+    }
+
+    fn dir(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn have_the_reader_close(&self) {
+        std::fs::write(self.dir().join("close"), b"").unwrap();
+        wait_until("it is closed", || self.dir().join("closed").exists());
+    }
+
+    fn wait_until_it_goes(&self) {
+        wait_until("the old version goes", || is_alone(self.dir()));
+    }
+
+    fn kill_the_reader(&mut self) {
+        self.reader.kill().unwrap();
+        self.reader.wait().unwrap();
+    }
 }
 
 #[test]
@@ -72,14 +105,9 @@ fn an_old_version_whose_reader_was_killed_goes() {
     if child::is_child() {
         return hold_the_old_version(&dir_of_child());
     }
-    let directory = tempfile::tempdir().unwrap();
-    let dir = directory.path();
-    let reader = start(an_old_version_whose_reader_was_killed_goes, dir);
-    let cache = open(dir);
-    let _new = read(&cache, 2);
-    assert!(!is_alone(dir), "somebody reads it");
-    kill(reader);
-    wait_until("the old version goes", || is_alone(dir));
+    let (mut old, cache, _new) = Superseded::start_and_replace(an_old_version_whose_reader_was_killed_goes);
+    old.kill_the_reader();
+    old.wait_until_it_goes();
     check_budget(&cache);
 }
 
@@ -88,15 +116,11 @@ fn an_old_version_goes_though_the_process_that_read_it_lives_on() {
     if child::is_child() {
         return hold_the_old_version(&dir_of_child());
     }
-    let directory = tempfile::tempdir().unwrap();
-    let dir = directory.path();
-    let reader = start(an_old_version_goes_though_the_process_that_read_it_lives_on, dir);
-    let cache = open(dir);
-    let _new = read(&cache, 2);
-    std::fs::write(dir.join("close"), b"").unwrap();
-    wait_until("it is closed", || dir.join("closed").exists());
-    wait_until("the old version goes", || is_alone(dir));
-    kill(reader);
+    let test = an_old_version_goes_though_the_process_that_read_it_lives_on;
+    let (mut old, cache, _new) = Superseded::start_and_replace(test);
+    old.have_the_reader_close();
+    old.wait_until_it_goes();
+    old.kill_the_reader();
     check_budget(&cache);
 }
 
@@ -109,23 +133,21 @@ fn an_old_version_goes_though_the_process_that_opened_the_new_one_has_ended() {
         };
     }
     for is_killed in [false, true] {
-        let directory = tempfile::tempdir().unwrap();
-        let dir = directory.path();
         let test = an_old_version_goes_though_the_process_that_opened_the_new_one_has_ended;
-        let reader = start(test, dir);
-        assert!(child::command(test).env("DIR", dir).env("NEW", "1").status().unwrap().success());
-        assert!(!is_alone(dir), "somebody reads it");
+        let mut old = Superseded::start(test);
+        assert!(child::command(test).env("DIR", old.dir()).env("NEW", "1").status().unwrap().success());
+        assert!(!is_alone(old.dir()), "somebody reads it");
         if is_killed {
-            kill(reader);
+            old.kill_the_reader();
             // Nobody is there to do anything; the next one does.
-            let cache = open(dir);
-            assert!(is_alone(dir), "it was opened");
+            let cache = open(old.dir());
+            assert!(is_alone(old.dir()), "it was opened");
             check_budget(&cache);
         } else {
-            std::fs::write(dir.join("close"), b"").unwrap();
-            wait_until("the old version goes", || is_alone(dir));
-            kill(reader);
+            old.have_the_reader_close();
+            old.wait_until_it_goes();
+            old.kill_the_reader();
         }
-        assert!(open(dir).entries().pop().unwrap().held.contains(0..LEN as u64), "the new version stays");
+        assert!(open(old.dir()).entries().pop().unwrap().held.contains(0..LEN as u64), "the new version stays");
     }
 }

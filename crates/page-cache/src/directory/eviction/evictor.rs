@@ -15,7 +15,7 @@ use crate::directory::heads;
 use crate::directory::key_locks::KeyLocks;
 use crate::directory::maintenance::Maintenance;
 use crate::directory::name::{self, KeyHash};
-use crate::directory::pair::{self, Counted, Pair, Room};
+use crate::directory::pair::{self, Counted, Index, Pair, Room};
 use crate::directory::pairs::{self, Pairs};
 use crate::directory::retry::Retry;
 use crate::sync::Mutex;
@@ -71,14 +71,20 @@ struct Choice {
 }
 
 impl Evictor {
-    /// Lists the directory, if that was not done for long. Only who finds nothing listed at all waits for another thread.
+    /// Sees to it that there is something to choose from; false if it would better be listed anew, which may take seconds
+    /// and is left to the thread of the directory as long as there is a choice. Only who has none waits.
+    fn has_choice(&self, files: &Files, now: Period) -> io::Result<bool> {
+        let mut choice = self.choice.lock();
+        if !choice.roster.is_usable() {
+            choice.roster = Roster::list(files, now)?;
+        }
+        Ok(choice.roster.is_good(now) || choice.is_listing)
+    }
+
+    /// Lists the directory, if there is a choice that has become old. Others choose from it meanwhile.
     fn refresh(&self, files: &Files, now: Period) -> io::Result<()> {
         let mut choice = self.choice.lock();
-        if choice.roster.is_good(now) || choice.is_listing {
-            return Ok(());
-        }
-        if choice.roster.is_empty() {
-            choice.roster = Roster::list(files, now)?;
+        if choice.roster.is_empty() || choice.roster.is_good(now) || choice.is_listing {
             return Ok(());
         }
         choice.is_listing = true;
@@ -96,6 +102,8 @@ impl Evictor {
 struct Extent {
     pair: Arc<str>,
     number: u64,
+    /// Whether the object has no other extent.
+    is_all: bool,
     /// The pair, as long as anybody has it open: then its stamps can be looked at for nothing.
     open: Weak<Pair>,
 }
@@ -104,6 +112,15 @@ impl PartialEq for Extent {
     fn eq(&self, other: &Self) -> bool {
         (self.number, &self.pair) == (other.number, &other.pair)
     }
+}
+
+/// What was seen of a pair.
+#[derive(Debug)]
+enum Look {
+    Stored(Extent, Stamp),
+    Empty,
+    /// It is not there any more, or not what it should be.
+    Gone,
 }
 
 /// What an evictor works on.
@@ -174,7 +191,13 @@ impl Stock<'_> {
             None => Some(stamp),
         };
         *chosen = self.evictor.choice.lock().candidates.take_stalest(self.budget.now(), unchanged_or_now);
-        let Some(Extent { pair: name, number, .. }) = chosen.clone() else { return Ok(0) };
+        let Some(Extent { pair: name, number, is_all, open }) = chosen.clone() else { return Ok(0) };
+        if is_all && open.strong_count() == 0 {
+            let freed = self.delete_all_of(section, &name);
+            if freed > 0 {
+                return Ok(freed);
+            }
+        }
         let Some(pair) = self.open(&name)? else { return Ok(0) };
         pair.reconcile(self.budget);
         if !pair.is_reconciled(self.budget) || pair.stamp(number)?.is_kept() {
@@ -198,34 +221,54 @@ impl Stock<'_> {
     fn look_about(&self, section: &Section<'_>) -> io::Result<u64> {
         let looks = if self.budget.max_bytes() < FEW { LOOKS_AT_FEW } else { LOOKS };
         let mut random = fastrand::Rng::new();
-        self.evictor.refresh(self.files, self.budget.now())?;
+        if !self.evictor.has_choice(self.files, self.budget.now())? {
+            if self.maintenance.is_running() {
+                self.maintenance.make_room();
+            } else {
+                self.evictor.refresh(self.files, self.budget.now())?;
+            }
+        }
         // Nobody else has to wait while this looks at the disk.
         let chosen: Vec<Arc<str>> = {
             let choice = self.evictor.choice.lock();
             (0..looks).map_while(|_| choice.roster.choose(&mut random)).collect()
         };
-        let (mut freed, mut found) = (0, Vec::with_capacity(chosen.len()));
+        let (mut freed, mut found, mut trouble) = (0, Vec::with_capacity(chosen.len()), None);
         for name in chosen {
-            // Who has it open keeps it from being deleted; so nothing is open behind this.
-            let Some(pair) = self.open(&name)? else {
-                self.evictor.choice.lock().roster.remove(&name);
-                continue;
-            };
-            match pair.any_extent(random.u64(..)) {
-                Ok(Some((number, stamp))) => {
-                    found.push((Extent { pair: name, number, open: Arc::downgrade(&pair) }, stamp));
-                }
-                Ok(None) => {
-                    drop(pair);
+            match self.look_at(&name, random.u64(..)) {
+                Ok(Look::Stored(extent, stamp)) => found.push((extent, stamp)),
+                Ok(Look::Empty) => {
                     freed += self.delete_empty(section, &name);
                     self.evictor.choice.lock().roster.remove(&name);
                 }
-                Err(error) => pair.warn("the index cannot be read", &error),
+                Ok(Look::Gone) => self.evictor.choice.lock().roster.remove(&name),
+                Err(error) => trouble = Some(error),
             }
+        }
+        if let Some(error) = trouble.filter(|_| found.is_empty() && freed == 0) {
+            return Err(error);
         }
         let candidates = &mut self.evictor.choice.lock().candidates;
         found.into_iter().for_each(|(extent, stamp)| candidates.offer(extent, stamp));
         Ok(freed)
+    }
+
+    /// Looks at any one extent of a pair, and opens no more than the index for it.
+    fn look_at(&self, name: &Arc<str>, random: u64) -> io::Result<Look> {
+        let look = |index: &Index| Ok((index.any_extent(random)?, index.layout().extents() == 1));
+        let (seen, open) = match self.pairs.peek(name) {
+            Some(pair) => (look(pair.index()), Arc::downgrade(&pair)),
+            None => (pair::look_at(self.files, name).and_then(|index| look(&index)), Weak::new()),
+        };
+        match seen {
+            Ok((Some((number, stamp)), is_all)) => {
+                Ok(Look::Stored(Extent { pair: Arc::clone(name), number, is_all, open }, stamp))
+            }
+            Ok((None, _)) => Ok(Look::Empty),
+            // Whoever opens the object finds out what is wrong with it.
+            Err(error) if is_damage(&error) => Ok(Look::Gone),
+            Err(error) => Err(error),
+        }
     }
 
     /// Gives back blocks of indexes in which nothing is any more, once there are so many that it is worth keeping all
@@ -274,8 +317,13 @@ impl Stock<'_> {
         Ok(())
     }
 
-    /// Makes room before somebody needs it, if there is little left, unless another process is at it.
+    /// Makes room before somebody needs it, if there is little left, unless another process is at it. Lists the directory
+    /// before, if that was not done for long.
     pub(crate) fn evict_ahead(&self) {
+        // Outside of sections: who wants to recount need not wait for it.
+        if let Err(error) = self.evictor.refresh(self.files, self.budget.now()) {
+            tracing::warn!(path = %self.files.root.display(), %error, "the directory cannot be listed");
+        }
         if !self.budget.is_short() || !self.budget.control().try_lock_evictor().unwrap_or(false) {
             return;
         }
@@ -312,9 +360,14 @@ impl Stock<'_> {
     pub(crate) fn evict_unused_since(&self, moment: Option<SystemTime>) -> io::Result<()> {
         let Some(moment) = moment else { return Ok(()) };
         for name in roster::names(self.files)? {
-            let is_old = match self.open(&name)? {
-                Some(pair) => pair.last_used()?.is_none_or(|used| used <= moment),
-                None => false,
+            let last_used = match self.pairs.peek(&name) {
+                Some(pair) => pair.last_used(),
+                None => pair::look_at(self.files, &name).and_then(|index| index.last_used()),
+            };
+            let is_old = match last_used {
+                Ok(last_used) => last_used.is_none_or(|used| used <= moment),
+                Err(error) if is_damage(&error) => false,
+                Err(error) => return Err(error),
             };
             if is_old {
                 self.evict_from(&name, || true)?;
@@ -359,6 +412,18 @@ impl Stock<'_> {
     /// Deletes a pair of which nothing is stored any more, with its head, unless somebody works on it, and returns how
     /// much less is charged.
     fn delete_empty(&self, section: &Section<'_>, name: &str) -> u64 {
+        self.delete(section, name, |pair| Ok(pair.any_extent(0)?.is_none()))
+    }
+
+    /// The same with all that is stored of it. So a small object goes by one opening, where it would else be opened to be
+    /// evicted from, and once more to be deleted.
+    fn delete_all_of(&self, section: &Section<'_>, name: &str) -> u64 {
+        self.delete(section, name, |pair| Ok(pair.is_reconciled(self.budget)))
+    }
+
+    /// Deletes a pair with its head, if nobody works on it, nothing of it is to be kept, and it `may_go` then; returns how
+    /// much less is charged.
+    fn delete(&self, section: &Section<'_>, name: &str, may_go: impl Fn(&Pair) -> io::Result<bool>) -> u64 {
         self.pairs.close_if_idle(name);
         let Some(head) = name::head_of_pair(name) else { return 0 };
         let lock = KeyHash::from_file_name(head).and_then(|key| self.keys.lock(self.budget, key, Duration::ZERO));
@@ -366,9 +431,9 @@ impl Stock<'_> {
         let Some(_lock) = lock else { return 0 };
         let path = self.files.heads().join(head);
         let unwanted = |pair: Option<&Pair>| {
-            let is_empty = pair.is_some_and(|pair| pair.any_extent(0).is_ok_and(|found| found.is_none()));
+            let may_go = |pair: &Pair| Ok::<_, io::Error>(may_go(pair)? && pair.kept()?.is_empty());
             // The head first: without it the pair is nobody's, and the next recount deletes it.
-            is_empty
+            pair.is_some_and(|pair| may_go(pair).unwrap_or(false))
                 && match heads::read(self.files, &path) {
                     Ok(Some(head)) if head.pair == name => self.files.remove(&path),
                     Ok(_) => true,
@@ -376,8 +441,9 @@ impl Stock<'_> {
                 }
         };
         match pairs::delete(self.files, self.budget, name, unwanted) {
-            Ok(Some(Counted { charge, .. })) => {
+            Ok(Some(Counted { charge, pages, .. })) => {
                 section.uncharge(charge);
+                section.count_evicted(pages);
                 charge
             }
             Ok(None) => 0,

@@ -38,6 +38,11 @@ impl Roster {
         Ok(Self { sums, listed: Some(now), ..Self::default() })
     }
 
+    /// Whether most of what it says is still there, so that it can be chosen from until there is a new listing.
+    pub(super) fn is_usable(&self) -> bool {
+        !self.is_empty() && self.gone_sum <= self.sum() / 2
+    }
+
     /// Whether it says well enough what there is.
     pub(super) fn is_good(&self, now: Period) -> bool {
         let is_young = |listed: Period| u64::from(now.0.wrapping_sub(listed.0)) < LISTED_FOR;
@@ -116,5 +121,8 @@ mod tests {
         }
         roster.remove("01");
         assert!(!roster.is_good(Period(7)), "twelve of 190 are more than a sixteenth");
+        assert!(roster.is_usable());
+        (10..17).for_each(|number| roster.remove(&number.to_string()));
+        assert!(!roster.is_usable());
     }
 }

@@ -120,25 +120,38 @@ fn open_files(
 ) -> io::Result<Pair> {
     let [data_path, index_path] = files.pair(name);
     let index = Index::open(index, files.loads())?;
+    check_index(name, object, &index)?;
     let data = files.disk.open(&data_path, Access::ReadWrite)?;
-    check(name, object, &index, data.id()?.1, data.len()?)?;
+    check_data(&index, &*data)?;
     let data = Data::new(data, index.identity().pages.length, files.loads());
     let locks = files.disk.open_lock(&index_path)?;
     Ok(Pair::new(name.to_owned(), data, index, live, locks, files.file_system.unit))
 }
 
-fn check(name: &str, object: Option<&Object>, index: &Index, data_inode: u64, data_len: u64) -> io::Result<()> {
-    let damaged = |what: String| Err(io::Error::new(io::ErrorKind::InvalidData, what));
+fn check_data(index: &Index, data: &dyn DiskFile) -> io::Result<()> {
+    let (expected, len) = (index.identity(), data.len()?);
+    if expected.data_inode != data.id()?.1 {
+        return Err(damaged("it belongs to another data file".to_owned()));
+    }
+    if len != expected.pages.length {
+        return Err(damaged(format!("its data file is {len} bytes long, not {}", expected.pages.length)));
+    }
+    Ok(())
+}
+
+/// Whether an index belongs to the pair of this name, and is for this object.
+pub(super) fn check_index(name: &str, object: Option<&Object>, index: &Index) -> io::Result<()> {
     let found = index.identity();
     let its_name = name::pair_name(&KeyHash(found.key_hash), &found.version_hash, found.nonce);
     let its_object = Object { key: KeyHash(found.key_hash), version: found.version_hash, length: found.pages.length };
-    if its_name != name || found.data_inode != data_inode || object.is_some_and(|object| *object != its_object) {
-        return damaged("it belongs to another object, version or data file".to_owned());
-    }
-    if data_len != found.pages.length {
-        return damaged(format!("its data file is {data_len} bytes long, not {}", found.pages.length));
+    if its_name != name || object.is_some_and(|object| *object != its_object) {
+        return Err(damaged("it belongs to another object or version".to_owned()));
     }
     Ok(())
+}
+
+fn damaged(what: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
 /// Takes *live* exclusively on a descriptor of its own, so that also this process counts: while the result is there,

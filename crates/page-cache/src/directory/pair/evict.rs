@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use svf_core::RangeSet;
 
@@ -15,43 +15,11 @@ use crate::directory::eviction::{Period, Stamp};
 
 /// The longest range that is given back by one call: a hit that has to wait behind it waits no longer than that takes.
 const LONGEST_PUNCH: u64 = 1 << 20;
-/// How many blocks are drawn from all there are, before those that are allocated are listed.
-const DRAWS: u64 = 16;
 
 impl Pair {
-    /// An extent of which something is stored, any one, chosen by a number that nobody can guess. None if nothing is.
+    /// See [`Index::any_extent`](super::index::Index::any_extent).
     pub(crate) fn any_extent(&self, random: u64) -> io::Result<Option<(u64, Stamp)>> {
-        let (blocks, mut random) = (self.index.layout().table_blocks(), fastrand::Rng::with_seed(random));
-        // However many blocks there are, most of the time this does not look at all of them.
-        for _ in 0..DRAWS.min(blocks.end - blocks.start) {
-            let block = random.u64(blocks.clone());
-            if self.index.is_marked(block)?
-                && let Some(found) = self.any_extent_of(block, &mut random)?
-            {
-                return Ok(Some(found));
-            }
-        }
-        // In any order: behind many blocks with nothing in them the same ones would always be found.
-        let mut marked = self.index.marked(blocks)?;
-        while !marked.is_empty() {
-            let block = marked.swap_remove(random.usize(..marked.len()));
-            if let Some(found) = self.any_extent_of(block, &mut random)? {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The same of the pages whose words are in one block.
-    fn any_extent_of(&self, block: u64, random: &mut fastrand::Rng) -> io::Result<Option<(u64, Stamp)>> {
-        let layout = self.index.layout();
-        let pages = layout.pages_of(block);
-        let words = self.index.load_run(&pages)?;
-        let stored = || pages.clone().zip(&words).filter(|(_, word)| !word.is_empty());
-        let count = stored().count();
-        let Some((page, _)) = stored().nth(random.usize(..count.max(1))) else { return Ok(None) };
-        let extent = layout.extent_of(page);
-        Ok(Some((extent, self.index.stamp(extent)?)))
+        self.index.any_extent(random)
     }
 
     /// Whether nothing is stored any more of all pages whose words are in one block with those of an extent.
@@ -184,10 +152,9 @@ impl Pair {
         Ok(kept)
     }
 
-    /// When anybody last used it, as far as that has been written down; none if nobody has.
+    /// See [`Index::last_used`](super::index::Index::last_used).
     pub(crate) fn last_used(&self) -> io::Result<Option<SystemTime>> {
-        let seconds = Some(self.index.last_used()?).filter(|&seconds| seconds > 0);
-        Ok(seconds.and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds))))
+        self.index.last_used()
     }
 
     /// Writes the uses that this process has noted where all processes see them.
@@ -213,7 +180,7 @@ impl Pair {
     fn note_time(&self) {
         let seconds = UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs());
         // Whoever uses it meanwhile writes the same.
-        if self.index.last_used().is_ok_and(|last| last != seconds)
+        if self.index.last_used_second().is_ok_and(|last| last != seconds)
             && let Err(error) = self.index.set_last_used(seconds)
         {
             self.warn("uses cannot be written down", &error);

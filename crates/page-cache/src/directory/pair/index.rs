@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use zerocopy::little_endian::{U32, U64};
-use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::entry_word::EntryWord;
 use super::layout::{BLOCK, Layout, VITAL_OFFSET};
@@ -21,6 +21,9 @@ use crate::sys::{BootId, DiskFile, Mapping, SharedWords};
 
 const MAGIC: [u8; 8] = *b"SVFINDEX";
 const FORMAT: u32 = 2;
+
+/// How much is read at once for a look: all of an index of up to 1,500 pages, and the map of any other but the longest.
+const AHEAD: u64 = 32 << 10;
 
 /// Where in the words behind the header something is.
 const COUNTER: u64 = 0;
@@ -75,6 +78,8 @@ pub(crate) enum Loads {
     Mapped,
     /// By `pread`: where even a look at a hole of a mapped file takes a block.
     ByPread,
+    /// The first of them together, by one `pread`, for somebody who takes a look and stores nothing.
+    Ahead,
 }
 
 /// An index file that has been found to be what its header says.
@@ -85,6 +90,8 @@ pub(crate) struct Index {
     layout: Layout,
     /// None where words are loaded by `pread`, also because nothing more can be mapped.
     mapping: Option<Box<dyn Mapping>>,
+    /// What the file began with when it was opened, for somebody who takes a look.
+    ahead: Vec<u8>,
     /// Counter, boot id and map, and the words; none if they cannot be mapped, so that nothing can be stored.
     writable: Option<Writable>,
 }
@@ -127,8 +134,10 @@ impl Index {
     /// An error of kind `InvalidData` or `UnexpectedEof` means that it is damaged.
     pub(crate) fn open(file: Box<dyn DiskFile>, loads: Loads) -> io::Result<Self> {
         let damaged = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
-        let mut header = Header::new_zeroed();
-        file.read_exact_at(header.as_mut_bytes(), 0)?;
+        let len = file.len()?;
+        let mut start = vec![0; len.min(if loads == Loads::Ahead { AHEAD } else { VITAL_OFFSET + 8 }) as usize];
+        file.read_exact_at(&mut start, 0)?;
+        let header = Header::read_from_prefix(&start).map_err(|_| damaged(format!("it is {len} bytes long")))?.0;
         if header.magic != MAGIC {
             return Err(damaged("it does not begin as an index does".to_owned()));
         }
@@ -150,13 +159,10 @@ impl Index {
             version_hash: header.version_hash,
         };
         let layout = Layout::of(pages).ok_or_else(|| damaged(format!("its object has {} bytes", pages.length)))?;
-        let (len, expected) = (file.len()?, layout.file_len);
-        if len != expected {
-            return Err(damaged(format!("it is {len} bytes long, not {expected}")));
+        if len != layout.file_len {
+            return Err(damaged(format!("it is {len} bytes long, not {}", layout.file_len)));
         }
-        let mut counter = [0; 8];
-        file.read_exact_at(&mut counter, VITAL_OFFSET)?;
-        let counter = u64::from_le_bytes(counter);
+        let counter = word_in(&start, VITAL_OFFSET).unwrap_or_default();
         // A pair that has used its generations up is replaced by a new one, as a damaged one is.
         if !(1..u64::from(EntryWord::MAX_GENERATION)).contains(&counter) {
             return Err(damaged(format!("its generation counter is {counter}")));
@@ -164,10 +170,13 @@ impl Index {
         let warn = |error: &io::Error| tracing::warn!(%error, "an index cannot be mapped, and is used less well");
         let mapping = match loads {
             Loads::Mapped => file.map(0..layout.file_len).inspect_err(|error| warn(error)).ok(),
-            Loads::ByPread => None,
+            Loads::ByPread | Loads::Ahead => None,
         };
-        let writable = Writable::map(&*file, &layout).inspect_err(|error| warn(error)).ok();
-        Ok(Self { file, identity, layout, mapping, writable })
+        let (ahead, writable) = match loads {
+            Loads::Ahead => (start, None),
+            _ => (Vec::new(), Writable::map(&*file, &layout).inspect_err(|error| warn(error)).ok()),
+        };
+        Ok(Self { file, identity, layout, mapping, ahead, writable })
     }
 
     pub(crate) fn identity(&self) -> &Identity {
@@ -216,8 +225,8 @@ impl Index {
     }
 
     /// When anybody last used it, in seconds since 1970, by the clock of that time; 0 if nobody has.
-    pub(crate) fn last_used(&self) -> io::Result<u64> {
-        Ok(u64::from_le(self.vital(LAST_USED)?.load(Ordering::Relaxed)))
+    pub(crate) fn last_used_second(&self) -> io::Result<u64> {
+        self.load_vital(LAST_USED)
     }
 
     pub(crate) fn set_last_used(&self, seconds: u64) -> io::Result<()> {
@@ -227,7 +236,7 @@ impl Index {
 
     /// Whether a block of the table is allocated. Only inside a section does that hold for longer than the look.
     pub(crate) fn is_marked(&self, block: u64) -> io::Result<bool> {
-        Ok(u64::from_le(self.vital(MAP + block / 64)?.load(Ordering::Acquire)) >> (block % 64) & 1 == 1)
+        Ok(self.load_vital(MAP + block / 64)? >> (block % 64) & 1 == 1)
     }
 
     /// Says that a block is allocated, or that it is not.
@@ -246,7 +255,7 @@ impl Index {
         let mut marked = Vec::new();
         let mut block = blocks.start;
         while block < blocks.end {
-            let bits = u64::from_le(self.vital(MAP + block / 64)?.load(Ordering::Acquire)) >> (block % 64);
+            let bits = self.load_vital(MAP + block / 64)? >> (block % 64);
             if bits == 0 {
                 block = (block / 64 + 1) * 64;
                 continue;
@@ -276,7 +285,7 @@ impl Index {
     /// The words of a run of pages, by one read.
     pub(crate) fn load_run(&self, run: &Range<u64>) -> io::Result<Vec<EntryWord>> {
         let mut bytes = vec![[0; 8]; (run.end - run.start) as usize];
-        self.file.read_exact_at(bytes.as_flattened_mut(), self.layout.word(run.start))?;
+        self.read(bytes.as_flattened_mut(), self.layout.word(run.start))?;
         Ok(bytes.into_iter().map(|word| EntryWord::from_bits(u64::from_le_bytes(word))).collect())
     }
 
@@ -292,7 +301,7 @@ impl Index {
     /// All stamps of a block of them.
     pub(crate) fn stamps_of(&self, block: u64) -> io::Result<Vec<Stamp>> {
         let mut bytes = [[0; 2]; (BLOCK / 2) as usize];
-        self.file.read_exact_at(bytes.as_flattened_mut(), self.layout.block(block).start)?;
+        self.read(bytes.as_flattened_mut(), self.layout.block(block).start)?;
         Ok(bytes.into_iter().map(|bits| Stamp::from_bits(u16::from_le_bytes(bits))).collect())
     }
 
@@ -321,9 +330,29 @@ impl Index {
             Some(mapping) => Ok(mapping.load(offset).map_err(|_| io::ErrorKind::UnexpectedEof)?),
             None => {
                 let mut word = [0; 8];
-                self.file.read_exact_at(&mut word, offset)?;
+                self.read(&mut word, offset)?;
                 Ok(u64::from_le_bytes(word))
             }
+        }
+    }
+
+    /// Bytes of the file, by a system call unless they were read ahead.
+    fn read(&self, out: &mut [u8], offset: u64) -> io::Result<()> {
+        let start = offset.min(self.ahead.len() as u64) as usize;
+        match self.ahead[start..].get(..out.len()) {
+            Some(ahead) => {
+                out.copy_from_slice(ahead);
+                Ok(())
+            }
+            None => self.file.read_exact_at(out, offset),
+        }
+    }
+
+    /// One of the words between the header and the end of the map.
+    fn load_vital(&self, index: u64) -> io::Result<u64> {
+        match &self.writable {
+            Some(_) => Ok(u64::from_le(self.vital(index)?.load(Ordering::Acquire))),
+            None => self.load_bits(VITAL_OFFSET + index * 8),
         }
     }
 
@@ -342,6 +371,11 @@ impl Writable {
             table: map(layout.table_offset..layout.file_len)?,
         })
     }
+}
+
+/// The word at an offset of bytes, if they go so far.
+fn word_in(bytes: &[u8], offset: u64) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.get(offset as usize..)?.first_chunk()?))
 }
 
 /// Where in its word of four the stamp at an offset is.

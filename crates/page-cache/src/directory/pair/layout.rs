@@ -73,6 +73,11 @@ impl Layout {
         (EXTENT / self.pages.page_size).max(1)
     }
 
+    /// How many extents the object has.
+    pub(crate) fn extents(&self) -> u64 {
+        self.pages.count().div_ceil(self.pages_in_extent())
+    }
+
     /// The extent that has a page.
     pub(crate) fn extent_of(&self, page: u64) -> u64 {
         page / self.pages_in_extent()
@@ -142,6 +147,7 @@ mod tests {
         assert_eq!((layout.pages_of_extent(1), layout.pages_of_stamp_block(0)), (16..16, 0..16));
         let large = Layout::of(Pages { page_size: 4 << 20, length: 10 << 20 }).unwrap();
         assert_eq!((large.extent_of(2), large.pages_of_extent(2)), (2, 2..3));
+        assert_eq!([layout, terabyte, large].map(|layout| layout.extents()), [1, 1 << 20, 3]);
 
         let empty = Layout::of(Pages { page_size: 4096, length: 0 }).unwrap();
         assert_eq!((empty.table_blocks(), empty.file_len), (0..0, 12_288));

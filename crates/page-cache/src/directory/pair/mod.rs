@@ -16,6 +16,7 @@ mod evict;
 mod fill;
 mod index;
 mod layout;
+mod look;
 mod range_locks;
 mod recent_uses;
 mod reconcile;
@@ -34,14 +35,14 @@ use svf_core::RangeSet;
 
 pub(crate) use self::create::{Object, create, exclude_live, open_excluded, open_pair};
 pub(crate) use self::fill::{Room, Stored};
-pub(crate) use self::index::Loads;
+pub(crate) use self::index::{Index, Loads};
+pub(crate) use self::look::look_at;
 pub(crate) use self::range_locks::RangeLocks;
 pub(crate) use self::reconcile::Counted;
 pub use self::verify::Verification;
 
 use self::data::Data;
 use self::entry_word::EntryWord;
-use self::index::Index;
 use self::recent_uses::RecentUses;
 use self::verified::Verified;
 use self::words::{Words, copy_vouched};
@@ -119,6 +120,10 @@ impl Pair {
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
     }
 
     pub(crate) fn pages(&self) -> Pages {

@@ -5,24 +5,22 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
-use url::{Host, Url};
+use url::Url;
 
 use crate::origin::OriginError;
 
 /// A valid `http` or `https` URL by the use of its parts.
-pub(super) struct UrlParts {
+pub(in crate::origin) struct UrlParts {
     /// Without credentials, signature and fragment: the same whenever the same object is meant.
-    pub(super) key: String,
+    pub(in crate::origin) key: String,
     /// As it is to be requested, with its signature.
-    pub(super) request: String,
+    pub(in crate::origin) request: String,
     /// The value of an `Authorization` header.
-    pub(super) authorization: Option<HeaderValue>,
-    /// Whether the host is this machine by its loopback interface.
-    pub(super) loopback: bool,
+    pub(in crate::origin) authorization: Option<HeaderValue>,
 }
 
 impl UrlParts {
-    pub(super) fn parse(text: &str) -> Result<Self, OriginError> {
+    pub(in crate::origin) fn parse(text: &str) -> Result<Self, OriginError> {
         let shown = || without_secrets(text);
         let invalid = |url: String, reason: String| OriginError::InvalidUrl { url, reason };
         let mut url = Url::parse(text)
@@ -46,18 +44,12 @@ impl UrlParts {
         if let Some(credentials) = credentials {
             _ = url.set_username(&credentials);
         }
-        let loopback = match url.host() {
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
-            Some(Host::Domain(name)) => name == "localhost",
-            None => false,
-        };
-        Ok(Self { key: url.to_string(), request, authorization, loopback })
+        Ok(Self { key: url.to_string(), request, authorization })
     }
 }
 
 /// The part of anything that was given for a URL that may stand in a message: no user and password, no query.
-fn without_secrets(text: &str) -> String {
+pub(in crate::origin) fn without_secrets(text: &str) -> String {
     let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
     // A password may have any character in it, so everything up to the last @ is taken for one.
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
@@ -161,20 +153,6 @@ mod tests {
         assert_eq!(parts.request, "http://host/a");
         let expected = STANDARD.encode("user:p@ss+word");
         assert_eq!(parts.authorization.unwrap(), format!("Basic {expected}"));
-    }
-
-    #[test]
-    fn loopback_hosts_are_known() {
-        for (url, loopback) in [
-            ("http://127.0.0.1:80/a", true),
-            ("http://127.9.9.9/a", true),
-            ("http://[::1]:80/a", true),
-            ("http://LOCALHOST/a", true),
-            ("http://localhost.example.org/a", false),
-            ("http://10.0.0.1/a", false),
-        ] {
-            assert_eq!(UrlParts::parse(url).unwrap().loopback, loopback, "{url}");
-        }
     }
 
     #[test]

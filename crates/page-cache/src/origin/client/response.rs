@@ -4,22 +4,20 @@ use std::ops::Range;
 use std::time::SystemTime;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use crate::origin::object_store::{Rejected, compare};
 use crate::origin::{Stat, Validators};
-
-/// Why a response must not be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Rejected {
-    /// It is of another version of the object.
-    Changed(String),
-    /// It is not an answer to the request.
-    Invalid(String),
-}
 
 /// Checks a partial response against the version that is pinned, and puts headers into the one form that the store
 /// understands: what is valid HTTP must not fail for its form, and what cannot be used must not fail for being there.
-pub(super) fn check(status: StatusCode, headers: &mut HeaderMap, pinned: Option<&Stat>) -> Result<(), Rejected> {
+/// If `encoded`, what is stored may be encoded, and is to be read as it is.
+pub(super) fn check(
+    status: StatusCode,
+    headers: &mut HeaderMap,
+    pinned: Option<&Stat>,
+    encoded: bool,
+) -> Result<(), Rejected> {
     normalise(headers);
     if status != StatusCode::PARTIAL_CONTENT {
         return Ok(());
@@ -35,45 +33,31 @@ pub(super) fn check(status: StatusCode, headers: &mut HeaderMap, pinned: Option<
         headers.insert(CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
     }
     if let Some(encoding) =
-        headers.get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity" && !encoding.is_empty())
+        headers.get(CONTENT_ENCODING).filter(|encoding| !encoded && *encoding != "identity" && !encoding.is_empty())
     {
         return invalid(format!("it is encoded ({encoding:?}), which was not asked for"));
     }
     match pinned {
-        Some(pinned) => compare(&Stat { length: total, validators: validators(headers) }, pinned),
+        Some(pinned) => compare(&Stat { length: total, validators: validators(headers, pinned) }, pinned),
         None => Ok(()),
     }
 }
 
-/// Whether a response is of the pinned version.
-fn compare(now: &Stat, pinned: &Stat) -> Result<(), Rejected> {
-    let changed = |reason: String| Err(Rejected::Changed(reason));
-    if now.length != pinned.length {
-        return changed(format!("its length was {} and is {}", pinned.length, now.length));
-    }
-    match (pinned.validators.identity(), now.validators.identity()) {
-        (Some(pinned), Some(now)) if pinned == now => Ok(()),
-        (Some(pinned), Some(now)) => changed(format!("it was {pinned:?} and is {now:?}")),
-        (Some(pinned), None) => {
-            Err(Rejected::Invalid(format!("it carries no validator, and the object was opened as {pinned:?}")))
-        }
-        // Nothing vouches for equal bytes, but what the server sends may still show that they differ.
-        (None, _) => match (&pinned.validators.etag, &now.validators.etag) {
-            (Some(pinned), Some(now)) if pinned != now => changed(format!("its ETag was {pinned:?} and is {now:?}")),
-            _ => match (pinned.validators.last_modified, now.validators.last_modified) {
-                (Some(pinned), Some(now)) if pinned != now => changed("its date of modification changed".to_owned()),
-                _ => Ok(()),
-            },
-        },
-    }
-}
+/// The headers in which the object stores name a version.
+const VERSIONS: [HeaderName; 3] = [
+    HeaderName::from_static("x-amz-version-id"),
+    HeaderName::from_static("x-goog-generation"),
+    HeaderName::from_static("x-ms-version-id"),
+];
 
-fn validators(headers: &HeaderMap) -> Validators {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+fn validators(headers: &HeaderMap, pinned: &Stat) -> Validators {
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    // A server may name one that the store client has not looked for.
+    let version = pinned.validators.version.as_ref().and_then(|_| VERSIONS.iter().find_map(text));
     Validators {
-        etag: text(ETAG).map(str::to_owned),
-        version: None,
-        last_modified: text(LAST_MODIFIED)
+        etag: text(&ETAG).map(str::to_owned),
+        version: version.map(str::to_owned),
+        last_modified: text(&LAST_MODIFIED)
             .and_then(|date| httpdate::parse_http_date(date).ok())
             .filter(|&date| date != SystemTime::UNIX_EPOCH),
     }
@@ -115,7 +99,7 @@ mod tests {
     }
 
     fn check_partial(pairs: &[(&'static str, &'static str)], pinned: &Stat) -> Result<(), Rejected> {
-        check(StatusCode::PARTIAL_CONTENT, &mut headers(pairs), Some(pinned))
+        check(StatusCode::PARTIAL_CONTENT, &mut headers(pairs), Some(pinned), false)
     }
 
     const RANGE: (&str, &str) = ("content-range", "bytes 0-9/100");
@@ -135,6 +119,20 @@ mod tests {
         // A weak tag vouches for nothing, but tells a change.
         assert_eq!(check_partial(&[RANGE, ("etag", "W/\"1\"")], &pinned("W/\"1\"")), Ok(()));
         assert!(matches!(check_partial(&[RANGE, ("etag", "W/\"2\"")], &pinned("W/\"1\"")), Err(Rejected::Changed(_))));
+    }
+
+    #[test]
+    fn a_version_id_is_looked_at_where_one_is_pinned() {
+        let etag = ("etag", "\"1\"");
+        let mut versioned = pinned("\"1\"");
+        versioned.validators.version = Some("7".to_owned());
+        for name in ["x-amz-version-id", "x-goog-generation", "x-ms-version-id"] {
+            assert_eq!(check_partial(&[RANGE, etag, (name, "7")], &versioned), Ok(()));
+            let changed = check_partial(&[RANGE, etag, (name, "8")], &versioned);
+            assert!(matches!(changed, Err(Rejected::Changed(_))), "{changed:?}");
+            // Who reads it as a page of a web server has pinned the ETag alone.
+            assert_eq!(check_partial(&[RANGE, etag, (name, "8")], &pinned("\"1\"")), Ok(()));
+        }
     }
 
     #[test]
@@ -159,12 +157,12 @@ mod tests {
         const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
         for date in [DATE, "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
             let mut headers = headers(&[("last-modified", date)]);
-            assert_eq!(check(StatusCode::OK, &mut headers, None), Ok(()));
+            assert_eq!(check(StatusCode::OK, &mut headers, None, false), Ok(()));
             assert_eq!(headers[LAST_MODIFIED], DATE, "{date}");
         }
         let mut headers = headers(&[("last-modified", "2024-01-01T00:00:00Z"), RANGE]);
         headers.insert(ETAG, HeaderValue::from_bytes(b"\"\xff\"").unwrap());
-        assert_eq!(check(StatusCode::PARTIAL_CONTENT, &mut headers, None), Ok(()));
+        assert_eq!(check(StatusCode::PARTIAL_CONTENT, &mut headers, None, false), Ok(()));
         assert!(!headers.contains_key(LAST_MODIFIED) && !headers.contains_key(ETAG));
         assert_eq!(headers[CONTENT_LENGTH], "10");
     }

@@ -1,0 +1,72 @@
+//! The options of a cached store.
+
+use std::ops::RangeBounds;
+use std::sync::Arc;
+
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore};
+
+use super::objects::{DEFAULT_MAX, Objects};
+use super::rules::Rules;
+use super::{CachedStore, Shared};
+use crate::cache::Cache;
+
+/// Options of a [`CachedStore`]. All of its rules must admit an object, else it is read from the store below.
+#[derive(Debug)]
+#[must_use = "a builder does nothing until build() is called"]
+pub struct CachedStoreBuilder {
+    inner: Arc<dyn ObjectStore>,
+    cache: Cache,
+    namespace: String,
+    rules: Rules,
+    max_objects: usize,
+}
+
+impl CachedStoreBuilder {
+    pub(super) fn new(inner: Arc<dyn ObjectStore>, cache: Cache, namespace: String) -> Self {
+        Self { inner, cache, namespace, rules: Rules::default(), max_objects: DEFAULT_MAX }
+    }
+
+    /// Objects below this prefix are cached, and others only if they are below another one that is given. By whole
+    /// segments of paths: `a` is none of `ab/c`. Default: all.
+    pub fn admit_prefix(mut self, prefix: impl Into<Path>) -> Self {
+        self.rules.prefixes.push(prefix.into());
+        self
+    }
+
+    /// Only objects of these lengths in bytes are cached. Default: all.
+    pub fn admit_sizes(mut self, sizes: impl RangeBounds<u64>) -> Self {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        let start = match sizes.start_bound() {
+            Included(&start) => start,
+            Excluded(&start) => start.saturating_add(1),
+            Unbounded => 0,
+        };
+        let end = match sizes.end_bound() {
+            Included(&end) => end.saturating_add(1),
+            Excluded(&end) => end,
+            Unbounded => u64::MAX,
+        };
+        self.rules.sizes = Some(start..end);
+        self
+    }
+
+    /// Only objects for which `rule` is true are cached. It is asked when an object is opened, on any thread, and must not
+    /// block. Default: all.
+    pub fn admit(mut self, rule: impl Fn(&ObjectMeta) -> bool + Send + Sync + 'static) -> Self {
+        self.rules.rule = Some(Arc::new(rule));
+        self
+    }
+
+    /// How many objects are remembered in memory, so that reading what is held of them takes no look at the disk.
+    /// Default: 128. With each go its files, which take four descriptors.
+    pub fn max_objects(self, count: usize) -> Self {
+        Self { max_objects: count, ..self }
+    }
+
+    /// The store.
+    pub fn build(self) -> CachedStore {
+        let Self { inner, cache, namespace, rules, max_objects } = self;
+        CachedStore { shared: Arc::new(Shared { inner, cache, namespace, rules, objects: Objects::new(max_objects) }) }
+    }
+}

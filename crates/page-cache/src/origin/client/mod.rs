@@ -1,0 +1,152 @@
+//! Objects in stores that are built here and speak HTTP: one client for all of them, with an observer beneath the store.
+
+mod observe;
+mod options;
+mod response;
+mod url_key;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use object_store::path::Path;
+use object_store::{BackoffConfig, GetOptions, ObjectStore, RetryConfig};
+
+use self::observe::Observation;
+pub(super) use self::observe::{ObservingConnector, Outcome};
+pub(super) use self::options::Options;
+pub(super) use self::url_key::UrlParts;
+#[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]
+pub(super) use self::url_key::without_secrets;
+use super::object_store::{
+    Attempt, Failure, Request, Timeouts, conditional, innermost, is_network_failure, presentable,
+};
+use super::{OriginError, Stat};
+use crate::sys::PerProcess;
+
+/// How often a store tries a request again by itself.
+const MAX_RETRIES: usize = 3;
+
+type Built = object_store::Result<Arc<dyn ObjectStore>>;
+
+/// An object in a store that is built anew in each process, and whose requests are observed.
+pub(super) struct Remote {
+    /// What names the object, without secrets.
+    pub(super) key: String,
+    path: Path,
+    timeouts: Timeouts,
+    build: Box<dyn Fn() -> Built + Send + Sync>,
+    /// A child of the process that made it has connections of its own.
+    store: PerProcess<Built>,
+}
+
+impl Remote {
+    /// The object at `path` of the store that `build` builds.
+    ///
+    /// # Errors
+    ///
+    /// [`OriginError::InvalidUrl`] if the store cannot be built.
+    pub(super) fn new(
+        key: String,
+        path: Path,
+        options: &Options,
+        build: impl Fn() -> Built + Send + Sync + 'static,
+    ) -> Result<Self, OriginError> {
+        let store = PerProcess::new(Ok(build().map_err(|error| options.refuse(&key, &error))?));
+        Ok(Self { key, path, timeouts: options.timeouts(), build: Box::new(build), store })
+    }
+
+    #[cfg(feature = "http")]
+    pub(super) fn set_timeouts(&mut self, timeouts: Timeouts) {
+        self.timeouts = timeouts;
+    }
+
+    /// The length and validators by a request with these options.
+    pub(super) fn stat_by(&self, options: GetOptions) -> Result<Stat, Refused> {
+        self.observed(options, None, Attempt::stat)
+    }
+
+    /// The length and validators by a `HEAD`.
+    pub(super) fn head(&self) -> Result<Stat, Refused> {
+        self.stat_by(GetOptions { head: true, ..GetOptions::default() })
+    }
+
+    /// The bytes of a range, or the first of them, of the pinned version.
+    pub(super) fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError> {
+        let options = conditional(range.clone(), pinned);
+        // The observer has checked the response before the store saw it.
+        let read = |attempt: Attempt| attempt.read(range.clone(), |_| Ok(()));
+        self.observed(options, Some(pinned), read)
+            .map_err(|refused| refused.explain(&self.key, &Request::Bytes(range.clone())))
+    }
+
+    fn observed<T>(
+        &self,
+        mut options: GetOptions,
+        pinned: Option<&Stat>,
+        send: impl FnOnce(Attempt) -> Result<T, Failure>,
+    ) -> Result<T, Refused> {
+        let observation = Arc::new(Observation::new(pinned.cloned(), self.timeouts.stall));
+        options.extensions.insert(Arc::clone(&observation));
+        let (path, timeouts) = (self.path.clone(), self.timeouts);
+        let sent = match self.store.get(&self.build) {
+            Ok(store) => send(Attempt { store: Arc::clone(store), path, options, timeouts }),
+            Err(error) => {
+                Err(Failure::Abandoned(format!("its client could not be made: {}", presentable(&innermost(error)))))
+            }
+        };
+        sent.map_err(|failure| Refused { failure, outcome: observation.outcome() })
+    }
+}
+
+/// A request that gave nothing, and what was seen of it on the wire.
+#[derive(Debug)]
+pub(super) struct Refused {
+    failure: Failure,
+    pub(super) outcome: Option<Outcome>,
+}
+
+impl Refused {
+    /// What it means. The store's own message may quote the URL with its signature, and the server's body may quote
+    /// anything, so neither is passed on.
+    pub(super) fn explain(self, key: &str, request: &Request) -> OriginError {
+        let (Self { failure, outcome }, partial) = (self, matches!(request, Request::Bytes(_)));
+        let status = match outcome {
+            Some(Outcome::Status(status)) => status,
+            Some(Outcome::Rejected(rejected)) => return rejected.explain(key, request),
+            Some(Outcome::Failed(reason)) => return OriginError::Unreachable { key: key.to_owned(), reason },
+            None => return OriginError::Unreachable { key: key.to_owned(), reason: failure.reason() },
+        };
+        let key = key.to_owned();
+        match status {
+            // Redirects that say where to are followed.
+            301 | 302 | 307 | 308 => {
+                let reason = format!("status {status} without a place to go; it may be in another region");
+                OriginError::InvalidResponse { key, request: request.to_string(), reason }
+            }
+            404 | 410 => OriginError::NotFound { key },
+            401 | 403 | 407 => OriginError::Denied { key, status },
+            412 => OriginError::Changed { key, reason: "the server answered with status 412".to_owned() },
+            416 if partial => OriginError::Changed { key, reason: "it has no such bytes any more".to_owned() },
+            200 if partial => OriginError::RangesIgnored { key },
+            200..=299 => match failure {
+                // The head was good, and its body was something else.
+                Failure::Store(error) if !is_network_failure(&error) => {
+                    let reason = presentable(&innermost(&error));
+                    OriginError::InvalidResponse { key, request: request.to_string(), reason }
+                }
+                // The connection broke within the body.
+                failure => failure.explain(&key, request),
+            },
+            _ => OriginError::Status { key, status, request: request.to_string() },
+        }
+    }
+}
+
+/// How stores that are built here try again.
+pub(super) fn retries() -> RetryConfig {
+    let backoff =
+        BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(2), base: 2.0 };
+    RetryConfig { backoff, max_retries: MAX_RETRIES, retry_timeout: Duration::from_secs(30) }
+}

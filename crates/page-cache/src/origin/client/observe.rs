@@ -1,0 +1,233 @@
+//! What a request met on the wire, seen beside `object_store`, whose errors do not tell it in a form to act on.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Uri};
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
+};
+use object_store::{ClientConfigKey, ClientOptions};
+use reqwest::{Client, ClientBuilder};
+use tokio::time::timeout;
+
+use super::response;
+use crate::origin::Stat;
+use crate::origin::object_store::{Rejected, Timeouts, innermost};
+use crate::sync::Mutex;
+use crate::sys::PerProcess;
+
+/// One request, seen from the wire: what its responses must be, and the outcome of its last attempt.
+///
+/// It travels with the request, in its extensions, also into attempts that the store makes by itself.
+#[derive(Debug)]
+pub(in crate::origin) struct Observation {
+    /// The version that partial responses must be of.
+    pinned: Option<Stat>,
+    /// How long the server may take to begin its response.
+    stall: Duration,
+    outcome: Mutex<Option<Outcome>>,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone)]
+pub(in crate::origin) enum Outcome {
+    /// A response, with this status.
+    Status(u16),
+    /// A partial response that must not be used.
+    Rejected(Rejected),
+    /// No response, for this reason.
+    Failed(String),
+}
+
+impl Observation {
+    pub(in crate::origin) fn new(pinned: Option<Stat>, stall: Duration) -> Self {
+        Self { pinned, stall, outcome: Mutex::default() }
+    }
+
+    /// The outcome of the last attempt, if there was one.
+    pub(in crate::origin) fn outcome(&self) -> Option<Outcome> {
+        self.outcome.lock().clone()
+    }
+}
+
+/// Connects a store to a client, with an observer in between.
+#[derive(Debug, Clone, Default)]
+pub(in crate::origin) struct ObservingConnector {
+    /// The value of an `Authorization` header for each request of the origin.
+    pub(in crate::origin) authorization: Option<HeaderValue>,
+    /// Whether a `Content-Encoding` tells of what is stored, as object stores keep it with an object, and not of what is
+    /// sent.
+    pub(in crate::origin) encoded: bool,
+}
+
+impl HttpConnector for ObservingConnector {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let own = if is_usual(options) {
+            None
+        } else {
+            // What a request may take is limited above the store, which keeps what came until then.
+            let options = options.clone().with_timeout_disabled().with_read_timeout_disabled();
+            Some(ReqwestConnector::default().connect(&options)?)
+        };
+        let https_only = options.get_config_value(&ClientConfigKey::AllowHttp).as_deref() != Some("true");
+        let Self { authorization, encoded } = self.clone();
+        Ok(HttpClient::new(ObservingService { own, https_only, authorization, encoded }))
+    }
+}
+
+/// Whether a client that nobody has set up in another way does what these options say.
+fn is_usual(options: &ClientOptions) -> bool {
+    const OTHERWISE: [ClientConfigKey; 17] = [
+        ClientConfigKey::AllowInvalidCertificates,
+        ClientConfigKey::NoSystemCertificates,
+        ClientConfigKey::ConnectTimeout,
+        ClientConfigKey::Http1Only,
+        ClientConfigKey::Http2Only,
+        ClientConfigKey::Http2KeepAliveInterval,
+        ClientConfigKey::Http2KeepAliveTimeout,
+        ClientConfigKey::Http2KeepAliveWhileIdle,
+        ClientConfigKey::Http2MaxFrameSize,
+        ClientConfigKey::PoolIdleTimeout,
+        ClientConfigKey::PoolMaxIdlePerHost,
+        ClientConfigKey::ProxyUrl,
+        ClientConfigKey::ProxyCaCertificate,
+        ClientConfigKey::ProxyExcludes,
+        ClientConfigKey::RandomizeAddresses,
+        ClientConfigKey::UserAgent,
+        ClientConfigKey::DefaultContentType,
+    ];
+    let usual = ClientOptions::new();
+    OTHERWISE.iter().all(|key| options.get_config_value(key) == usual.get_config_value(key))
+}
+
+/// A client for all origins of this process: making one reads all the system's certificates, and it keeps the
+/// connections that the next origin on the same server can use. There are two, since a proxy cannot reach this machine
+/// by its loopback interface.
+fn shared_client(uri: &Uri) -> Result<Client, HttpError> {
+    static DIRECT: PerProcess<reqwest::Result<Client>> = PerProcess::empty();
+    // The proxies are those that the environment names, as other programs use them.
+    static PROXIED: PerProcess<reqwest::Result<Client>> = PerProcess::empty();
+    let client = if is_loopback(uri.host().unwrap_or_default()) {
+        DIRECT.get(|| builder().no_proxy().build())
+    } else {
+        PROXIED.get(|| builder().build())
+    };
+    client.as_ref().cloned().map_err(|error| {
+        let error = io::Error::other(format!("the HTTP client could not be made: {}", innermost(error)));
+        HttpError::new(HttpErrorKind::Unknown, error)
+    })
+}
+
+/// Whether a host is this machine by its loopback interface.
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.map_or(host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
+}
+
+fn builder() -> ClientBuilder {
+    Client::builder()
+        .user_agent(concat!("svf-page-cache/", env!("CARGO_PKG_VERSION")))
+        .http1_only()
+        .connect_timeout(Duration::from_secs(5))
+        // A signature in a URL is nothing that the target of a redirect should learn.
+        .referer(false)
+        // Pieces are pieces of what is stored, however another part of the program has its client built.
+        .no_gzip()
+        .no_brotli()
+        .no_zstd()
+        .no_deflate()
+}
+
+#[derive(Debug)]
+struct ObservingService {
+    /// The client of who has options of his own.
+    own: Option<HttpClient>,
+    https_only: bool,
+    authorization: Option<HeaderValue>,
+    encoded: bool,
+}
+
+impl ObservingService {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        if self.https_only && request.uri().scheme_str() != Some("https") {
+            return Err(HttpError::new(HttpErrorKind::Unknown, NotAllowed));
+        }
+        match &self.own {
+            Some(client) => client.execute(request).await,
+            None => HttpClient::new(shared_client(request.uri())?).execute(request).await,
+        }
+    }
+}
+
+#[async_trait]
+impl HttpService for ObservingService {
+    async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
+        let observation = request.extensions().get::<Arc<Observation>>().cloned();
+        // A request of the store's own, for credentials, has no observation.
+        let stall = observation.as_ref().map_or_else(|| Timeouts::default().stall, |observation| observation.stall);
+        let silent = |_| Err(HttpError::new(HttpErrorKind::Timeout, Silent(stall)));
+        let mut response = timeout(stall, self.send(request)).await.unwrap_or_else(silent);
+        let Some(observation) = observation else { return response };
+        let outcome = match &mut response {
+            Err(error) => Outcome::Failed(innermost(error)),
+            Ok(response) => {
+                let status = response.status();
+                let checked =
+                    response::check(status, response.headers_mut(), observation.pinned.as_ref(), self.encoded);
+                checked.err().map_or(Outcome::Status(status.as_u16()), Outcome::Rejected)
+            }
+        };
+        let rejected = matches!(outcome, Outcome::Rejected(_));
+        *observation.outcome.lock() = Some(outcome);
+        // The kind is one that the store does not try again; who asked looks at the outcome.
+        if rejected { Err(HttpError::new(HttpErrorKind::Decode, RejectedResponse)) } else { response }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the response was rejected")]
+struct RejectedResponse;
+
+#[derive(Debug, thiserror::Error)]
+#[error("no response came for {0:?}")]
+struct Silent(Duration);
+
+#[derive(Debug, thiserror::Error)]
+#[error("plain http:// is not allowed; set the option allow_http to true if it is to be")]
+struct NotAllowed;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_hosts_are_known() {
+        for (url, loopback) in [
+            ("http://127.0.0.1:80/a", true),
+            ("http://127.9.9.9/a", true),
+            ("http://[::1]:80/a", true),
+            ("http://LOCALHOST/a", true),
+            ("http://localhost.example.org/a", false),
+            ("http://10.0.0.1/a", false),
+        ] {
+            let uri: Uri = url.parse().unwrap();
+            assert_eq!(is_loopback(uri.host().unwrap()), loopback, "{url}");
+        }
+    }
+
+    #[test]
+    fn who_sets_up_a_client_gets_his_own() {
+        let usual = ClientOptions::new().with_allow_http(true).with_timeout(Duration::from_secs(1));
+        assert!(is_usual(&usual));
+        assert!(!is_usual(&usual.clone().with_proxy_url("http://host")));
+        assert!(!is_usual(&usual.with_allow_invalid_certificates(true)));
+    }
+}

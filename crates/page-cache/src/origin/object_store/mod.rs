@@ -1,0 +1,19 @@
+//! What any origin over an `ObjectStore` needs, whoever made the store: a runtime for its futures, one request with its
+//! time limits, and what the store's errors mean.
+//!
+//! Nothing in here knows of HTTP: a store may as well be a directory. Nothing in here tries a request again.
+
+mod attempt;
+mod failure;
+mod store_origin;
+mod version;
+
+pub use self::attempt::Timeouts;
+#[cfg(feature = "_client")]
+pub(super) use self::attempt::{Attempt, Request};
+#[cfg(feature = "_client")]
+pub(super) use self::failure::{Failure, Rejected, innermost, is_network_failure, presentable};
+pub use self::store_origin::ObjectStoreOrigin;
+pub(crate) use self::version::stat_of;
+#[cfg(feature = "_client")]
+pub(super) use self::version::{compare, conditional};

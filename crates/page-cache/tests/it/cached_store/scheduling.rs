@@ -1,0 +1,127 @@
+//! Nobody's runtime is blocked.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use object_store::ObjectStoreExt;
+
+use super::{PAGE, Setup, bytes};
+
+/// A future whose longest poll is measured.
+struct Measured<F> {
+    future: Pin<Box<F>>,
+    longest: Duration,
+}
+
+impl<F: Future> Future for Measured<F> {
+    type Output = (F::Output, Duration);
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let start = Instant::now();
+        let polled = self.future.as_mut().poll(context);
+        self.longest = self.longest.max(start.elapsed());
+        polled.map(|output| (output, self.longest))
+    }
+}
+
+async fn measured<F: Future>(future: F) -> (F::Output, Duration) {
+    Measured { future: Box::pin(future), longest: Duration::ZERO }.await
+}
+
+/// The third longest of many: a thread may be taken off its processor at any moment.
+fn third_longest(mut polls: Vec<Duration>) -> Duration {
+    polls.sort_unstable();
+    polls[polls.len() - 3]
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn many_tasks_on_one_thread() {
+    let setup = Setup::new();
+    let all = bytes(4 << 20);
+    setup.put_behind("a", &all).await;
+    setup.inner.delay(Duration::from_millis(20));
+    for cold in [true, false] {
+        let start = Instant::now();
+        let tasks: Vec<_> = (0..64u64)
+            .map(|task| {
+                let (store, all) = (setup.store.clone(), all.clone());
+                tokio::spawn(async move {
+                    let mut longest = Duration::ZERO;
+                    for step in 0..10u64 {
+                        let at = (task * 65_536 + step * 4_111) % (4 << 20);
+                        let range = at..(at + 10_000).min(4 << 20);
+                        let (read, poll) = measured(store.get_range(&"a".into(), range.clone())).await;
+                        assert!(read.unwrap() == all[range.start as usize..range.end as usize], "{range:?}");
+                        longest = longest.max(poll);
+                    }
+                    longest
+                })
+            })
+            .collect();
+        let mut polls = Vec::new();
+        for task in tasks {
+            polls.push(tokio::time::timeout(Duration::from_secs(60), task).await.expect("no deadlock").unwrap());
+        }
+        let requests = setup.inner.take_asked().len();
+        if cold {
+            assert!(requests > 0);
+        } else {
+            assert_eq!(requests, 0);
+            let longest = third_longest(polls);
+            assert!(longest < Duration::from_millis(5), "{longest:?} of {:?}", start.elapsed());
+        }
+        // Each of its 64 KiB but the last four pages, which are read ahead or not; and nothing twice.
+        let expected = if cold { 64 * 12 * PAGE..=4 << 20 } else { 0..=0 };
+        assert!(expected.contains(&setup.inner.take_bytes()));
+    }
+}
+
+#[test]
+fn it_needs_no_runtime_and_works_in_any() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let setup = Setup::new();
+    let all = bytes(300_000);
+    runtime().block_on(setup.put_behind("a", &all));
+    let read = |start: u64| {
+        let (store, all) = (setup.store.clone(), all.clone());
+        async move {
+            let read = store.get_range(&"a".into(), start..start + 1000).await.unwrap();
+            assert!(read == all[start as usize..start as usize + 1000]);
+        }
+    };
+    // Without one, by polling alone.
+    let waker = std::task::Waker::noop();
+    let mut future = pin!(read(0));
+    while future.as_mut().poll(&mut Context::from_waker(waker)).is_pending() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    runtime().block_on(read(100_000));
+    let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    threads.block_on(read(200_000));
+    // The runtime that has begun a read may end before it does.
+    setup.inner.delay(Duration::from_millis(50));
+    let ended = runtime();
+    let reading = ended.spawn(read(250_000));
+    ended.block_on(async { tokio::time::sleep(Duration::from_millis(10)).await });
+    drop(ended);
+    drop(reading);
+    runtime().block_on(read(250_000));
+}
+
+#[tokio::test]
+async fn a_read_that_is_given_up_harms_nobody() {
+    let setup = Setup::new();
+    let all = bytes(2 << 20);
+    setup.put_behind("a", &all).await;
+    setup.inner.delay(Duration::from_millis(30));
+    for round in 0..20u64 {
+        let start = round * 100_000;
+        let path = "a".into();
+        let given_up = setup.store.get_range(&path, start..start + 5_000);
+        assert!(tokio::time::timeout(Duration::from_millis(round), given_up).await.is_err() || round > 0);
+        let read = setup.store.get_range(&"a".into(), start..start + 5_000).await.unwrap();
+        assert!(read == all[start as usize..start as usize + 5_000]);
+    }
+}

@@ -378,7 +378,7 @@ impl Directory {
         let Some(_lock) = self.lock_key(key) else { return };
         let head = self.with_descriptors(|| heads::load(&self.files, key));
         let written = head.and_then(|head| match head {
-            Some(head) if stat.is_none_or(|stat| head.stat.same_version(stat)) => {
+            Some(head) if stat.is_none_or(|stat| head.stat.same_version(stat) || head.stat == *stat) => {
                 let doubted = head.doubted();
                 self.with_descriptors(|| heads::save(&self.files, &doubted))
             }

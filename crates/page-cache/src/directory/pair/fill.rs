@@ -12,7 +12,8 @@ use super::{Pair, Words, block_charge};
 use crate::directory::budget::{Budget, Section, within};
 
 /// How long a filler waits for another one that is just taking the same block of the index.
-const BLOCK_PATIENCE: Duration = Duration::from_millis(50);
+/// On a busy disk one block may take long, and what is not stored then is fetched twice.
+const BLOCK_PATIENCE: Duration = Duration::from_millis(250);
 
 /// What became of pages that were to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

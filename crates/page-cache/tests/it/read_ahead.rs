@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use page_cache::{Advice, Cache, CachedFile, ReadError, WhenFull};
+use page_cache::{Advice, Cache, CachedFile, ReadError, RetryPolicy, WhenFull};
 use tempfile::TempDir;
 
 use crate::memory_origin::{MemoryOrigin, pattern};
@@ -21,7 +21,11 @@ fn scene_within(pages: u64, max_bytes: u64, when_full: WhenFull) -> Scene {
     let directory = tempfile::tempdir().unwrap();
     let bytes = pattern((pages * PAGE) as usize, 8);
     let origin = MemoryOrigin::new("ahead", bytes.clone());
-    let cache = Cache::builder(directory.path()).page_size(PAGE).max_bytes(max_bytes).when_full(when_full);
+    let cache = Cache::builder(directory.path())
+        .page_size(PAGE)
+        .max_bytes(max_bytes)
+        .when_full(when_full)
+        .retry(RetryPolicy::never());
     let file = cache.open().unwrap().file(origin.clone()).unwrap();
     Scene { file, origin, bytes, _directory: directory }
 }

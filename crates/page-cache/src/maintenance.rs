@@ -116,7 +116,8 @@ impl Cache {
 
     /// Evicts until no more than so many bytes are charged, all objects and processes together: first what can best be
     /// done without. What is to be kept stays, and so does what others are working on. Returns what is used then, which
-    /// is more than `bytes` if the rest could not go.
+    /// is more than `bytes` if the rest could not go, or others fill what goes: no more than twice what was to go, or
+    /// 16 MiB more than that, is evicted for it.
     ///
     /// Blocks for as long as that takes: about a millisecond an extent.
     ///
@@ -133,7 +134,8 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// As of [`evict_to`](Self::evict_to).
+    /// As of [`evict_to`](Self::evict_to); and that somebody else counts what is stored for more than ten seconds. What cannot
+    /// be opened does not keep the rest from going.
     pub fn evict_older_than(&self, age: Duration) -> Result<Usage, MaintenanceError> {
         self.directory()?.evict_older_than(age).map_err(self.cannot("evicted from"))?;
         Ok(self.usage())

@@ -25,13 +25,15 @@ pub struct Stack {
     cache_dir: Option<PathBuf>,
     page_size: u64,
     freshness: Freshness,
+    offline: bool,
     manager: MapManager,
 }
 
 impl Stack {
     /// Options, all with good defaults.
     pub fn builder() -> StackBuilder {
-        StackBuilder { cache_dir: None, page_size: CacheBuilder::DEFAULT_PAGE_SIZE, freshness: Freshness::default() }
+        let (page_size, freshness) = (CacheBuilder::DEFAULT_PAGE_SIZE, Freshness::default());
+        StackBuilder { cache_dir: None, page_size, freshness, offline: false }
     }
 
     /// Opens a URL or the path of a local file, as [`open`](crate::open) does, with the options of this stack.
@@ -76,7 +78,8 @@ impl Stack {
     /// [`Error::Cache`] or [`Error::NoCacheDir`].
     pub fn cache(&self) -> Result<Cache, Error> {
         let dir = self.cache_dir().ok_or(Error::NoCacheDir)?;
-        Ok(Cache::builder(dir).page_size(self.page_size).freshness(self.freshness).open()?)
+        let builder = Cache::builder(dir).page_size(self.page_size).freshness(self.freshness);
+        Ok(builder.offline(self.offline).open()?)
     }
 
     /// Where pieces of remote files are kept, whether or not that exists yet; `None` if there is no default.
@@ -117,6 +120,7 @@ pub struct StackBuilder {
     cache_dir: Option<PathBuf>,
     page_size: u64,
     freshness: Freshness,
+    offline: bool,
 }
 
 impl StackBuilder {
@@ -135,9 +139,14 @@ impl StackBuilder {
         Self { freshness, ..self }
     }
 
+    /// Whether no server is ever contacted: see [`CacheBuilder::offline`].
+    pub fn offline(self, offline: bool) -> Self {
+        Self { offline, ..self }
+    }
+
     /// The stack. What is wrong with the options shows when a file is opened.
     pub fn build(self) -> Stack {
-        let Self { cache_dir, page_size, freshness } = self;
-        Stack { cache_dir, page_size, freshness, manager: MapManager::new() }
+        let Self { cache_dir, page_size, freshness, offline } = self;
+        Stack { cache_dir, page_size, freshness, offline, manager: MapManager::new() }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::control::Control;
 use super::eviction::{PERIODS, Period};
-use crate::sync::{BackOff, Mutex};
+use crate::sync::{BackOff, Condvar, Mutex};
 use crate::sys::{BootId, Lock, process};
 
 /// What a page costs beyond its blocks, in bytes: its share of the tree in which a file system keeps extents.
@@ -21,12 +21,17 @@ pub(crate) const DIRECTORY_CHARGE: u64 = 64 << 10;
 /// each file.
 pub(crate) const PAIR_OVERHEAD: u64 = 16 << 10;
 
+/// How long the threads of this process that are in sections are waited for at a time.
+const OWN_SECTIONS: Duration = Duration::from_millis(5);
+
 /// The budget of a directory, as this process sees it.
 #[derive(Debug)]
 pub(crate) struct Budget {
     control: Control,
     boot_id: BootId,
     sections: Mutex<Sections>,
+    /// That no thread of this process is in a section, for who keeps them out.
+    emptied: Condvar,
     /// Whether somebody seems to have died in a section. What that was is counted by nobody but a recount.
     death: AtomicBool,
     /// How many pages this process has evicted.
@@ -45,8 +50,15 @@ struct Sections {
 
 impl Budget {
     pub(crate) fn new(control: Control, boot_id: BootId) -> Self {
-        let (sections, process) = (Mutex::default(), process());
-        Self { control, boot_id, sections, death: AtomicBool::new(false), evicted: AtomicU64::new(0), process }
+        Self {
+            control,
+            boot_id,
+            sections: Mutex::default(),
+            emptied: Condvar::new(),
+            death: AtomicBool::new(false),
+            evicted: AtomicU64::new(0),
+            process: process(),
+        }
     }
 
     /// Whether this process opened it, and not one that it was forked from.
@@ -127,6 +139,15 @@ impl Budget {
         let rest = patience.saturating_sub(start.elapsed());
         let tried = within(rest, || exclusion.try_step().transpose()).transpose()?;
         Ok(tried.map(|()| exclusion))
+    }
+
+    /// Whether no thread of this process is in a section, or none soon: nobody is kept out for longer than that takes.
+    fn has_no_sections(&self, patience: Duration) -> bool {
+        let mut sections = self.sections.lock();
+        if sections.open > 0 {
+            sections = self.emptied.wait_for(sections, patience);
+        }
+        sections.open == 0
     }
 
     /// Whether what is charged has been counted since the system was started; before that nothing more is charged.
@@ -240,6 +261,9 @@ impl Drop for Section<'_> {
         if sections.open == 0 {
             self.budget.control.note_out_of_section();
             self.budget.control.unlock_sections();
+            if sections.closed {
+                self.budget.emptied.notify_all();
+            }
         }
     }
 }
@@ -261,7 +285,7 @@ impl Exclusion<'_> {
             self.gate = control.try_close_gate()?;
         }
         // The lock of this process's own sections would silently become the exclusive one.
-        if self.gate && self.budget.sections.lock().open == 0 {
+        if self.gate && self.budget.has_no_sections(OWN_SECTIONS) {
             self.locked = control.try_lock_sections(Lock::Exclusive)?;
         }
         Ok(self.locked.then_some(()))

@@ -218,9 +218,19 @@ fn plain_http_is_an_option() {
     for (url, mut options) in stores(&server).into_iter().filter(|(url, _)| !url.starts_with("gs")) {
         options.retain(|(name, _)| *name != "allow_http");
         let error = open(&cache, &(url, options)).unwrap_err();
-        assert!(error.to_string().contains("allow_http"), "{error}");
+        assert!(
+            matches!(&error, OriginError::InvalidUrl { .. }) && error.to_string().contains("allow_http"),
+            "{error}"
+        );
     }
     assert_eq!(server.counters().requests, 0);
+    // It is allowed in each way in which the builders take a yes.
+    for yes in ["1", "ON", "Yes"] {
+        let endpoint = server.url("");
+        let options = [("endpoint", endpoint.as_str()), ("skip_signature", yes), ("allow_http", yes)];
+        let origin = UrlOrigin::with_options("s3://bucket/a b/object.bin", options).unwrap();
+        assert_eq!(origin.stat().unwrap().length, LEN as u64);
+    }
 }
 
 #[test]

@@ -39,4 +39,6 @@ mod secrets;
 #[cfg(feature = "http")]
 mod single_flight;
 mod superseded;
+#[cfg(feature = "http")]
+mod traces;
 mod transfer;

@@ -8,6 +8,7 @@
 
 mod candidates;
 mod evictor;
+mod hollow;
 mod roster;
 #[cfg(test)]
 mod simulation;

@@ -22,13 +22,6 @@ impl Pair {
         self.index.any_extent(random)
     }
 
-    /// Whether nothing is stored any more of all pages whose words are in one block with those of an extent.
-    pub(crate) fn is_hollow_at(&self, extent: u64) -> io::Result<bool> {
-        let layout = self.index.layout();
-        let block = layout.block_of(layout.pages_of_extent(extent).start);
-        Ok(self.index.load_run(&layout.pages_of(block))?.into_iter().all(EntryWord::is_empty))
-    }
-
     /// How an extent was used, as far as that is known.
     pub(crate) fn stamp(&self, extent: u64) -> io::Result<Stamp> {
         self.index.stamp(extent)

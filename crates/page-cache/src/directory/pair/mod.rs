@@ -14,6 +14,7 @@ mod data;
 mod entry_word;
 mod evict;
 mod fill;
+mod hollow;
 mod index;
 mod layout;
 mod look;

@@ -16,6 +16,8 @@ use object_store::{BackoffConfig, GetOptions, ObjectStore, RetryConfig};
 use self::observe::Observation;
 pub(super) use self::observe::{ObservingConnector, Outcome};
 pub(super) use self::options::Options;
+#[cfg(any(feature = "aws", feature = "azure"))]
+pub(super) use self::options::is_on;
 pub(super) use self::url_key::UrlParts;
 #[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]
 pub(super) use self::url_key::without_secrets;

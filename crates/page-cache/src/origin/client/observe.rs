@@ -1,5 +1,6 @@
 //! What a request met on the wire, seen beside `object_store`, whose errors do not tell it in a form to act on.
 
+use std::error::Error;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use object_store::{ClientConfigKey, ClientOptions};
 use reqwest::{Client, ClientBuilder};
 use tokio::time::timeout;
 
+use super::options::is_on;
 use super::response;
 use crate::origin::Stat;
 use crate::origin::object_store::{Rejected, Timeouts, innermost};
@@ -74,7 +76,7 @@ impl HttpConnector for ObservingConnector {
             let options = options.clone().with_timeout_disabled().with_read_timeout_disabled();
             Some(ReqwestConnector::default().connect(&options)?)
         };
-        let https_only = options.get_config_value(&ClientConfigKey::AllowHttp).as_deref() != Some("true");
+        let https_only = !options.get_config_value(&ClientConfigKey::AllowHttp).is_some_and(|value| is_on(&value));
         let Self { authorization, encoded } = self.clone();
         Ok(HttpClient::new(ObservingService { own, https_only, authorization, encoded }))
     }
@@ -177,6 +179,10 @@ impl HttpService for ObservingService {
         let mut response = timeout(stall, self.send(request)).await.unwrap_or_else(silent);
         let Some(observation) = observation else { return response };
         let outcome = match &mut response {
+            // It would not be sent the next time either.
+            Err(error) if error.source().is_some_and(|source| source.is::<NotAllowed>()) => {
+                Outcome::Rejected(Rejected::Invalid(NotAllowed.to_string()))
+            }
             Err(error) => Outcome::Failed(innermost(error)),
             Ok(response) => {
                 let status = response.status();

@@ -80,6 +80,11 @@ fn duration(url: &str, name: &str, value: &str) -> Result<Duration, OriginError>
     humantime::parse_duration(value).map_err(|_| invalid(url, reason()))
 }
 
+/// Whether a value that a builder was given means yes, which it finds out later than that is needed here.
+pub(in crate::origin) fn is_on(value: &str) -> bool {
+    ["1", "true", "on", "yes", "y"].iter().any(|yes| value.eq_ignore_ascii_case(yes))
+}
+
 pub(in crate::origin) fn invalid(url: &str, reason: String) -> OriginError {
     OriginError::InvalidUrl { url: without_secrets(url), reason }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use object_store::ObjectStore;
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::{ClientConfigKey, ObjectStore};
 
-use super::super::client::{Options, Remote, retries};
+use super::super::client::{Options, Remote, is_on, retries};
 use super::{CloudOrigin, CloudUrl, connector, endpoint_key};
 use crate::origin::OriginError;
 
@@ -21,9 +21,11 @@ pub(in crate::origin) fn azure(text: &str, options: &Options) -> Result<CloudOri
         "" => (url.bucket(), set(AzureConfigKey::AccountName)),
         container => (container, Some(account_of(url.bucket()).to_owned())),
     };
-    let emulator = set(AzureConfigKey::UseEmulator).filter(|value| value != "false");
-    let fabric = set(AzureConfigKey::UseFabricEndpoint).filter(|value| value != "false");
-    let endpoint = endpoint_key(text, set(AzureConfigKey::Endpoint))?;
+    let on = |key| set(key).is_some_and(|value| is_on(&value));
+    let emulator = on(AzureConfigKey::UseEmulator).then(|| "true".to_owned());
+    let fabric = on(AzureConfigKey::UseFabricEndpoint).then(|| "true".to_owned());
+    let allow_http = on(AzureConfigKey::Client(ClientConfigKey::AllowHttp));
+    let endpoint = endpoint_key(text, set(AzureConfigKey::Endpoint), allow_http)?;
     let store = [("account", account), ("endpoint", endpoint), ("emulator", emulator), ("fabric", fabric)];
     let key = url.key("az", container, &store);
     let build = move || Ok(Arc::new(builder.clone().build()?) as Arc<dyn ObjectStore>);

@@ -45,6 +45,8 @@ pub(crate) enum Failure {
          them, or release it"
     )]
     InUse { dir: String, left: String, wanted: String },
+    #[error("nothing is held of {url}; get pieces of it with svf fetch first")]
+    NothingHeld { url: String },
     #[error("{files} of the files that are held had damaged pages, which are fetched again when they are read")]
     Damaged { files: usize },
     #[error(transparent)]
@@ -104,7 +106,12 @@ impl Failure {
 
     fn code(&self) -> u8 {
         match self {
-            Self::Io { .. } | Self::Transfer(_) | Self::Maintenance(_) | Self::Origin(_) | Self::Unreadable(_) => 1,
+            Self::Io { .. }
+            | Self::NothingHeld { .. }
+            | Self::Transfer(_)
+            | Self::Maintenance(_)
+            | Self::Origin(_)
+            | Self::Unreadable(_) => 1,
             Self::Usage(_) => 2,
             Self::NoSuchBytes { .. } | Self::Empty { .. } => 3,
             Self::InUse { .. } => 8,

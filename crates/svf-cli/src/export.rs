@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use crate::cache_options::CacheOptions;
-use crate::entries::{key_of, percent, size};
+use crate::entries::{existing, key_of, percent, size};
 use crate::exit::Failure;
 use crate::output::Output;
 
@@ -36,7 +36,10 @@ struct Exported {
 
 impl Export {
     pub(crate) fn run(&self, output: Output) -> Result<(), Failure> {
-        key_of(&self.url)?;
+        let key = key_of(&self.url)?;
+        if existing(&self.cache)?.ok().and_then(|cache| cache.entry(&key)).is_none() {
+            return Err(Failure::NothingHeld { url: key });
+        }
         let file = self.cache.builder().offline(true).build().open(&self.url)?;
         let Some(cached) = file.as_cached() else {
             return Err(Failure::Usage(format!("{:?} is a local path; give a URL", self.url)));

@@ -326,6 +326,7 @@ impl CachedFile {
             in_flight: cache.directory().map(|directory| directory.in_flight()),
             passed_on: passed_on.get(Flights::default),
             patience: cache.patience(),
+            retry: cache.policy.retry,
             counters: self.counters(),
             watch: None,
         }

@@ -17,7 +17,7 @@ impl CacheOptions {
         self.builder().build()
     }
 
-    /// To be changed further.
+    /// A stack with this cache, and with more options.
     pub(crate) fn builder(&self) -> svf::StackBuilder {
         let builder = svf::Stack::builder();
         match &self.cache_dir {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use page_cache::{Cache, CacheBuilder, Freshness, LocalFile, Origin, OriginError, UrlOrigin};
+use page_cache::{Cache, CacheBuilder, Freshness, LocalFile, Origin, OriginError, RetryPolicy, UrlOrigin};
 use window_mman::MapManager;
 
 use crate::error::Error;
@@ -26,14 +26,20 @@ pub struct Stack {
     page_size: u64,
     freshness: Freshness,
     offline: bool,
+    retry: RetryPolicy,
     manager: MapManager,
 }
 
 impl Stack {
     /// Options, all with good defaults.
     pub fn builder() -> StackBuilder {
-        let (page_size, freshness) = (CacheBuilder::DEFAULT_PAGE_SIZE, Freshness::default());
-        StackBuilder { cache_dir: None, page_size, freshness, offline: false }
+        StackBuilder {
+            cache_dir: None,
+            page_size: CacheBuilder::DEFAULT_PAGE_SIZE,
+            freshness: Freshness::default(),
+            offline: false,
+            retry: RetryPolicy::default(),
+        }
     }
 
     /// Opens a URL or the path of a local file, as [`open`](crate::open) does, with the options of this stack.
@@ -79,7 +85,7 @@ impl Stack {
     pub fn cache(&self) -> Result<Cache, Error> {
         let dir = self.cache_dir().ok_or(Error::NoCacheDir)?;
         let builder = Cache::builder(dir).page_size(self.page_size).freshness(self.freshness);
-        Ok(builder.offline(self.offline).open()?)
+        Ok(builder.retry(self.retry).offline(self.offline).open()?)
     }
 
     /// Where pieces of remote files are kept, whether or not that exists yet; `None` if there is no default.
@@ -121,6 +127,7 @@ pub struct StackBuilder {
     page_size: u64,
     freshness: Freshness,
     offline: bool,
+    retry: RetryPolicy,
 }
 
 impl StackBuilder {
@@ -144,9 +151,14 @@ impl StackBuilder {
         Self { offline, ..self }
     }
 
+    /// How long a request to an origin in trouble is tried again: see [`CacheBuilder::retry`].
+    pub fn retry(self, retry: RetryPolicy) -> Self {
+        Self { retry, ..self }
+    }
+
     /// The stack. What is wrong with the options shows when a file is opened.
     pub fn build(self) -> Stack {
-        let Self { cache_dir, page_size, freshness, offline } = self;
-        Stack { cache_dir, page_size, freshness, offline, manager: MapManager::new() }
+        let Self { cache_dir, page_size, freshness, offline, retry } = self;
+        Stack { cache_dir, page_size, freshness, offline, retry, manager: MapManager::new() }
     }
 }

@@ -165,6 +165,12 @@ impl Budget {
         Period(self.control.period() as u16)
     }
 
+    /// The same in bytes that were filled, ever, if the limit has always been what it is now: by which it can be told how much
+    /// was filled between two moments.
+    pub(crate) fn filled(&self) -> u64 {
+        self.control.period().wrapping_mul(period(self.max_bytes())).wrapping_add(self.control.filled())
+    }
+
     /// Whether so little of the limit is left that room should be made before somebody needs it; in small caches only if
     /// more is charged than the limit, since too much of what they have would go.
     pub(crate) fn is_short(&self) -> bool {
@@ -193,6 +199,11 @@ impl Budget {
     pub(crate) fn max_bytes(&self) -> u64 {
         self.control.max_bytes().unwrap_or(u64::MAX)
     }
+}
+
+/// How many bytes are filled in a period.
+fn period(limit: u64) -> u64 {
+    (limit / PERIODS).max(1)
 }
 
 /// Repeats an attempt with growing pauses until it gives something, for no longer than `patience`.
@@ -224,7 +235,7 @@ impl Section<'_> {
         let reserved =
             self.budget.is_counted() && control.update_used(|used| used.checked_add(bytes).filter(|&sum| sum <= limit));
         if reserved {
-            control.pass(bytes, (limit / PERIODS).max(1));
+            control.pass(bytes, period(limit));
         }
         reserved
     }

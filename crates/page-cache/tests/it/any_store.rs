@@ -21,6 +21,7 @@ use tempfile::TempDir;
 
 use crate::child;
 use crate::memory_origin::pattern;
+use crate::retry::quick;
 
 const LEN: usize = 300_000;
 const PAGE: u64 = 4096;
@@ -42,7 +43,7 @@ fn in_memory() -> Arc<InMemory> {
 
 fn cache() -> (Cache, TempDir) {
     let directory = tempfile::tempdir().unwrap();
-    (Cache::builder(directory.path()).page_size(PAGE).open().unwrap(), directory)
+    (Cache::builder(directory.path()).page_size(PAGE).retry(quick()).open().unwrap(), directory)
 }
 
 fn open(cache: &Cache, store: &Arc<impl ObjectStore>) -> CachedFile {

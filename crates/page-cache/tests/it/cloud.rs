@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::child;
 use crate::memory_origin::pattern;
+use crate::retry::quick;
 
 const LEN: usize = 300_000;
 const PAGE: u64 = 4096;
@@ -49,7 +50,7 @@ fn object(seed: u64) -> Object {
 
 fn cache() -> (Cache, TempDir) {
     let directory = tempfile::tempdir().unwrap();
-    (Cache::builder(directory.path()).page_size(PAGE).open().unwrap(), directory)
+    (Cache::builder(directory.path()).page_size(PAGE).retry(quick()).open().unwrap(), directory)
 }
 
 fn open(cache: &Cache, (url, options): &(&'static str, Options)) -> Result<CachedFile, OriginError> {

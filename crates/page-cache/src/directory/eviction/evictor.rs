@@ -1,12 +1,13 @@
 //! Making room: in the name of who needs it, and ahead of need.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use super::candidates::{Candidates, LOOKS, LOOKS_AT_FEW};
 use super::hollow::Hollow;
+use super::recent_uses::length_of_use;
 use super::roster::{self, Roster};
 use super::stamp::{Period, Stamp};
 use crate::directory::budget::{Budget, Section};
@@ -15,14 +16,14 @@ use crate::directory::heads;
 use crate::directory::key_locks::KeyLocks;
 use crate::directory::maintenance::Maintenance;
 use crate::directory::name::{self, KeyHash};
-use crate::directory::pair::{self, Counted, Index, Pair, Room};
+use crate::directory::pair::{self, Counted, EXTENT, Index, Pair, Room};
 use crate::directory::pairs::{self, Pairs};
 use crate::sync::Mutex;
 
 /// How long who was told to evict waits for a recount.
 const SECTION_PATIENCE: Duration = Duration::from_secs(10);
 /// Below this limit, in bytes, there are only few extents.
-const FEW: u64 = 64 << 20;
+pub(super) const FEW: u64 = 64 << 20;
 /// How often something else is tried if what was chosen could not go.
 const ATTEMPTS: usize = 16;
 /// How often room is made for one page that others take.
@@ -45,6 +46,8 @@ pub(crate) struct Evictor {
     pub(super) hollow: Hollow,
     /// Whether the operator has been told that something cannot be evicted.
     warned: AtomicBool,
+    /// How many bytes had been filled when the uses of this process were last written down.
+    folded: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +67,17 @@ impl Evictor {
             choice.roster = Roster::list(files, now)?;
         }
         Ok(choice.roster.is_good(now) || choice.is_listing)
+    }
+
+    /// Whether so much was filled since the uses of this process were written down that a use which is written down now may
+    /// seem to be another one than the fill it belongs to.
+    fn is_fold_due(&self, budget: &Budget) -> bool {
+        budget.filled().abs_diff(self.folded.load(Ordering::Relaxed)) >= length_of_use(budget.max_bytes(), EXTENT) / 2
+    }
+
+    /// Notes that the uses of this process are written down now.
+    pub(crate) fn note_fold(&self, budget: &Budget) {
+        self.folded.store(budget.filled(), Ordering::Relaxed);
     }
 
     /// Lists the directory, if there is a choice that has become old. Others choose from it meanwhile.
@@ -132,7 +146,8 @@ impl Room for Stock<'_> {
             rounds += 1;
             self.evict_one(section, &mut failed);
         }
-        if self.when_full == WhenFull::Evict && self.budget.is_short() {
+        let is_short = self.when_full == WhenFull::Evict && self.budget.is_short();
+        if is_short || self.evictor.is_fold_due(self.budget) {
             self.maintenance.make_room();
         }
         true

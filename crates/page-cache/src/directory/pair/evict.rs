@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use svf_core::RangeSet;
 
@@ -11,7 +11,7 @@ use super::entry_word::EntryWord;
 use super::words::withdraw;
 use super::{Pair, Room, Words};
 use crate::directory::budget::{Budget, Section};
-use crate::directory::eviction::{Period, Stamp};
+use crate::directory::eviction::{Period, Stamp, Use, length_of_use};
 
 /// The longest range that is given back by one call: a hit that has to wait behind it waits no longer than that takes.
 const LONGEST_PUNCH: u64 = 1 << 20;
@@ -157,14 +157,20 @@ impl Pair {
         if !self.is_reconciled(budget) {
             return;
         }
-        let (now, mut last) = (budget.now(), None);
-        self.verified.take_used(|page| {
-            let extent = self.index.layout().extent_of(page);
-            if last.replace(extent) != Some(extent) {
-                self.note_use(extent, now, || false);
+        let layout = *self.index.layout();
+        let mut used: Option<Range<u64>> = None;
+        let was_used = self.verified.take_used(|page| match &mut used {
+            Some(pages) if layout.extent_of(pages.start) == layout.extent_of(page) => pages.end = page + 1,
+            _ => {
+                if let Some(pages) = used.replace(page..page + 1) {
+                    self.note_use(budget, &pages, || false);
+                }
             }
         });
-        if last.is_some() {
+        if let Some(pages) = used {
+            self.note_use(budget, &pages, || false);
+        }
+        if was_used {
             self.note_time();
         }
     }
@@ -182,25 +188,31 @@ impl Pair {
 
     /// Takes down that pages were stored: a use of each of their extents. The caller is in a section.
     pub(super) fn note_fill(&self, budget: &Budget, run: &Range<u64>) {
-        let (now, layout) = (budget.now(), self.index.layout());
+        let layout = self.index.layout();
         for extent in layout.extent_of(run.start)..=layout.extent_of(run.end.saturating_sub(1)) {
+            let all = layout.pages_of_extent(extent);
             let is_held = |page: u64| self.index.load(page).is_ok_and(EntryWord::is_present);
-            let anew = || !layout.pages_of_extent(extent).any(|page| !run.contains(&page) && is_held(page));
-            self.note_use(extent, now, anew);
+            let anew = || !all.clone().any(|page| !run.contains(&page) && is_held(page));
+            self.note_use(budget, &(run.start.max(all.start)..run.end.min(all.end)), anew);
         }
         self.note_time();
     }
 
-    /// Takes down a use of an extent: of what is stored, or of what is stored `anew`. The caller is in a section.
-    fn note_use(&self, extent: u64, now: Period, anew: impl FnOnce() -> bool) {
-        if !self.recent.note(extent, now) {
-            return;
-        }
-        let anew = anew();
+    /// Takes down a use of pages of one extent: of what is stored, or of what is stored `anew`. The caller is in a section.
+    fn note_use(&self, budget: &Budget, pages: &Range<u64>, anew: impl FnOnce() -> bool) {
+        let (now, layout) = (budget.now(), self.index.layout());
+        let extent = layout.extent_of(pages.start);
+        let length = length_of_use(budget.max_bytes(), layout.extent_len());
+        let anew = match self.recent.note(extent, pages, budget.filled(), length, Instant::now()) {
+            Use::Same => return,
+            Use::GoesOn => None,
+            Use::Another => Some(anew()),
+        };
+        let change = |stamp: Stamp| anew.map_or_else(|| stamp.lasting(now), |anew| stamp.used(now, anew));
         // A block that cannot be stored to costs no more than a good guess.
         let noted = self
-            .may_be_stored_to(self.index.layout().stamp_block_of(extent))
-            .and_then(|may_be| if may_be { self.index.restamp(extent, |stamp| stamp.used(now, anew)) } else { Ok(()) });
+            .may_be_stored_to(layout.stamp_block_of(extent))
+            .and_then(|may_be| if may_be { self.index.restamp(extent, change) } else { Ok(()) });
         if let Err(error) = noted {
             self.warn("uses cannot be written down", &error);
         }

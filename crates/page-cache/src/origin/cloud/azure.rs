@@ -5,7 +5,7 @@ use std::sync::Arc;
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::{ClientConfigKey, ObjectStore};
 
-use super::super::client::{Options, Remote, is_on, retries};
+use super::super::client::{Options, Remote, is_on, no_retries};
 use super::{CloudOrigin, CloudUrl, connector, endpoint_key};
 use crate::origin::OriginError;
 
@@ -15,7 +15,7 @@ pub(in crate::origin) fn azure(text: &str, options: &Options) -> Result<CloudOri
     let url = CloudUrl::parse(text)?;
     let builder = options.configure(text, MicrosoftAzureBuilder::from_env(), MicrosoftAzureBuilder::with_config)?;
     // The URL names the container, and may name the account.
-    let builder = builder.with_url(text).with_retry(retries()).with_http_connector(connector());
+    let builder = builder.with_url(text).with_retry(no_retries()).with_http_connector(connector());
     let set = |key| builder.get_config_value(&key);
     let (container, account) = match url.url.username() {
         "" => (url.bucket(), set(AzureConfigKey::AccountName)),

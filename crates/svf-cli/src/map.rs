@@ -32,22 +32,27 @@ struct Nothing {
     file: Option<Object>,
     #[serde(skip)]
     url: String,
+    #[serde(skip)]
+    dir: String,
 }
 
 impl Map {
     pub(crate) fn run(&self, output: Output) -> Result<(), Failure> {
         let url = key_of(&self.url)?;
-        let entry = existing(&self.cache)?.ok().and_then(|cache| cache.entry(&url));
+        let (entry, dir) = match existing(&self.cache)? {
+            Ok(cache) => (cache.entry(&url), cache.dir().display().to_string()),
+            Err(dir) => (None, dir),
+        };
         match entry {
             Some(entry) if self.svg => print(&HeldSvg::new(&entry).to_string()),
             Some(entry) => output.show(&HeldMap::new(&entry)),
-            None => output.show(&Nothing { file: None, url }),
+            None => output.show(&Nothing { file: None, url, dir }),
         }
     }
 }
 
 impl fmt::Display for Nothing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}: nothing is held", printable(&self.url))
+        writeln!(f, "{}: nothing is held in {}", printable(&self.url), self.dir)
     }
 }

@@ -111,7 +111,7 @@ impl CacheBuilder {
 
     /// How long what another thread or process does is waited for (a page that it fetches, an object that it opens)
     /// before the origin is asked beside it, without storing. Default: half a minute. Of several caches of a process over
-    /// one directory the first one's patience holds.
+    /// one directory the first one's patience holds for opening, and each one's own for its reads.
     pub fn patience(self, patience: Duration) -> Self {
         Self { settings: Settings { patience, ..self.settings }, ..self }
     }

@@ -297,6 +297,7 @@ impl Source<'_> {
                     rest.start = leader.range().end;
                     // The slot first, and then the locks: who has locks waits for nothing but its own request.
                     let _slot = self.in_flight.map(InFlight::acquire);
+                    leader.depart();
                     lead(&leader)?;
                 }
                 Boarding::Passenger(passenger) => {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use page_cache::{
-    Cache, CacheBuilder, CachedFile, FnOrigin, Origin, OriginError, PrefetchError, Prefetched, ReadError, Stat,
-    Validators, WhenFull,
+    Cache, CacheBuilder, CachedFile, FnOrigin, Origin, OriginError, PrefetchError, Prefetched, ReadError, RetryPolicy,
+    Stat, Validators, WhenFull,
 };
 use tempfile::TempDir;
 
@@ -17,7 +17,7 @@ use crate::memory_origin::{MemoryOrigin, pattern};
 const PAGE: u64 = 4096;
 
 fn builder(directory: &TempDir) -> CacheBuilder {
-    Cache::builder(directory.path()).page_size(PAGE)
+    Cache::builder(directory.path()).page_size(PAGE).retry(RetryPolicy::never())
 }
 
 fn prefetch(file: &CachedFile, ranges: &[Range<u64>]) -> Result<Prefetched, PrefetchError> {

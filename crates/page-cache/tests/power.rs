@@ -40,7 +40,7 @@ fn main() {
 }
 
 fn open(dir: &Path) -> Cache {
-    Cache::builder(dir).page_size(PAGE).max_bytes(MAX_BYTES).open().unwrap()
+    Cache::builder(dir).page_size(PAGE).max_bytes(MAX_BYTES).eager().open().unwrap()
 }
 
 fn file(cache: &Cache, object: u64) -> CachedFile {

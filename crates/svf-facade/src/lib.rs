@@ -81,3 +81,8 @@ pub fn open(source: impl AsRef<str>) -> Result<File, Error> {
 #[cfg(all(doctest, feature = "http"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// Compiles the code of the page on object stores.
+#[cfg(all(doctest, feature = "http"))]
+#[doc = include_str!("../../../docs/cached-store.md")]
+struct CachedStorePage;

@@ -26,10 +26,12 @@ struct Signal {
     changed: Condvar,
 }
 
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
     #[default]
     Idle,
+    /// So much was filled that uses are to be written down.
+    UsesAreWanted,
     /// Somebody has seen that little room is left.
     RoomIsWanted,
     Over,
@@ -65,9 +67,18 @@ impl Maintenance {
 
     /// Has room made at once.
     pub(super) fn make_room(&self) {
+        self.want(State::RoomIsWanted);
+    }
+
+    /// Has uses written down at once, and nothing evicted for it.
+    pub(super) fn fold_uses(&self) {
+        self.want(State::UsesAreWanted);
+    }
+
+    fn want(&self, wanted: State) {
         let mut state = self.signal.state.lock();
-        if *state == State::Idle {
-            *state = State::RoomIsWanted;
+        if *state < wanted {
+            *state = wanted;
             self.signal.changed.notify_all();
         }
     }
@@ -92,7 +103,7 @@ fn run(signal: &Signal, directory: &Weak<Directory>) {
             }
             match std::mem::replace(&mut *state, State::Idle) {
                 State::Over => return,
-                State::Idle => false,
+                State::Idle | State::UsesAreWanted => false,
                 State::RoomIsWanted => true,
             }
         };

@@ -56,9 +56,9 @@ impl Options {
     /// given or from the environment.
     pub(in crate::origin) fn refuse(&self, url: &str, error: &object_store::Error) -> OriginError {
         let reason = presentable(&innermost(error));
-        let mut values = self.values.iter().map(|(_, value)| value.clone()).chain(from_environment()).peekable();
+        let mut values = self.values.iter().map(|(_, value)| value.clone()).chain(from_environment());
         let words = || reason.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() >= 4);
-        if values.peek().is_some() && values.any(|value| words().any(|word| value.contains(word))) {
+        if values.any(|value| words().any(|word| value.contains(word))) {
             let reason = "the options or the environment have a value that does not fit (values are not shown)";
             return invalid(url, reason.to_owned());
         }

@@ -56,7 +56,8 @@ fn write(dir: &Path, seed: u64) {
     let cache = open(dir);
     read_at_random(&cache, seed, 200);
     let stats = cache.stats();
-    assert!(stats.origin_bytes > MAX_BYTES && stats.bypasses == 0, "{stats:?}");
+    // While blocks of an index are given back nothing is stored.
+    assert!(stats.origin_bytes > MAX_BYTES && stats.bypasses < 100, "{stats:?}");
 }
 
 fn read_at_random(cache: &Cache, seed: u64, steps: u64) {

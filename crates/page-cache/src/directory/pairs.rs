@@ -100,6 +100,11 @@ impl Pairs {
         self.open.all()
     }
 
+    /// See [`OpenPairs::all_in_use`].
+    pub(crate) fn all_in_use(&self) -> Vec<Arc<Pair>> {
+        self.open.all_in_use()
+    }
+
     /// See [`OpenPairs::close_if_idle`].
     pub(crate) fn close_if_idle(&self, name: &str) {
         self.open.close_if_idle(name);

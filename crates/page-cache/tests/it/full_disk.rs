@@ -103,7 +103,7 @@ fn a_disk_with_room_for_the_limit_is_never_full() {
             limit(),
             mounted.held_back()
         );
-        let came_and_went = fetched > limit() && evictions > 0 && returns > 0;
+        let came_and_went = fetched > limit() && evictions > 0;
         assert!(came_and_went, "{kind:?}: too little came and went");
     }
 }

@@ -183,7 +183,7 @@ impl Stock<'_> {
             return true;
         }
         // What is kept or open elsewhere is found out by trying, and then for a while it is not tried.
-        let fixed = || self.pairs.all_open().iter().map(|pair| pair.fixed_bytes().unwrap_or_default()).sum::<u64>();
+        let fixed = || self.pairs.all_in_use().iter().map(|pair| pair.fixed_bytes().unwrap_or_default()).sum::<u64>();
         self.is_large(bytes) && (obstacles.is_too_large(bytes) || bytes > room.saturating_sub(fixed()))
     }
 
@@ -307,8 +307,7 @@ impl Stock<'_> {
     /// Evicts something that a few looks have not found, since most of what is stored is to be kept or being worked on: now
     /// and then all is searched for it, for a moment. Whether something went.
     fn evict_any(&self, section: &Section<'_>, failed: &mut Vec<Option<Extent>>) -> bool {
-        let may_punch = matches!(self.evictor.obstacles.punches(), Punches::Anything);
-        if may_punch && self.evictor.obstacles.is_walk_due() && self.walk(section, failed) {
+        if self.can_punch() && self.evictor.obstacles.is_walk_due() && self.walk(section, failed) {
             failed.clear();
             self.evictor.obstacles.something_went();
             return true;
@@ -411,7 +410,7 @@ impl Stock<'_> {
             return;
         }
         let (start, mut failed) = (Instant::now(), Vec::new());
-        while !self.budget.is_short_no_more() && failed.len() < ATTEMPTS {
+        while !self.budget.is_short_no_more() {
             if start.elapsed() >= ROUND {
                 self.evictor.unfinished.store(true, Ordering::Relaxed);
                 self.maintenance.make_room();
@@ -419,6 +418,9 @@ impl Stock<'_> {
             }
             // One section for each, so that a recount need not wait for all.
             let Some(section) = self.budget.enter() else { break };
+            if failed.len() >= ATTEMPTS && !self.evict_any(&section, &mut failed) {
+                break;
+            }
             self.evict_one(&section, &mut failed);
         }
         self.budget.control().unlock_evictor();

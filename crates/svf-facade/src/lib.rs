@@ -86,3 +86,8 @@ struct Readme;
 #[cfg(all(doctest, feature = "http"))]
 #[doc = include_str!("../../../docs/cached-store.md")]
 struct CachedStorePage;
+
+/// Compiles the code of the guide.
+#[cfg(all(doctest, feature = "http"))]
+#[doc = include_str!("../../../docs/guide.md")]
+struct Guide;

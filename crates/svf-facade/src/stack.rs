@@ -25,6 +25,7 @@ pub struct Stack {
     cache_dir: Option<PathBuf>,
     page_size: u64,
     freshness: Freshness,
+    offline: bool,
     retry: RetryPolicy,
     manager: MapManager,
 }
@@ -36,6 +37,7 @@ impl Stack {
             cache_dir: None,
             page_size: CacheBuilder::DEFAULT_PAGE_SIZE,
             freshness: Freshness::default(),
+            offline: false,
             retry: RetryPolicy::default(),
         }
     }
@@ -83,7 +85,7 @@ impl Stack {
     pub fn cache(&self) -> Result<Cache, Error> {
         let dir = self.cache_dir().ok_or(Error::NoCacheDir)?;
         let builder = Cache::builder(dir).page_size(self.page_size).freshness(self.freshness);
-        Ok(builder.retry(self.retry).open()?)
+        Ok(builder.retry(self.retry).offline(self.offline).open()?)
     }
 
     /// Where pieces of remote files are kept, whether or not that exists yet; `None` if there is no default.
@@ -124,6 +126,7 @@ pub struct StackBuilder {
     cache_dir: Option<PathBuf>,
     page_size: u64,
     freshness: Freshness,
+    offline: bool,
     retry: RetryPolicy,
 }
 
@@ -143,6 +146,11 @@ impl StackBuilder {
         Self { freshness, ..self }
     }
 
+    /// Whether no server is ever contacted: see [`CacheBuilder::offline`].
+    pub fn offline(self, offline: bool) -> Self {
+        Self { offline, ..self }
+    }
+
     /// How long a request to an origin in trouble is tried again: see [`CacheBuilder::retry`].
     pub fn retry(self, retry: RetryPolicy) -> Self {
         Self { retry, ..self }
@@ -150,7 +158,7 @@ impl StackBuilder {
 
     /// The stack. What is wrong with the options shows when a file is opened.
     pub fn build(self) -> Stack {
-        let Self { cache_dir, page_size, freshness, retry } = self;
-        Stack { cache_dir, page_size, freshness, retry, manager: MapManager::new() }
+        let Self { cache_dir, page_size, freshness, offline, retry } = self;
+        Stack { cache_dir, page_size, freshness, offline, retry, manager: MapManager::new() }
     }
 }

@@ -390,7 +390,9 @@ impl CachedFile {
     /// Lets whoever opens the object next ask its origin, if that has said that it is another one.
     pub(crate) fn doubt_if_changed(&self, opened: &Opened, error: &OriginError) {
         match (error, opened.pair()) {
-            (OriginError::Changed { .. }, Some((directory, _))) => directory.doubt(self.key(), Some(&self.inner.pinned)),
+            (OriginError::Changed { .. }, Some((directory, _))) => {
+                directory.doubt(self.key(), Some(&self.inner.pinned))
+            }
             (OriginError::Changed { .. }, None) => self.inner.cache.doubt(self.key(), &self.inner.pinned),
             _ => {}
         }

@@ -2,6 +2,7 @@
 
 mod bound;
 mod charges;
+mod limits;
 #[path = "../tests/it/memory_origin.rs"]
 #[expect(dead_code, reason = "it is the origin of all tests, and these use some of it")]
 mod memory_origin;

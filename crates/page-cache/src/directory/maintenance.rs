@@ -30,6 +30,8 @@ struct Signal {
 enum State {
     #[default]
     Idle,
+    /// There is something to count.
+    Awake,
     /// Somebody has seen that little room is left.
     RoomIsWanted,
     Over,
@@ -65,9 +67,18 @@ impl Maintenance {
 
     /// Has room made at once.
     pub(super) fn make_room(&self) {
+        self.wake(State::RoomIsWanted);
+    }
+
+    /// Has everything done at once that has to be done now and then; room is made only if somebody wants it.
+    pub(super) fn look(&self) {
+        self.wake(State::Awake);
+    }
+
+    fn wake(&self, wanted: State) {
         let mut state = self.signal.state.lock();
-        if *state == State::Idle {
-            *state = State::RoomIsWanted;
+        if *state == State::Idle || (*state == State::Awake && wanted == State::RoomIsWanted) {
+            *state = wanted;
             self.signal.changed.notify_all();
         }
     }
@@ -92,7 +103,7 @@ fn run(signal: &Signal, directory: &Weak<Directory>) {
             }
             match std::mem::replace(&mut *state, State::Idle) {
                 State::Over => return,
-                State::Idle => false,
+                State::Idle | State::Awake => false,
                 State::RoomIsWanted => true,
             }
         };

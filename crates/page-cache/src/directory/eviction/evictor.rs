@@ -136,6 +136,14 @@ pub(crate) struct Stock<'a> {
 }
 
 impl Room for Stock<'_> {
+    fn may_fit(&self, bytes: u64) -> bool {
+        let taken = match self.when_full {
+            WhenFull::Evict => self.budget.fixed(),
+            WhenFull::Stop => self.budget.used(),
+        };
+        taken.checked_add(bytes).is_some_and(|sum| sum <= self.budget.max_bytes())
+    }
+
     fn reserve(&self, section: &Section<'_>, bytes: u64) -> bool {
         // Others reserve what was just given back as well, so this may take more than once.
         let (mut rounds, mut failed) = (0, Vec::new());
@@ -200,10 +208,10 @@ impl Stock<'_> {
         }
         let Some(pair) = self.open(&name)? else { return Ok(0) };
         pair.reconcile(self.budget);
-        if !pair.is_reconciled(self.budget) || pair.stamp(number)?.is_kept() {
+        if !pair.is_reconciled(self.budget) {
             return Ok(0);
         }
-        let freed = pair.evict(section, pair.pages_of_extent(number))?;
+        let freed = pair.evict_extent(section, number)?;
         tracing::debug!(pair = pair.name(), extent = number, freed, "evicted");
         if !pair.is_hollow_at(number)? {
             return Ok(freed);
@@ -268,6 +276,13 @@ impl Stock<'_> {
             // Whoever opens the object finds out what is wrong with it.
             Err(error) if is_damage(&error) => Ok(Look::Gone),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Notes that about so many blocks of the index of a pair have nothing in them any more.
+    pub(crate) fn note_hollow(&self, name: &str, blocks: u64) {
+        if blocks > 0 {
+            *self.evictor.hollow.lock().entry(name.into()).or_default() += blocks;
         }
     }
 
@@ -376,17 +391,6 @@ impl Stock<'_> {
         Ok(())
     }
 
-    /// How many bytes are stored that are to be kept; of what cannot be looked at none.
-    pub(crate) fn kept_bytes(&self) -> u64 {
-        let kept_of = |name: String| -> io::Result<u64> {
-            let Some(pair) = self.open(&name)? else { return Ok(0) };
-            let held = pair.held(&(0..pair.pages().length))?;
-            let kept = pair.kept()?;
-            Ok(kept.iter().map(|pages| held.intersection(pair.pages().bytes_of_run(pages))).map(total).sum())
-        };
-        roster::names(self.files).into_iter().flatten().map(|name| kept_of(name).unwrap_or_default()).sum()
-    }
-
     /// Evicts what a pair has and is not to be kept, extent by extent, as long as `goes_on`; and the pair, if nothing is
     /// left of it then.
     pub(crate) fn evict_from(&self, name: &str, goes_on: impl Fn() -> bool) -> io::Result<()> {
@@ -397,9 +401,7 @@ impl Stock<'_> {
         }
         for extent in pair.extents()? {
             let Some(section) = self.budget.enter_within(SECTION_PATIENCE).filter(|_| goes_on()) else { return Ok(()) };
-            if !pair.stamp(extent)?.is_kept() {
-                pair.evict(&section, pair.pages_of_extent(extent))?;
-            }
+            pair.evict_extent(&section, extent)?;
         }
         let is_empty = pair.any_extent(0)?.is_none();
         drop(pair);
@@ -417,7 +419,7 @@ impl Stock<'_> {
 
     /// The same with all that is stored of it. So a small object goes by one opening, where it would else be opened to be
     /// evicted from, and once more to be deleted.
-    fn delete_all_of(&self, section: &Section<'_>, name: &str) -> u64 {
+    pub(crate) fn delete_all_of(&self, section: &Section<'_>, name: &str) -> u64 {
         self.delete(section, name, |pair| Ok(pair.is_reconciled(self.budget)))
     }
 
@@ -467,8 +469,4 @@ impl Stock<'_> {
             Err(error) => Err(error),
         }
     }
-}
-
-fn total(ranges: impl Iterator<Item = std::ops::Range<u64>>) -> u64 {
-    ranges.map(|range| range.end - range.start).sum()
 }

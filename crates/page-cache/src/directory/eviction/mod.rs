@@ -8,7 +8,7 @@
 
 mod candidates;
 mod evictor;
-mod roster;
+pub(super) mod roster;
 #[cfg(test)]
 mod simulation;
 mod stamp;

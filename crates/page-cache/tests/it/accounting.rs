@@ -8,6 +8,13 @@ use std::time::Duration;
 
 use page_cache::Cache;
 
+/// The bytes of the disk that data files and indexes take now, each once though it be moved meanwhile.
+pub(crate) fn allocated_by_pairs(cache: &Path) -> u64 {
+    let below = |name: &str| cache.join(name).read_dir().into_iter().flatten();
+    let files = below("pairs").chain(below("aside")).filter_map(|entry| entry.ok()?.metadata().ok());
+    files.map(|metadata| (metadata.ino(), metadata.blocks() * 512)).collect::<BTreeMap<_, _>>().into_values().sum()
+}
+
 /// The bytes of the disk that all files below a directory take now, each once though it be moved meanwhile, and the
 /// directories themselves.
 pub(crate) fn allocated(cache: &Path) -> u64 {

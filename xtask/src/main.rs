@@ -1,4 +1,5 @@
-//! The project's own commands: `cargo xtask ci`, `cargo xtask bench`, `cargo xtask crash`, `cargo xtask model`.
+//! The project's own commands: `cargo xtask ci`, `cargo xtask bench`, `cargo xtask crash`, `cargo xtask interop`,
+//! `cargo xtask model`.
 
 #![forbid(unsafe_code)]
 
@@ -6,6 +7,7 @@ mod bench;
 mod ci;
 mod crash;
 mod demo;
+mod interop;
 mod model;
 mod process;
 mod trees;
@@ -27,6 +29,7 @@ enum Command {
     Ci(ci::Ci),
     Bench(bench::Bench),
     Crash(crash::Crash),
+    Interop(interop::Interop),
     Model(model::Model),
 }
 
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Command::Ci(ci) => ci.run(),
         Command::Bench(bench) => bench.run(),
         Command::Crash(crash) => crash.run(),
+        Command::Interop(interop) => interop.run(),
         Command::Model(model) => model.run(),
     };
     match done {

@@ -34,7 +34,7 @@ pub(crate) fn serve(stream: &TcpStream, shared: &Shared) {
         match after {
             Ok(After::Next) => {}
             Ok(After::Close) => return close(stream),
-            Err(_) => return,
+            Ok(After::Nothing) | Err(_) => return,
         }
     }
 }
@@ -43,6 +43,8 @@ pub(crate) fn serve(stream: &TcpStream, shared: &Shared) {
 enum After {
     Next,
     Close,
+    /// The stream is dropped as it is.
+    Nothing,
 }
 
 struct Connection<'a> {
@@ -60,6 +62,11 @@ impl Connection<'_> {
         let arrival = shared.ledger.arrived(&request.method);
         if shared.stop.wait(shared.delay()) {
             return Ok(After::Close);
+        }
+        // A connection that was accepted just before is not one that is open.
+        if shared.is_refusing() {
+            reset_when_dropped(self.stream);
+            return Ok(After::Nothing);
         }
         let object = shared.object(&request.path);
         let fault = shared.take_fault(request);
@@ -109,9 +116,51 @@ impl Connection<'_> {
                     self.send_body(&mut head, &response.body, part, &entry)?;
                 }
                 Step::Body(_) => {}
+                Step::Trickle { part, bytes, pause } if with_body => {
+                    let mut at = part.start;
+                    while at < part.end {
+                        self.write(&std::mem::take(&mut head), &[], &entry)?;
+                        if self.shared.stop.wait(*pause) {
+                            return Ok(After::Close);
+                        }
+                        let end = at.saturating_add((*bytes).max(1)).min(part.end);
+                        self.send_body(&mut head, &response.body, &(at..end), &entry)?;
+                        at = end;
+                    }
+                }
+                Step::Trickle { .. } => {}
+                Step::Wait(pause) => {
+                    self.write(&std::mem::take(&mut head), &[], &entry)?;
+                    if self.shared.stop.wait(*pause) {
+                        return Ok(After::Close);
+                    }
+                }
+                Step::EndlessHead => {
+                    self.write(&response.open_head_bytes(), &[], &entry)?;
+                    let field = [b"X-More: ".as_slice(), &[b'x'; 1000], b"\r\n"].concat();
+                    // It ends when the client has had enough, or the origin stops: both fail the write.
+                    loop {
+                        self.write(&field, &[], &entry)?;
+                    }
+                }
+                Step::EndlessChunks => {
+                    self.write(&response.head_bytes(), &[], &entry)?;
+                    if with_body {
+                        let chunk = [0x5a; 16 * 1024];
+                        loop {
+                            self.write(b"4000\r\n", &chunk, &entry)?;
+                            self.write(b"\r\n", &[], &entry)?;
+                        }
+                    }
+                }
                 Step::Close => {
                     self.write(&head, &[], &entry)?;
                     return Ok(After::Close);
+                }
+                Step::Reset => {
+                    self.write(&head, &[], &entry)?;
+                    reset_when_dropped(self.stream);
+                    return Ok(After::Nothing);
                 }
             }
         }
@@ -138,17 +187,24 @@ impl Connection<'_> {
     /// the client; those that turn out not to be sent are taken out again.
     fn write(&self, head: &[u8], body: &[u8], entry: &Entry) -> io::Result<()> {
         let ledger = &self.shared.ledger;
-        if !body.is_empty() {
-            ledger.sending(entry, body.len() as u64);
+        if head.is_empty() && body.is_empty() {
+            return Ok(());
         }
+        ledger.sending(entry, head.len() as u64, body.len() as u64);
         let mut written = 0;
         let outcome = write_both(self.stream, head, body, &mut written);
         if outcome.is_err() {
-            let sent = written.saturating_sub(head.len());
-            ledger.not_sent(entry, (body.len() - sent) as u64);
+            let of_body = written.saturating_sub(head.len());
+            ledger.not_sent(entry, (head.len() + of_body - written) as u64, (body.len() - of_body) as u64);
         }
         outcome
     }
+}
+
+/// Has the connection end by a reset, and not in order, as soon as nobody has the stream any more.
+pub(crate) fn reset_when_dropped(stream: &TcpStream) {
+    // Where it cannot be set, the connection is closed in order, which clients take for the same.
+    let _ = rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO));
 }
 
 /// Writes two slices in full, and says how far it came even where it fails.

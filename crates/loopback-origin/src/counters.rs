@@ -27,6 +27,9 @@ pub struct Counters {
     /// A body that breaks off counts as far as it went; headers do not count, nor the short bodies
     /// of other statuses.
     pub body_bytes: u64,
+    /// All bytes of responses, heads included, as accepted by the operating system for sending; those of
+    /// malformed requests are not among them.
+    pub sent_bytes: u64,
     /// How many responses had each status.
     pub by_status: BTreeMap<u16, u64>,
 }

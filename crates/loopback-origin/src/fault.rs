@@ -1,13 +1,17 @@
-//! Wrong answers: which there are, when they are given, and how each differs from the right one.
+//! Wrong answers: which there are, and how each differs from the right one.
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
 
 use crate::answer::answer;
+use crate::content::Content;
+use crate::gzip;
 use crate::object::Object;
-use crate::path;
 use crate::request::{Method, RequestHead};
-use crate::response::{Response, Step};
+use crate::response::{Body, Response, Step};
 
 /// A way to answer wrongly; see [`Origin::inject`](crate::Origin::inject).
 ///
@@ -50,91 +54,65 @@ pub enum Fault {
     /// Answers with another ETag than the object has, ignoring `If-Match`; the bytes are the right
     /// ones. The other ETag is the same in each such answer about one object.
     ChangedEtag,
-}
-
-/// Which requests a fault hits: how many, after how many, of which method and path.
-///
-/// By default that is GET requests for any path, whether or not they have a range.
-///
-/// ```
-/// use loopback_origin::{On, Times};
-///
-/// let third_only = Times::once().after(2);
-/// let every_head = Times::every().on(On::Head);
-/// let five_for_one_object = Times::next(5).at("/data.bin");
-/// # let _ = (third_only, every_head, five_for_one_object);
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Times {
-    /// How many more matching requests go unharmed.
-    skip: u64,
-    /// How many more are hit; `None` for all.
-    left: Option<u64>,
-    on: On,
-    path: Option<String>,
-}
-
-/// The methods that a fault hits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum On {
-    /// GET requests only, as by default.
-    Get,
-    /// HEAD requests only.
-    Head,
-    /// GET and HEAD requests.
-    Both,
-}
-
-impl Times {
-    /// The next matching request.
-    #[must_use]
-    pub fn once() -> Times {
-        Times::next(1)
-    }
-
-    /// The next `count` matching requests.
-    #[must_use]
-    pub fn next(count: u64) -> Times {
-        Times { left: Some(count), ..Times::every() }
-    }
-
-    /// All matching requests, until [`clear_faults`](crate::Origin::clear_faults).
-    #[must_use]
-    pub fn every() -> Times {
-        Times { skip: 0, left: None, on: On::Get, path: None }
-    }
-
-    /// Lets the first `skipped` matching requests go unharmed.
-    #[must_use = "this takes the times and gives them back changed"]
-    pub fn after(mut self, skipped: u64) -> Times {
-        self.skip = skipped;
-        self
-    }
-
-    /// Matches requests with other methods than GET.
-    #[must_use = "this takes the times and gives them back changed"]
-    pub fn on(mut self, methods: On) -> Times {
-        self.on = methods;
-        self
-    }
-
-    /// Matches requests for this path only. It is written as for
-    /// [`Origin::put`](crate::Origin::put).
-    #[must_use = "this takes the times and gives them back changed"]
-    pub fn at(mut self, path: &str) -> Times {
-        self.path = Some(path::with_leading_slash(path));
-        self
-    }
-
-    fn matches(&self, request: &RequestHead) -> bool {
-        let method = match request.method {
-            Method::Get => matches!(self.on, On::Get | On::Both),
-            Method::Head => matches!(self.on, On::Head | On::Both),
-            Method::Other(_) => false,
-        };
-        method && self.path.as_ref().is_none_or(|path| *path == request.path)
-    }
+    /// Answers with the ETag as a weak one.
+    WeakEtag,
+    /// Answers without the ETag.
+    NoEtag,
+    /// Sends so many bytes more than are right, and says so in `Content-Length`.
+    LongBody {
+        /// How many bytes are too many; at most 16 MiB of them come.
+        extra: u64,
+    },
+    /// Sends no byte of the body, and says so in `Content-Length`.
+    EmptyBody,
+    /// Sends the body in the form of gzip, and says so in `Content-Encoding`, whatever the client accepts. A body
+    /// of more than 64 MiB goes out as it is.
+    Gzip,
+    /// Sends nothing for so long, and then the right answer.
+    SlowStart(Duration),
+    /// Sends nothing for so long when the head and so many bytes of the body are sent, and then the rest.
+    Stall {
+        /// How many bytes of the body come at once.
+        after: u64,
+        /// How long nothing follows.
+        pause: Duration,
+    },
+    /// Sends the body a few bytes at a time.
+    Trickle {
+        /// How many, at least one.
+        bytes: u64,
+        /// The pause before each few.
+        pause: Duration,
+    },
+    /// Resets the connection when the head and so many bytes of the body are sent. What the client has not read by
+    /// then is lost to it.
+    Reset {
+        /// How many bytes of the body are sent.
+        after: u64,
+    },
+    /// Resets the connection without an answer.
+    NoAnswer,
+    /// Answers that the object is somewhere else.
+    Redirect {
+        /// The status: 301, 302, 303, 307 or 308.
+        status: u16,
+        /// The `Location` header, written as it is. It must not contain line breaks.
+        location: String,
+    },
+    /// Answers with this status and a short text, and asks to come back later.
+    RetryAfter {
+        /// The status, such as 429 or 503.
+        status: u16,
+        /// The `Retry-After` header, seconds or a date, written as it is. It must not contain line breaks.
+        after: String,
+    },
+    /// Sends a head that never ends, for as long as the client takes it.
+    EndlessHeaders,
+    /// Sends a body that never ends, in chunks, for as long as the client takes it.
+    EndlessBody {
+        /// The status, if it is not to be that of the right answer.
+        status: Option<u16>,
+    },
 }
 
 impl Fault {
@@ -185,8 +163,96 @@ impl Fault {
                     _ => response,
                 }
             }
+            Fault::WeakEtag => match (right(), object.and_then(|object| object.etag())) {
+                (response, Some(etag)) if carries_object(&response) || response.status == 304 => {
+                    response.header("ETag", format!("W/{}", etag.trim_start_matches("W/")))
+                }
+                (response, _) => response,
+            },
+            Fault::NoEtag => right().without_header("ETag"),
+            Fault::LongBody { extra } => with_other_body(right(), |mut bytes| {
+                bytes.resize(bytes.len() + (*extra).min(MOST_EXTRA) as usize, 0x5a);
+                bytes
+            }),
+            Fault::EmptyBody => {
+                let response = right();
+                if !carries_object(&response) {
+                    return response;
+                }
+                response.replace_body(Content::Memory(Bytes::new()), 0..0)
+            }
+            Fault::Gzip => {
+                let response = right();
+                if !carries_object(&response) || response.body.len() > MOST_ENCODED {
+                    return response;
+                }
+                with_other_body(response, |bytes| gzip::stored(&bytes)).header("Content-Encoding", "gzip")
+            }
+            Fault::SlowStart(pause) => {
+                let response = right();
+                let all = 0..response.body.len();
+                response.script([Step::Wait(*pause), Step::Head, Step::Body(all)])
+            }
+            Fault::Stall { after, pause } => {
+                let response = right();
+                let (len, after) = (response.body.len(), (*after).min(response.body.len()));
+                response.script([Step::Head, Step::Body(0..after), Step::Wait(*pause), Step::Body(after..len)])
+            }
+            Fault::Trickle { bytes, pause } => {
+                let response = right();
+                let part = 0..response.body.len();
+                response.script([Step::Head, Step::Trickle { part, bytes: *bytes, pause: *pause }])
+            }
+            Fault::Reset { after } => {
+                let response = right();
+                let sent = (*after).min(response.body.len());
+                response.script([Step::Head, Step::Body(0..sent), Step::Reset])
+            }
+            Fault::NoAnswer => right().script([Step::Reset]),
+            Fault::Redirect { status, location } => Response::of_status(*status).header("Location", location),
+            Fault::RetryAfter { status, after } => Response::of_status(*status).header("Retry-After", after),
+            Fault::EndlessHeaders => right().script([Step::EndlessHead]),
+            Fault::EndlessBody { status } => {
+                let response = status.map_or_else(right, Response::of_status);
+                let response = response.without_header("Content-Length").header("Transfer-Encoding", "chunked");
+                response.script([Step::EndlessChunks])
+            }
         }
     }
+}
+
+/// The most bytes that are put behind a body.
+const MOST_EXTRA: u64 = 16 << 20;
+
+/// The longest body that is encoded: it is held in memory.
+const MOST_ENCODED: u64 = 64 << 20;
+
+/// Whether the body is the object or a part of it.
+fn carries_object(response: &Response) -> bool {
+    matches!(response.status, 200 | 206)
+}
+
+/// Changes the body, if it is of the object, and of a size that may be held in memory.
+fn with_other_body(response: Response, change: impl FnOnce(Vec<u8>) -> Vec<u8>) -> Response {
+    if !carries_object(&response) || response.body.len() > MOST_ENCODED {
+        return response;
+    }
+    // A file that has shrunk is found out again when the right answer is sent.
+    let Ok(bytes) = read(&response.body) else { return response };
+    let bytes = Bytes::from(change(bytes));
+    let range = 0..bytes.len() as u64;
+    response.replace_body(Content::Memory(bytes), range)
+}
+
+fn read(body: &Body) -> std::io::Result<Vec<u8>> {
+    let (mut bytes, mut scratch) = (Vec::new(), Vec::new());
+    let Range { mut start, end } = body.range;
+    while start < end {
+        let chunk = body.content.chunk(start, end, &mut scratch)?;
+        bytes.extend_from_slice(chunk);
+        start += chunk.len() as u64;
+    }
+    Ok(bytes)
 }
 
 /// Another range of the same length within `0..len`, if there is one.
@@ -210,102 +276,9 @@ fn changed(etag: Option<&str>) -> String {
     }
 }
 
-/// The faults that have been injected and are not used up.
-#[derive(Debug, Default)]
-pub(crate) struct FaultQueue {
-    waiting: Vec<(Fault, Times)>,
-}
-
-impl FaultQueue {
-    pub(crate) fn push(&mut self, fault: Fault, times: Times) {
-        self.waiting.push((fault, times));
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.waiting.clear();
-    }
-
-    /// The fault that hits this request: the first injected of those that are due. The others stay
-    /// due, but every one that is still skipping has skipped this request.
-    pub(crate) fn take(&mut self, request: &RequestHead) -> Option<Fault> {
-        let mut hit = None;
-        for (fault, times) in &mut self.waiting {
-            if !times.matches(request) {
-                continue;
-            }
-            if times.skip > 0 {
-                times.skip -= 1;
-            } else if hit.is_none() && times.left != Some(0) {
-                times.left = times.left.map(|left| left - 1);
-                hit = Some(fault.clone());
-            }
-        }
-        self.waiting.retain(|(_, times)| times.left != Some(0));
-        hit
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::precondition::Preconditions;
-
-    fn request(method: Method, path: &str) -> RequestHead {
-        RequestHead {
-            method,
-            path: path.to_owned(),
-            range: None,
-            preconditions: Preconditions::default(),
-            close: false,
-            host_is_wrong: false,
-        }
-    }
-
-    fn statuses(queue: &mut FaultQueue, count: usize) -> Vec<u16> {
-        let get = request(Method::Get, "/a");
-        let status = |fault| match fault {
-            Some(Fault::Status(status)) => status,
-            _ => 0,
-        };
-        (0..count).map(|_| status(queue.take(&get))).collect()
-    }
-
-    #[test]
-    fn faults_come_in_turn() {
-        let mut queue = FaultQueue::default();
-        queue.push(Fault::Status(1), Times::next(2));
-        queue.push(Fault::Status(2), Times::once());
-        queue.push(Fault::Status(3), Times::next(0));
-        assert_eq!(statuses(&mut queue, 5), [1, 1, 2, 0, 0]);
-        assert!(queue.waiting.is_empty());
-    }
-
-    #[test]
-    fn skipping_counts_from_the_injection() {
-        let mut queue = FaultQueue::default();
-        queue.push(Fault::Status(1), Times::once().after(1));
-        queue.push(Fault::Status(2), Times::every().after(3));
-        assert_eq!(statuses(&mut queue, 6), [0, 1, 0, 2, 2, 2]);
-        queue.clear();
-        assert_eq!(statuses(&mut queue, 1), [0]);
-    }
-
-    #[test]
-    fn a_fault_hits_its_method_and_path_only() {
-        let mut queue = FaultQueue::default();
-        queue.push(Fault::Status(1), Times::once().on(On::Head).at("b"));
-        for other in
-            [request(Method::Get, "/b"), request(Method::Head, "/a"), request(Method::Other("POST".to_owned()), "/b")]
-        {
-            assert_eq!(queue.take(&other), None);
-        }
-        assert_eq!(queue.take(&request(Method::Head, "/b")), Some(Fault::Status(1)));
-
-        queue.push(Fault::Status(2), Times::every().on(On::Both));
-        assert!(queue.take(&request(Method::Get, "/b")).is_some());
-        assert!(queue.take(&request(Method::Head, "/b")).is_some());
-        assert!(queue.take(&request(Method::Other("POST".to_owned()), "/b")).is_none());
-    }
 
     #[test]
     fn a_shifted_range_is_another_of_the_same_length() {

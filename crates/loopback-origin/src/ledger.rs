@@ -119,20 +119,23 @@ impl Ledger {
         entry
     }
 
-    /// Books body bytes that are about to be sent.
-    pub(crate) fn sending(&self, entry: &Entry, bytes: u64) {
-        self.book(entry, |booked| *booked += bytes);
+    /// Books bytes of a head and of a body that are about to be sent.
+    pub(crate) fn sending(&self, entry: &Entry, head: u64, body: u64) {
+        self.book(entry, |sent| *sent += head + body, |of_body| *of_body += body);
     }
 
-    /// Takes back body bytes that were booked and could not be sent.
-    pub(crate) fn not_sent(&self, entry: &Entry, bytes: u64) {
-        self.book(entry, |booked| *booked -= bytes);
+    /// Takes back bytes that were booked and could not be sent.
+    pub(crate) fn not_sent(&self, entry: &Entry, head: u64, body: u64) {
+        self.book(entry, |sent| *sent -= head + body, |of_body| *of_body -= body);
     }
 
-    fn book(&self, entry: &Entry, change: impl Fn(&mut u64)) {
+    fn book(&self, entry: &Entry, change_sent: impl Fn(&mut u64), change: impl Fn(&mut u64)) {
         let mut books = self.books.lock();
-        if entry.counts_body && books.generation == entry.generation {
-            change(&mut books.counters.body_bytes);
+        if books.generation == entry.generation {
+            change_sent(&mut books.counters.sent_bytes);
+            if entry.counts_body {
+                change(&mut books.counters.body_bytes);
+            }
         }
         let index = entry.number.checked_sub(books.first_entry);
         let index = index.and_then(|index| usize::try_from(index).ok());
@@ -194,9 +197,10 @@ mod tests {
         let ledger = Ledger::default();
         let arrival = ledger.arrived(&Method::Get);
         let entry = ledger.answering(arrival, request(206));
-        ledger.sending(&entry, 100);
-        ledger.not_sent(&entry, 30);
+        ledger.sending(&entry, 20, 100);
+        ledger.not_sent(&entry, 5, 30);
         assert_eq!(ledger.counters().body_bytes, 70);
+        assert_eq!(ledger.counters().sent_bytes, 85);
         assert_eq!(ledger.counters().with_status(206), 1);
         assert_eq!(ledger.counters().with_status(200), 0);
         assert_eq!(ledger.requests()[0].body_bytes, 70);
@@ -206,8 +210,8 @@ mod tests {
     fn a_body_of_an_error_is_in_the_log_only() {
         let ledger = Ledger::default();
         let entry = ledger.answering(ledger.arrived(&Method::Get), request(404));
-        ledger.sending(&entry, 10);
-        assert_eq!(ledger.counters().body_bytes, 0);
+        ledger.sending(&entry, 0, 10);
+        assert_eq!((ledger.counters().body_bytes, ledger.counters().sent_bytes), (0, 10));
         assert_eq!(ledger.requests()[0].body_bytes, 10);
     }
 
@@ -216,10 +220,10 @@ mod tests {
         let ledger = Ledger::default();
         let entry = ledger.answering(ledger.arrived(&Method::Get), request(200));
         let late = ledger.arrived(&Method::Get);
-        ledger.sending(&entry, 100);
+        ledger.sending(&entry, 1, 100);
         ledger.reset_counters();
-        ledger.not_sent(&entry, 100);
-        ledger.sending(&entry, 50);
+        ledger.not_sent(&entry, 1, 100);
+        ledger.sending(&entry, 1, 50);
         ledger.answering(late, request(200));
         assert_eq!(ledger.counters(), Counters::default());
     }
@@ -231,14 +235,14 @@ mod tests {
         for _ in 0..LOG_CAPACITY {
             ledger.answering(ledger.arrived(&Method::Get), request(206));
         }
-        ledger.sending(&first, 5);
+        ledger.sending(&first, 0, 5);
         let log = ledger.requests();
         assert_eq!(log.len(), LOG_CAPACITY);
         assert!(log.iter().all(|request| request.status == 206 && request.body_bytes == 0));
 
         ledger.clear_requests();
         let entry = ledger.answering(ledger.arrived(&Method::Get), request(200));
-        ledger.sending(&entry, 9);
+        ledger.sending(&entry, 0, 9);
         assert_eq!(ledger.requests()[0].body_bytes, 9);
     }
 

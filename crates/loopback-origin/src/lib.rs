@@ -48,6 +48,7 @@
 //! server      accepts, starts and stops threads
 //! connection  one socket: head in, response out, again
 //!   request       bytes -> a request head
+//!   fault_queue   which fault hits it (times), if any does
 //!   fault         which response goes out: the right one, or a wrong one
 //!     answer        request + object -> the right response (range, precondition)
 //!   response      a response -> bytes, and the script by which they go out
@@ -68,6 +69,8 @@ mod content;
 mod counters;
 mod error;
 mod fault;
+mod fault_queue;
+mod gzip;
 mod ledger;
 mod object;
 mod origin;
@@ -78,10 +81,12 @@ mod request;
 mod response;
 mod server;
 mod shared;
+mod times;
 
 pub use counters::Counters;
 pub use error::Error;
-pub use fault::{Fault, On, Times};
+pub use fault::Fault;
 pub use ledger::Request;
 pub use object::Object;
 pub use origin::{Origin, OriginBuilder};
+pub use times::{On, Times};

@@ -10,12 +10,13 @@ use bytes::Bytes;
 
 use crate::counters::Counters;
 use crate::error::Error;
-use crate::fault::{Fault, Times};
+use crate::fault::Fault;
 use crate::ledger::Request;
 use crate::object::Object;
 use crate::path;
 use crate::server::Server;
 use crate::shared::Shared;
+use crate::times::Times;
 
 /// A range server that runs on 127.0.0.1 until it is dropped.
 ///
@@ -104,6 +105,34 @@ impl Origin {
     /// request.
     pub fn inject(&self, fault: Fault, times: Times) {
         self.shared.inject(fault, times);
+    }
+
+    /// Answers wrongly at random: of all GET and HEAD requests that nothing else hits about this part, 0 to 1, with
+    /// one of these faults each. Takes the place of an earlier mix.
+    ///
+    /// The seed decides which of the requests are hit, counted as they are answered, and by what.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use loopback_origin::{Fault, Origin};
+    ///
+    /// let origin = Origin::builder().serve_bytes("/d", vec![7; 1000]).start()?;
+    /// origin.inject_random(42, 0.1, &[Fault::Status(503), Fault::Reset { after: 10 }, Fault::NoContentRange]);
+    /// # Ok::<(), loopback_origin::Error>(())
+    /// ```
+    pub fn inject_random(&self, seed: u64, rate: f64, faults: &[Fault]) {
+        self.shared.inject_random(seed, rate, faults);
+    }
+
+    /// Refuses connections for so long from now on, zero to end it: those that are open are ended at once, in the
+    /// middle of a response too, and those that come are reset before anything is read of them.
+    ///
+    /// They count as accepted, for the system accepts them: a port that nobody listens on could be taken by others.
+    pub fn refuse_connections(&self, duration: Duration) {
+        self.shared.refuse(duration);
+        if !duration.is_zero() {
+            self.server.end_connections();
+        }
     }
 
     /// Answers rightly again, whatever was injected.

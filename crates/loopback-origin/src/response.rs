@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
@@ -33,8 +33,18 @@ pub(crate) enum Step {
     Head,
     /// Sends these bytes of the body.
     Body(Range<u64>),
+    /// Sends these bytes of the body a few at a time, with a pause before each few.
+    Trickle { part: Range<u64>, bytes: u64, pause: Duration },
+    /// Sends nothing for so long; what was sent before is with the client by then.
+    Wait(Duration),
+    /// Sends a status line and header fields, and no end of them, for as long as the client takes them.
+    EndlessHead,
+    /// Sends a head that announces chunks, and no end of them, for as long as the client takes them.
+    EndlessChunks,
     /// Ends the connection without announcement.
     Close,
+    /// Ends the connection by a reset: what is under way to the client may be lost.
+    Reset,
 }
 
 /// A part of some content.
@@ -117,6 +127,14 @@ impl Response {
         self.header("Content-Range", format!("bytes {}-{last}/{total}", range.start))
     }
 
+    /// Puts another body in the place of this one, which is sent as a whole.
+    pub(crate) fn replace_body(mut self, content: Content, range: Range<u64>) -> Response {
+        self.body = Body { content, range };
+        let length = self.body.len();
+        self.script = vec![Step::Head, Step::Body(0..length)];
+        self.header("Content-Length", length.to_string())
+    }
+
     pub(crate) fn script(mut self, script: impl Into<Vec<Step>>) -> Response {
         self.script = script.into();
         self
@@ -129,6 +147,13 @@ impl Response {
 
     /// Status line and headers as they go to the client, blank line included.
     pub(crate) fn head_bytes(&self) -> Vec<u8> {
+        let mut head = self.open_head_bytes();
+        head.extend_from_slice(b"\r\n");
+        head
+    }
+
+    /// The same without the blank line, so that more headers may follow.
+    pub(crate) fn open_head_bytes(&self) -> Vec<u8> {
         let mut head = format!("HTTP/1.1 {:03} {}\r\n", self.status, reason(self.status));
         let mut line = |name: &str, value: &str| {
             for part in [name, ": ", value, "\r\n"] {
@@ -144,7 +169,6 @@ impl Response {
         if self.close {
             line("Connection", "close");
         }
-        head.push_str("\r\n");
         head.into_bytes()
     }
 }
@@ -157,7 +181,10 @@ fn reason(status: u16) -> &'static str {
         206 => "Partial Content",
         301 => "Moved Permanently",
         302 => "Found",
+        303 => "See Other",
         304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",

@@ -48,6 +48,11 @@ impl Server {
         Ok(Server { address, shared, connections, accepting, ended })
     }
 
+    /// Ends the connections that are open now, and goes on to accept others.
+    pub(crate) fn end_connections(&self) {
+        self.connections.end_all();
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -78,6 +83,10 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, connections: &Connection
         match accepted {
             Ok((stream, _)) => {
                 shared.ledger.connection_accepted();
+                if shared.is_refusing() {
+                    connection::reset_when_dropped(&stream);
+                    continue;
+                }
                 connections.spawn(stream, shared, alive);
             }
             Err(_) => {
@@ -133,12 +142,24 @@ impl Connections {
         let mut open = self.open.lock();
         open.shut = true;
         let threads = open.threads.drain(..).map(|(stream, thread)| {
-            if let Some(stream) = stream.upgrade() {
-                // It fails where the client has gone, and then there is nothing to end.
-                let _ = stream.shutdown(Shutdown::Both);
-            }
+            end(&stream);
             thread
         });
         threads.collect()
+    }
+
+    /// Ends every connection that is open.
+    fn end_all(&self) {
+        for (stream, _) in &self.open.lock().threads {
+            end(stream);
+        }
+    }
+}
+
+/// Has reads and writes of a connection end, and with them its thread.
+fn end(stream: &Weak<TcpStream>) {
+    if let Some(stream) = stream.upgrade() {
+        // It fails where the client has gone, and then there is nothing to end.
+        let _ = stream.shutdown(Shutdown::Both);
     }
 }

@@ -4,14 +4,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use crate::fault::{Fault, FaultQueue, Times};
+use crate::fault::Fault;
+use crate::fault_queue::FaultQueue;
 use crate::ledger::Ledger;
 use crate::object::Object;
 use crate::request::RequestHead;
+use crate::times::Times;
 
 /// See the head of this module.
 #[derive(Debug, Default)]
@@ -19,6 +21,8 @@ pub(crate) struct Shared {
     objects: RwLock<HashMap<String, Arc<Object>>>,
     faults: Mutex<FaultQueue>,
     delay: Mutex<Duration>,
+    /// No connection is served before then.
+    refusing: Mutex<Option<Instant>>,
     pub(crate) ledger: Ledger,
     pub(crate) stop: StopSignal,
 }
@@ -40,12 +44,27 @@ impl Shared {
         self.faults.lock().push(fault, times);
     }
 
+    pub(crate) fn inject_random(&self, seed: u64, rate: f64, faults: &[Fault]) {
+        self.faults.lock().mix(seed, rate, faults);
+    }
+
     pub(crate) fn clear_faults(&self) {
         self.faults.lock().clear();
     }
 
     pub(crate) fn take_fault(&self, request: &RequestHead) -> Option<Fault> {
         self.faults.lock().take(request)
+    }
+
+    /// Sets for how long connections are refused from now on.
+    pub(crate) fn refuse(&self, duration: Duration) {
+        // A time that no clock reaches is for ever as well as a century is.
+        let century = Duration::from_secs(100 * 365 * 24 * 3600);
+        *self.refusing.lock() = Some(Instant::now() + duration.min(century));
+    }
+
+    pub(crate) fn is_refusing(&self) -> bool {
+        self.refusing.lock().is_some_and(|end| Instant::now() < end)
     }
 
     pub(crate) fn delay(&self) -> Duration {

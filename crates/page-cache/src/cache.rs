@@ -10,7 +10,8 @@ use std::time::Duration;
 use crate::admission::Admit;
 use crate::cached_file::CachedFile;
 use crate::directory::{Budget, Directory, Head, KeyLock, OpenPair, OpenedPair, Pair, Retry, Settings, WhenFull};
-use crate::freshness::Freshness;
+use crate::fetch::retry::{self, RetryPolicy};
+use crate::freshness::{Freshness, OnUnreachable, Unvalidated};
 use crate::origin::{Origin, OriginError, Stat};
 use crate::stats::{Stats, Totals};
 use crate::sys::PerProcess;
@@ -63,6 +64,8 @@ pub(crate) struct Looked<T> {
     pub(crate) attributes: Attributes,
     /// Whether anything of it is to be stored.
     pub(crate) is_stored: bool,
+    /// Whether its origin has said so now, and it is not only what was known before.
+    pub(crate) is_confirmed: bool,
     /// What came along.
     pub(crate) with: T,
 }
@@ -72,6 +75,8 @@ pub(crate) struct Known<'a> {
     pub(crate) stat: &'a Stat,
     /// Whether all pages that a range touches are held.
     pub(crate) holds: &'a dyn Fn(&Range<u64>) -> bool,
+    /// Whether it may be opened if the origin cannot say whether the object has changed.
+    pub(crate) may_be_served: bool,
 }
 
 /// An object that was opened.
@@ -87,6 +92,9 @@ pub(crate) struct Opening {
 pub(crate) struct Policy {
     pub(crate) page_size: u64,
     pub(crate) freshness: Freshness,
+    pub(crate) on_unreachable: OnUnreachable,
+    pub(crate) unvalidated: Unvalidated,
+    pub(crate) retry: RetryPolicy,
     pub(crate) offline: bool,
     pub(crate) when_full: WhenFull,
     pub(crate) admit: Admit,
@@ -176,15 +184,17 @@ impl Cache {
     /// open the same key at once, one asks, and the others find its answer, if the policy lets them.
     ///
     /// An object whose origin gives nothing to tell one version from another ([`Validators::identity`]) is read
-    /// without storing anything; so is one whose key and validators are longer than a head can hold, which is 4 KiB.
+    /// without storing anything ([`CacheBuilder::unvalidated`]); so is one whose key and validators are longer than a head
+    /// can hold, which is 4 KiB.
     ///
     /// # Errors
     ///
-    /// [`OriginError`] if the origin has to be asked and does not answer with the object; offline, if nothing is known
-    /// of it. That the cache's own files cannot be opened is no error: the object is then read from its origin, with a
+    /// [`OriginError`] if the origin has to be asked and does not answer with the object; if it cannot be reached, only
+    /// where nothing is held or [`OnUnreachable`] says so; offline, if nothing is known of it. That the cache's own files cannot be opened is no error: the object is then read from its origin, with a
     /// warning in the log.
     ///
     /// [`Validators::identity`]: crate::Validators::identity
+    /// [`CacheBuilder::unvalidated`]: crate::CacheBuilder::unvalidated
     pub fn file(&self, origin: impl Origin + 'static) -> Result<CachedFile, OriginError> {
         self.open_file(Arc::new(origin))
     }
@@ -198,9 +208,19 @@ impl Cache {
 
     fn open_file(&self, origin: Arc<dyn Origin>) -> Result<CachedFile, OriginError> {
         let asked = Arc::clone(&origin);
-        let ask = |_: Option<Known<'_>>| {
-            let stat = self.ask(&*asked)?;
-            Ok(Looked { stat, attributes: Attributes::new(), is_stored: true, with: () })
+        let ask = |known: Option<Known<'_>>| {
+            let held = known.filter(|known| known.may_be_served);
+            let (stat, is_confirmed) = match self.ask(&*asked, held.is_some()) {
+                Ok(stat) => (stat, true),
+                Err(error) => match held.filter(|_| error.is_transient()) {
+                    Some(known) => {
+                        tracing::warn!(%error, "whether the object has changed cannot be told; what is held is opened");
+                        (known.stat.clone(), false)
+                    }
+                    None => return Err(error),
+                },
+            };
+            Ok(Looked { stat, attributes: Attributes::new(), is_stored: true, is_confirmed, with: () })
         };
         self.open_by(origin, false, ask).map(|(opened, _)| opened.file)
     }
@@ -240,7 +260,7 @@ impl Cache {
         let (looked, with, age) = match head.filter(|head| accepts(head)) {
             Some(head) => {
                 let (stat, attributes) = (head.stat.clone(), head.attributes.clone());
-                (Looked { stat, attributes, is_stored: true, with: () }, None, head.age())
+                (Looked { stat, attributes, is_stored: true, is_confirmed: false, with: () }, None, head.age())
             }
             None => {
                 let holds = |head: &Head, range: &Range<u64>| match directory.open_pair(head) {
@@ -248,14 +268,21 @@ impl Cache {
                     _ => false,
                 };
                 let known = head.map(|head| (head, |range: &Range<u64>| holds(head, range)));
-                let known = known.as_ref().map(|(head, holds)| Known { stat: &head.stat, holds });
-                let Looked { stat, attributes, is_stored, with } = look(known)?;
-                (Looked { stat, attributes, is_stored, with: () }, Some(with), Some(Duration::ZERO))
+                let known = known.as_ref().map(|(head, holds)| {
+                    let may_be_served = self.may_serve(head) && holds(&(0..0));
+                    Known { stat: &head.stat, holds, may_be_served }
+                });
+                let Looked { stat, attributes, is_stored, is_confirmed, with } = look(known)?;
+                let (attributes, age) = match head.filter(|_| !is_confirmed) {
+                    Some(head) => (head.attributes.clone(), head.age()),
+                    None => (attributes, Some(Duration::ZERO)),
+                };
+                (Looked { stat, attributes, is_stored, is_confirmed, with: () }, Some(with), age)
             }
         };
         let pair = match known {
             _ if !looked.is_stored => None,
-            Ok(known) => self.open_or_create_pair(directory, key, &looked, known, with.is_some(), lock.as_ref()),
+            Ok(known) => self.open_or_create_pair(directory, key, &looked, known, lock.as_ref()),
             Err(error) => {
                 tracing::warn!(key, %error, "the head cannot be read; the object is read from its origin");
                 None
@@ -285,17 +312,31 @@ impl Cache {
         self.inner.policy.page_size
     }
 
-    /// The object's length and version, from its origin.
-    fn ask(&self, origin: &dyn Origin) -> Result<Stat, OriginError> {
+    /// The object's length and version, from its origin, which is not tried for long if there is something to serve.
+    fn ask(&self, origin: &dyn Origin, held: bool) -> Result<Stat, OriginError> {
         if self.inner.policy.offline {
             let what = "its length and version".to_owned();
             return Err(OriginError::Offline { key: origin.key().to_owned(), what });
         }
-        check_length(origin.key(), origin.stat()?)
+        let mut retry = self.inner.policy.retry;
+        if held {
+            retry.deadline = retry.deadline.min(OPENING_HELD);
+        }
+        check_length(origin.key(), retry::stat(origin, retry, OPENING_UNREACHABLE)?)
+    }
+
+    /// Whether what was known before may be opened if the origin cannot be reached.
+    fn may_serve(&self, head: &Head) -> bool {
+        let policy = &self.inner.policy;
+        policy.on_unreachable == OnUnreachable::ServeHeld
+            && !head.is_doubted()
+            && policy.unvalidated.vouches_for(&head.stat)
     }
 
     fn accepts(&self, head: &Head) -> bool {
-        self.inner.policy.offline || (!head.is_doubted() && self.inner.policy.freshness.accepts(head.age()))
+        let policy = &self.inner.policy;
+        policy.unvalidated.vouches_for(&head.stat)
+            && (policy.offline || (!head.is_doubted() && policy.freshness.accepts(head.age())))
     }
 
     /// The pair for the version that the object has now: the one that the known head names, if it means this
@@ -306,11 +347,10 @@ impl Cache {
         key: &str,
         looked: &Looked<()>,
         known: Option<Head>,
-        confirmed: bool,
         lock: Option<&KeyLock<'_>>,
     ) -> Option<OpenPair> {
-        let now = &looked.stat;
-        if now.validators.identity().is_none() {
+        let (now, unvalidated) = (&looked.stat, self.inner.policy.unvalidated);
+        if !unvalidated.vouches_for(now) {
             tracing::warn!(key, "the origin gives no validators that vouch for the bytes; nothing of it is stored");
             return None;
         }
@@ -318,14 +358,14 @@ impl Cache {
             tracing::warn!(key, %error, "the cache's files cannot be opened; the object is read from its origin");
         };
         let (current, superseded) = match known {
-            Some(head) if head.stat.same_version(now) => (Some(head), None),
+            Some(head) if unvalidated.same_version(&head.stat, now) => (Some(head), None),
             Some(head) => (None, Some(head.pair)),
             None => (None, None),
         };
         if let Some(head) = current {
             match directory.open_pair(&head) {
                 Ok(OpenedPair::Good(pair)) => {
-                    if let Some(lock) = lock.filter(|_| confirmed) {
+                    if let Some(lock) = lock.filter(|_| looked.is_confirmed) {
                         save_head(directory, key, looked, &pair, lock);
                     }
                     return Some(pair);
@@ -368,6 +408,11 @@ fn save_head(directory: &Directory, key: &str, looked: &Looked<()>, pair: &Pair,
     saved.is_ok()
 }
 
+/// For how long an opening tries an origin that cannot be reached at all: where an address is wrong, it shows here.
+const OPENING_UNREACHABLE: Duration = Duration::from_secs(5);
+/// For how long it tries an origin in trouble, where there is something to open that was asked for before.
+const OPENING_HELD: Duration = Duration::from_secs(2);
+
 /// No object is longer, in bytes: 1 PiB. What says so is a server in error, and its pages could not even be counted.
 const MAX_LENGTH: u64 = 1 << 50;
 
@@ -376,5 +421,6 @@ pub(crate) fn check_length(key: &str, stat: Stat) -> Result<Stat, OriginError> {
         return Ok(stat);
     }
     let reason = format!("it says {} bytes, and no object has more than {MAX_LENGTH}", stat.length);
-    Err(OriginError::InvalidResponse { key: key.to_owned(), request: "the object's length".to_owned(), reason })
+    let request = "the object's length".to_owned();
+    Err(OriginError::InvalidResponse { key: key.to_owned(), request, reason, attempts: 1 })
 }

@@ -7,7 +7,8 @@ use crate::admission::{Admission, Admit};
 use crate::cache::{Cache, CacheInner, Policy};
 use crate::directory::{Directory, Settings, WhenFull};
 use crate::error::OpenError;
-use crate::freshness::Freshness;
+use crate::fetch::retry::RetryPolicy;
+use crate::freshness::{Freshness, OnUnreachable, Unvalidated};
 use crate::pages::{MAX_PAGE_SIZE, MIN_PAGE_SIZE};
 
 /// Options of a [`Cache`].
@@ -27,6 +28,9 @@ impl Cache {
             policy: Policy {
                 page_size: CacheBuilder::DEFAULT_PAGE_SIZE,
                 freshness: Freshness::default(),
+                on_unreachable: OnUnreachable::default(),
+                unvalidated: Unvalidated::default(),
+                retry: RetryPolicy::default(),
                 offline: false,
                 when_full: WhenFull::default(),
                 admit: Admit::default(),
@@ -107,7 +111,7 @@ impl CacheBuilder {
 
     /// How long what another thread or process does is waited for (a page that it fetches, an object that it opens)
     /// before the origin is asked beside it, without storing. Default: half a minute. Of several caches of a process over
-    /// one directory the first one's patience holds.
+    /// one directory the first one's patience holds for opening, and each one's own for its reads.
     pub fn patience(self, patience: Duration) -> Self {
         Self { settings: Settings { patience, ..self.settings }, ..self }
     }
@@ -122,6 +126,26 @@ impl CacheBuilder {
     /// When an object that is known already is looked at again. Default: if the last look was over a minute ago.
     pub fn freshness(self, freshness: Freshness) -> Self {
         Self { policy: Policy { freshness, ..self.policy }, ..self }
+    }
+
+    /// What an opening does that would ask the origin whether the object has changed, and cannot reach it. Default: it
+    /// opens what is held, with a warning in the log.
+    pub fn on_unreachable(self, on_unreachable: OnUnreachable) -> Self {
+        Self { policy: Policy { on_unreachable, ..self.policy }, ..self }
+    }
+
+    /// What is stored of objects whose origin gives nothing that vouches for the bytes
+    /// ([`Validators::identity`](crate::Validators::identity)). Default: nothing.
+    pub fn unvalidated(self, unvalidated: Unvalidated) -> Self {
+        Self { policy: Policy { unvalidated, ..self.policy }, ..self }
+    }
+
+    /// How long, and with what pauses, a request to an origin is tried again that may succeed later. Default: for two
+    /// minutes; [`RetryPolicy::never`] switches it off. An opening tries an origin that cannot be reached at all for five
+    /// seconds at most, since that is where an address shows to be wrong; and for two seconds one in any trouble, if it
+    /// may open what is held.
+    pub fn retry(self, retry: RetryPolicy) -> Self {
+        Self { policy: Policy { retry, ..self.policy }, ..self }
     }
 
     /// Whether origins are never contacted: what is held is read, whatever its age, and all else is an error.

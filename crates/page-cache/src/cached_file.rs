@@ -26,6 +26,10 @@ use crate::sys::PerProcess;
 /// process, is fetching no other fetches. A page that is held is read without waiting for anybody. That a page cannot be
 /// stored, because the disk is full or sick, costs a warning in the log and never a read.
 ///
+/// For who reads on and on, more and more is fetched ahead, which makes fewer requests of many misses, and up to 8 MiB long;
+/// nothing is for reads here and there. [`advise`](Self::advise) tells what is known better, and
+/// [`prefetch`](Self::prefetch) fetches what will be read.
+///
 /// A process that is forked may go on with the handles of its parent: it makes tables and opens files of its own when
 /// it first needs them.
 ///
@@ -326,6 +330,7 @@ impl CachedFile {
             in_flight: cache.directory().map(|directory| directory.in_flight()),
             passed_on: passed_on.get(Flights::default),
             patience: cache.patience(),
+            retry: cache.policy.retry,
             counters: self.counters(),
             watch: None,
         }

@@ -21,6 +21,9 @@ use svf_core::RangeSet;
 use crate::pages::overlap;
 use crate::sync::{Condvar, Mutex};
 
+/// For so long at once a flight is waited for that has not begun; its leader tells when it does.
+const QUEUE: Duration = Duration::from_secs(1);
+
 /// The flights of a version of an object, in this process. No two of them have a byte in common.
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
@@ -40,6 +43,8 @@ struct Cargo {
     /// What may still land.
     expected: RangeSet,
     landed: Vec<(u64, Bytes)>,
+    /// Whether the leader has begun, and does not stand in a queue any more.
+    departed: bool,
     /// Whether the leader has stored it, or given up.
     over: bool,
 }
@@ -98,7 +103,8 @@ impl Flights {
         }
         let next = in_the_air.range(wanted.start..).next().map_or(u64::MAX, |(start, _)| *start);
         let range = wanted.start..wanted.end.min(next);
-        let cargo = Cargo { expected: [range.clone()].into_iter().collect(), landed: Vec::new(), over: false };
+        let cargo =
+            Cargo { expected: [range.clone()].into_iter().collect(), landed: Vec::new(), departed: false, over: false };
         let flight = Arc::new(Flight { range: range.clone(), cargo: Mutex::new(cargo), changed: Condvar::new() });
         in_the_air.insert(range.start, Arc::clone(&flight));
         Boarding::Leader(Leader { flights: self, flight })
@@ -116,6 +122,12 @@ impl Leader<'_> {
     /// What is to be fetched.
     pub(crate) fn range(&self) -> &Range<u64> {
         &self.flight.range
+    }
+
+    /// From now on the patience of passengers counts: it is this request that they wait for, and not those before it.
+    pub(crate) fn depart(&self) {
+        self.flight.cargo.lock().departed = true;
+        self.flight.changed.notify_all();
     }
 
     /// Passengers do not wait for anything but `rest` any more.
@@ -147,17 +159,23 @@ impl Passenger {
         &self.wanted
     }
 
-    /// Waits for no longer than `patience`.
+    /// Waits for no longer than `patience`, counted from when the leader had begun.
     pub(crate) fn wait(&self, until: Until, patience: Duration) -> Arrival {
-        let start = Instant::now();
         let mut cargo = self.flight.cargo.lock();
         let is_under_way = |cargo: &Cargo| {
             let is_expected = || cargo.expected.intersection(self.wanted.clone()).next().is_some();
             !cargo.over && (until == Until::Over || is_expected())
         };
-        while is_under_way(&cargo)
-            && let Some(rest) = patience.checked_sub(start.elapsed()).filter(|rest| !rest.is_zero())
-        {
+        let mut since = None;
+        while is_under_way(&cargo) {
+            let rest = if cargo.departed {
+                patience.saturating_sub(since.get_or_insert_with(Instant::now).elapsed())
+            } else {
+                QUEUE
+            };
+            if rest.is_zero() {
+                break;
+            }
             cargo = self.flight.changed.wait_for(cargo, rest);
         }
         let touches =
@@ -207,6 +225,7 @@ mod tests {
     fn a_passenger_gets_what_lands_and_waits_for_no_more() {
         let flights = Flights::default();
         let leader = leader(&flights, 0..30);
+        leader.depart();
         let passengers = [0..10, 5..15, 20..30].map(|range| passenger(&flights, range));
         leader.expect_only(&[0..15].into_iter().collect());
         assert!(passengers[2].wait(Until::Landed, LONG).pieces.is_empty(), "it is not fetched any more");
@@ -222,6 +241,20 @@ mod tests {
             assert!(passengers[0].wait(Until::Over, Duration::ZERO).late, "it may not be stored yet");
             drop(leader);
             assert!(!passengers[0].wait(Until::Over, LONG).late);
+        });
+    }
+
+    #[test]
+    fn patience_counts_from_when_the_leader_has_begun() {
+        let flights = Flights::default();
+        let leader = leader(&flights, 0..30);
+        let passenger = passenger(&flights, 0..30);
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| passenger.wait(Until::Landed, Duration::from_millis(1)));
+            std::thread::sleep(Duration::from_millis(30));
+            assert!(!waiting.is_finished(), "the leader stands in a queue");
+            leader.depart();
+            assert!(waiting.join().unwrap().late);
         });
     }
 

@@ -103,8 +103,9 @@ pub use cached_file::CachedFile;
 pub use cached_store::{CacheStatus, CachedStore, CachedStoreBuilder};
 pub use directory::{Recount, Verification, WhenFull};
 pub use error::{Error, MaintenanceError, OpenError, PrefetchError, ReadError, TransferError};
+pub use fetch::retry::RetryPolicy;
 pub use fetch::{Advice, Progress};
-pub use freshness::Freshness;
+pub use freshness::{Freshness, OnUnreachable, Unvalidated};
 pub use maintenance::{Entry, Usage};
 #[cfg(feature = "object_store")]
 pub use object_store;

@@ -43,8 +43,6 @@ impl CachedFile {
             let kept = pages.is_empty() || pair.keep(directory.budget(), &room, &pages)?;
             if kept {
                 directory.sync_names(self.key())?;
-            } else {
-                room.note_hollow(pair.name(), pair.hollow_stamps(&pages)?);
             }
             Ok(kept)
         };
@@ -183,7 +181,7 @@ pub(crate) fn evict(directory: &Directory, pair: &Pair, range: &Range<u64>) -> i
         let section = directory.budget().enter_within(PATIENCE).ok_or(io::ErrorKind::ResourceBusy)?;
         freed += pair.evict(&section, part)?;
     }
-    directory.stock(WhenFull::Evict).note_hollow(pair.name(), pair.hollow_blocks(&(start..end))?);
+    directory.stock(WhenFull::Evict).note_hollow(pair.name(), &pair.hollow_blocks_of(&(start..end))?);
     Ok(freed)
 }
 

@@ -14,8 +14,10 @@ pub struct Stats {
     pub hits: u64,
     /// Reads of which some bytes were not.
     pub misses: u64,
-    /// Requests to the origin for bytes.
+    /// Requests to the origin for bytes, each attempt counted.
     pub requests: u64,
+    /// Those of the requests that tried again what had failed, or continued what had broken off.
+    pub retries: u64,
     /// Bytes that came from the origin.
     pub origin_bytes: u64,
     /// How often somebody else's work on a page was waited for.
@@ -29,13 +31,14 @@ pub struct Stats {
     pub evictions: u64,
 }
 
-const FIELDS: usize = 6;
+const FIELDS: usize = 7;
 const MISSES: usize = 0;
 const REQUESTS: usize = 1;
 const ORIGIN_BYTES: usize = 2;
 const WAITS: usize = 3;
 const BYPASSES: usize = 4;
 const CORRUPT_PAGES: usize = 5;
+const RETRIES: usize = 6;
 
 /// As many as threads that count hits at once without disturbing each other.
 const STRIPES: usize = 8;
@@ -104,6 +107,10 @@ impl Counters {
         self.add(REQUESTS, 1);
     }
 
+    pub(crate) fn retried(&self) {
+        self.add(RETRIES, 1);
+    }
+
     pub(crate) fn fetched(&self, bytes: u64) {
         self.add(ORIGIN_BYTES, bytes);
     }
@@ -155,6 +162,7 @@ impl std::ops::Add for Stats {
             hits: self.hits + other.hits,
             misses: self.misses + other.misses,
             requests: self.requests + other.requests,
+            retries: self.retries + other.retries,
             origin_bytes: self.origin_bytes + other.origin_bytes,
             waits: self.waits + other.waits,
             bypasses: self.bypasses + other.bypasses,
@@ -170,6 +178,7 @@ fn stats(hits: u64, others: &[AtomicU64; FIELDS]) -> Stats {
         hits,
         misses: field(MISSES),
         requests: field(REQUESTS),
+        retries: field(RETRIES),
         origin_bytes: field(ORIGIN_BYTES),
         waits: field(WAITS),
         bypasses: field(BYPASSES),

@@ -65,13 +65,13 @@ impl Condvar {
     }
 }
 
-/// How long a waiter sleeps before it looks again: little at first, since most waits are short, and never long, since
-/// nobody tells it when another process is done.
+/// How long a waiter sleeps before it looks again: about an eighth of what it has waited for, since nobody tells it when
+/// another process is done, and what it is late by should be little beside that.
 #[derive(Debug)]
 pub(crate) struct BackOff(Duration);
 
 impl BackOff {
-    const MAX: Duration = Duration::from_millis(20);
+    const MAX: Duration = Duration::from_millis(5);
 
     pub(crate) fn new() -> Self {
         Self(Duration::from_micros(50))
@@ -80,7 +80,7 @@ impl BackOff {
     /// How long to wait this time.
     pub(crate) fn next(&mut self) -> Duration {
         let now = self.0;
-        self.0 = (now * 2).min(Self::MAX);
+        self.0 = (now * 9 / 8).min(Self::MAX);
         now
     }
 }

@@ -14,10 +14,15 @@ pub(crate) struct CacheOptions {
 
 impl CacheOptions {
     pub(crate) fn stack(&self) -> svf::Stack {
+        self.builder().build()
+    }
+
+    /// A stack with this cache, and with more options.
+    pub(crate) fn builder(&self) -> svf::StackBuilder {
         let builder = svf::Stack::builder();
         match &self.cache_dir {
-            Some(dir) => builder.cache_dir(dir).build(),
-            None => builder.build(),
+            Some(dir) => builder.cache_dir(dir),
+            None => builder,
         }
     }
 }

@@ -128,7 +128,10 @@ fn code_of(error: &OriginError) -> u8 {
         OriginError::InvalidUrl { .. } | OriginError::UnsupportedScheme { .. } => 2,
         OriginError::NotFound { .. } | OriginError::Denied { .. } => 4,
         OriginError::RangesIgnored { .. } | OriginError::InvalidResponse { .. } | OriginError::Changed { .. } => 6,
-        OriginError::Unreachable { .. } | OriginError::Status { .. } | OriginError::Store { .. } => 5,
+        OriginError::Unreachable { .. }
+        | OriginError::Incomplete { .. }
+        | OriginError::Status { .. }
+        | OriginError::Store { .. } => 5,
         _ => 1,
     }
 }

@@ -4,8 +4,10 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
+use svf::page_cache::RetryPolicy;
 
 use crate::byte_range::ByteRange;
 use crate::cache_options::CacheOptions;
@@ -28,6 +30,9 @@ pub(crate) struct Get {
     /// Write into this file instead of to standard output; it appears, or is replaced, when all of it is there
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// For how long a request to a server in trouble is tried again, such as 10s or 5min; 0s for not at all
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, default_value = "2min")]
+    retry_for: Duration,
     #[command(flatten)]
     cache: CacheOptions,
 }
@@ -35,7 +40,8 @@ pub(crate) struct Get {
 impl Get {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let asked = self.range.as_deref().map(str::parse::<ByteRange>).transpose().map_err(Failure::Usage)?;
-        let file = self.cache.stack().open(&self.url)?;
+        let retry = RetryPolicy { deadline: self.retry_for, ..RetryPolicy::default() };
+        let file = self.cache.builder().retry(retry).build().open(&self.url)?;
         let name = file.as_cached().map_or(self.url.as_str(), |cached| cached.key());
         let range = match asked {
             None => 0..file.len(),

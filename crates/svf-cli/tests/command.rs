@@ -277,9 +277,19 @@ fn each_kind_of_answer_has_its_exit_code() {
     ] {
         let scene = scene();
         scene.origin.inject(fault.clone(), Times::every());
-        let error = failure(&scene.get("0-10"), code);
+        let error = failure(&scene.svf(&["get", &scene.url(), "--range", "0-10", "--retry-for", "500ms"]), code);
         assert!(error.contains(says) && error.contains("huge.bin"), "{fault:?}: {error}");
     }
+}
+
+#[test]
+fn a_server_in_trouble_is_asked_again_for_as_long_as_is_said() {
+    let scene = scene();
+    scene.origin.inject(Fault::Status(503), Times::next(2));
+    assert_eq!(stdout_of(&scene.get("0-10")), &scene.bytes[..11]);
+    scene.origin.inject(Fault::Status(503), Times::once());
+    let error = failure(&scene.svf(&["get", &scene.url(), "--range", "500000-500010", "--retry-for", "0s"]), 5);
+    assert!(error.contains("503") && !error.contains("tried"), "{error}");
 }
 
 #[test]

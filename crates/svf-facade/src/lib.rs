@@ -57,7 +57,7 @@ pub use stack::{Stack, StackBuilder, default_cache_dir, is_local};
 /// What most programs need: `use svf::prelude::*;`.
 pub mod prelude {
     pub use crate::{File, Stack};
-    pub use page_cache::{Cache, CachedFile, Freshness, Origin};
+    pub use page_cache::{Cache, CachedFile, Freshness, Origin, RetryPolicy};
     pub use std::io::{BufRead, Read, Seek, SeekFrom};
     pub use svf_core::{BlockMap, NeedOptions, RangeSet};
     pub use window_mman::MapManager;

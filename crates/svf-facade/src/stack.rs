@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use page_cache::{Cache, CacheBuilder, Freshness, LocalFile, Origin, OriginError, UrlOrigin};
+use page_cache::{Cache, CacheBuilder, Freshness, LocalFile, Origin, OriginError, RetryPolicy, UrlOrigin};
 use window_mman::MapManager;
 
 use crate::error::Error;
@@ -25,13 +25,19 @@ pub struct Stack {
     cache_dir: Option<PathBuf>,
     page_size: u64,
     freshness: Freshness,
+    retry: RetryPolicy,
     manager: MapManager,
 }
 
 impl Stack {
     /// Options, all with good defaults.
     pub fn builder() -> StackBuilder {
-        StackBuilder { cache_dir: None, page_size: CacheBuilder::DEFAULT_PAGE_SIZE, freshness: Freshness::default() }
+        StackBuilder {
+            cache_dir: None,
+            page_size: CacheBuilder::DEFAULT_PAGE_SIZE,
+            freshness: Freshness::default(),
+            retry: RetryPolicy::default(),
+        }
     }
 
     /// Opens a URL or the path of a local file, as [`open`](crate::open) does, with the options of this stack.
@@ -76,7 +82,8 @@ impl Stack {
     /// [`Error::Cache`] or [`Error::NoCacheDir`].
     pub fn cache(&self) -> Result<Cache, Error> {
         let dir = self.cache_dir().ok_or(Error::NoCacheDir)?;
-        Ok(Cache::builder(dir).page_size(self.page_size).freshness(self.freshness).open()?)
+        let builder = Cache::builder(dir).page_size(self.page_size).freshness(self.freshness);
+        Ok(builder.retry(self.retry).open()?)
     }
 
     /// Where pieces of remote files are kept, whether or not that exists yet; `None` if there is no default.
@@ -117,6 +124,7 @@ pub struct StackBuilder {
     cache_dir: Option<PathBuf>,
     page_size: u64,
     freshness: Freshness,
+    retry: RetryPolicy,
 }
 
 impl StackBuilder {
@@ -135,9 +143,14 @@ impl StackBuilder {
         Self { freshness, ..self }
     }
 
+    /// How long a request to an origin in trouble is tried again: see [`CacheBuilder::retry`].
+    pub fn retry(self, retry: RetryPolicy) -> Self {
+        Self { retry, ..self }
+    }
+
     /// The stack. What is wrong with the options shows when a file is opened.
     pub fn build(self) -> Stack {
-        let Self { cache_dir, page_size, freshness } = self;
-        Stack { cache_dir, page_size, freshness, manager: MapManager::new() }
+        let Self { cache_dir, page_size, freshness, retry } = self;
+        Stack { cache_dir, page_size, freshness, retry, manager: MapManager::new() }
     }
 }

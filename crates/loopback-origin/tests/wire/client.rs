@@ -102,6 +102,18 @@ impl Client {
         self.buffered.drain(..count).collect()
     }
 
+    /// Reads what comes next, and says whether the connection was reset instead of closed in order.
+    pub(crate) fn is_reset(&mut self) -> bool {
+        let mut block = [0; 64 * 1024];
+        loop {
+            match self.stream.read(&mut block) {
+                Ok(0) => return false,
+                Ok(_) => {}
+                Err(error) => return error.kind() == std::io::ErrorKind::ConnectionReset,
+            }
+        }
+    }
+
     /// Whether the server closes the connection and sends nothing more. Blocks until it does.
     pub(crate) fn is_closed(&mut self) -> bool {
         self.buffered.is_empty() && !self.read_more()

@@ -134,6 +134,106 @@ fn changed_etag() {
 }
 
 #[test]
+fn weak_and_missing_etags() {
+    let origin = origin();
+    origin.inject(Fault::WeakEtag, Times::next(2));
+    for _ in 0..2 {
+        let reply = ask(&origin);
+        assert_eq!((reply.status, reply.field("ETag")), (206, Some("W/\"v1\"")));
+        assert_eq!(reply.body, content(1000)[100..200]);
+    }
+    origin.inject(Fault::NoEtag, Times::once());
+    let reply = ask(&origin);
+    assert_eq!((reply.status, reply.field("ETag")), (206, None));
+    assert_right(&ask(&origin));
+}
+
+#[test]
+fn long_and_empty_bodies() {
+    let origin = origin();
+    let mut client = Client::connect(&origin);
+    origin.inject(Fault::LongBody { extra: 50 }, Times::once());
+    let reply = client.get("/d", &["Range: bytes=100-199"]);
+    assert_eq!((reply.status, reply.promised()), (206, 150));
+    assert_eq!(reply.field("Content-Range"), Some("bytes 100-199/1000"));
+    assert_eq!(reply.body[..100], content(1000)[100..200]);
+    assert_eq!(reply.body.len(), 150);
+
+    origin.inject(Fault::EmptyBody, Times::once());
+    let reply = client.get("/d", &["Range: bytes=100-199"]);
+    assert_eq!((reply.status, reply.promised()), (206, 0));
+    assert_eq!(reply.field("Content-Range"), Some("bytes 100-199/1000"));
+    // The connection survives both.
+    assert_right(&client.get("/d", &["Range: bytes=100-199"]));
+    origin.inject(Fault::EmptyBody, Times::once().at("/missing"));
+    assert_eq!(client.get("/missing", &[]).status, 404);
+}
+
+#[test]
+fn gzip_that_nobody_asked_for() {
+    let origin = origin();
+    origin.inject(Fault::Gzip, Times::once());
+    let reply = ask(&origin);
+    assert_eq!((reply.status, reply.field("Content-Encoding")), (206, Some("gzip")));
+    assert_eq!(reply.field("Content-Range"), Some("bytes 100-199/1000"));
+    assert_eq!(reply.body[..3], [0x1f, 0x8b, 8]);
+    assert_eq!(reply.body[15..115], content(1000)[100..200]);
+    assert_right(&ask(&origin));
+}
+
+#[test]
+fn redirects() {
+    let origin = origin();
+    origin.put("/elsewhere", Object::from_bytes("moved"));
+    let location = origin.url("/elsewhere");
+    let redirect = Fault::Redirect { status: 307, location: location.clone() };
+    origin.inject(redirect, Times::every().at("/d"));
+    let mut client = Client::connect(&origin);
+    let reply = client.get("/d", &["Range: bytes=100-199"]);
+    assert_eq!((reply.status, reply.field("Location")), (307, Some(location.as_str())));
+    assert_eq!(client.get("/elsewhere", &[]).body, b"moved");
+    assert_eq!(origin.counters().body_bytes, 5);
+}
+
+#[test]
+fn a_time_to_come_back() {
+    let origin = origin();
+    for (status, after) in [(429, "3"), (503, "Wed, 21 Oct 2015 07:28:00 GMT")] {
+        origin.inject(Fault::RetryAfter { status, after: after.to_owned() }, Times::once());
+        let reply = ask(&origin);
+        assert_eq!((reply.status, reply.field("Retry-After")), (status, Some(after)));
+    }
+    assert_right(&ask(&origin));
+}
+
+#[test]
+fn a_length_that_cannot_be() {
+    let origin = origin();
+    origin.inject(Fault::WrongTotal { total: 1 << 63 }, Times::next(2).on(On::Both));
+    assert_eq!(Client::connect(&origin).head("/d", &[]).promised(), 1 << 63);
+    assert_eq!(ask(&origin).field("Content-Range"), Some("bytes 100-199/9223372036854775808"));
+}
+
+#[test]
+fn a_mix_hits_some_of_all_requests() {
+    let origin = origin();
+    origin.inject_random(3, 0.3, &[Fault::Status(503), Fault::NoEtag]);
+    let mut client = Client::connect(&origin);
+    for at in 0..200 {
+        if at % 2 == 0 {
+            client.get("/d", &[])
+        } else {
+            client.head("/d", &[])
+        };
+    }
+    let hit = |fault| origin.requests().iter().filter(|request| request.fault.as_ref() == Some(&fault)).count();
+    let hits = [hit(Fault::Status(503)), hit(Fault::NoEtag)];
+    assert!(hits.iter().all(|hits| (10..60).contains(hits)), "{hits:?}");
+    origin.clear_faults();
+    assert_right(&ask(&origin));
+}
+
+#[test]
 fn a_real_change_is_another_object() {
     let origin = Origin::builder().serve_bytes("/d", content(1000)).start().unwrap();
     let first = get(&origin, "/d", &["Range: bytes=0-9"]);

@@ -9,3 +9,4 @@ mod objects;
 mod preconditions;
 mod ranges;
 mod stopping;
+mod transit;

@@ -158,6 +158,7 @@ impl Shared {
             stat: stat.map_err(|error| error::of_origin(&meta.location, error))?,
             attributes: attributes::to_head(&attributes),
             is_stored: self.rules.admit(&meta),
+            is_confirmed: true,
             with: piece,
         })
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::control::Control;
 use super::eviction::{PERIODS, Period};
-use crate::sync::{BackOff, Mutex};
+use crate::sync::{BackOff, Condvar, Mutex};
 use crate::sys::{BootId, Lock, process};
 
 /// What a page costs beyond its blocks, in bytes: its share of the tree in which a file system keeps extents.
@@ -23,12 +23,17 @@ pub(crate) fn pair_overhead(unit: u64) -> u64 {
     unit.saturating_mul(4).max(16 << 10)
 }
 
+/// How long the threads of this process that are in sections are waited for at a time.
+const OWN_SECTIONS: Duration = Duration::from_millis(5);
+
 /// The budget of a directory, as this process sees it.
 #[derive(Debug)]
 pub(crate) struct Budget {
     control: Control,
     boot_id: BootId,
     sections: Mutex<Sections>,
+    /// That no thread of this process is in a section, for who keeps them out.
+    emptied: Condvar,
     /// Whether somebody seems to have died in a section. What that was is counted by nobody but a recount.
     death: AtomicBool,
     /// How many pages this process has evicted.
@@ -47,8 +52,15 @@ struct Sections {
 
 impl Budget {
     pub(crate) fn new(control: Control, boot_id: BootId) -> Self {
-        let (sections, process) = (Mutex::default(), process());
-        Self { control, boot_id, sections, death: AtomicBool::new(false), evicted: AtomicU64::new(0), process }
+        Self {
+            control,
+            boot_id,
+            sections: Mutex::default(),
+            emptied: Condvar::new(),
+            death: AtomicBool::new(false),
+            evicted: AtomicU64::new(0),
+            process: process(),
+        }
     }
 
     /// Whether this process opened it, and not one that it was forked from.
@@ -131,6 +143,15 @@ impl Budget {
         Ok(tried.map(|()| exclusion))
     }
 
+    /// Whether no thread of this process is in a section, or none soon: nobody is kept out for longer than that takes.
+    fn has_no_sections(&self, patience: Duration) -> bool {
+        let mut sections = self.sections.lock();
+        if sections.open > 0 {
+            sections = self.emptied.wait_for(sections, patience);
+        }
+        sections.open == 0
+    }
+
     /// Whether what is charged has been counted since the system was started; before that nothing more is charged.
     pub(crate) fn is_counted(&self) -> bool {
         self.control.boot_id() == self.boot_id
@@ -144,6 +165,12 @@ impl Budget {
     /// The time by which uses are compared.
     pub(crate) fn now(&self) -> Period {
         Period(self.control.period() as u16)
+    }
+
+    /// The same in bytes that were filled, ever, if the limit has always been what it is now: by which it can be told how much
+    /// was filled between two moments.
+    pub(crate) fn filled(&self) -> u64 {
+        self.control.period().wrapping_mul(period(self.max_bytes())).wrapping_add(self.control.filled())
     }
 
     /// Whether so little of the limit is left that room should be made before somebody needs it; in small caches only if
@@ -179,6 +206,11 @@ impl Budget {
     pub(crate) fn max_bytes(&self) -> u64 {
         self.control.max_bytes().unwrap_or(u64::MAX)
     }
+}
+
+/// How many bytes are filled in a period.
+fn period(limit: u64) -> u64 {
+    (limit / PERIODS).max(1)
 }
 
 /// Repeats an attempt with growing pauses until it gives something, for no longer than `patience`.
@@ -224,7 +256,7 @@ impl Section<'_> {
             self.uncharge(bytes);
             return false;
         }
-        control.pass(bytes, (limit / PERIODS).max(1));
+        control.pass(bytes, period(limit));
         true
     }
 
@@ -260,6 +292,9 @@ impl Drop for Section<'_> {
         if sections.open == 0 {
             self.budget.control.note_out_of_section();
             self.budget.control.unlock_sections();
+            if sections.closed {
+                self.budget.emptied.notify_all();
+            }
         }
     }
 }
@@ -281,7 +316,7 @@ impl Exclusion<'_> {
             self.gate = control.try_close_gate()?;
         }
         // The lock of this process's own sections would silently become the exclusive one.
-        if self.gate && self.budget.sections.lock().open == 0 {
+        if self.gate && self.budget.has_no_sections(OWN_SECTIONS) {
             self.locked = control.try_lock_sections(Lock::Exclusive)?;
         }
         Ok(self.locked.then_some(()))

@@ -154,6 +154,11 @@ impl Control {
         self.load(PERIOD)
     }
 
+    /// How many bytes of the current period have been filled.
+    pub(crate) fn filled(&self) -> u64 {
+        self.load(FILLED)
+    }
+
     /// Counts bytes that are filled, and the periods of `length` bytes that are full by them.
     pub(crate) fn pass(&self, bytes: u64, length: u64) {
         let (Some(filled), Some(period)) = (self.word(FILLED), self.word(PERIOD)) else { return };

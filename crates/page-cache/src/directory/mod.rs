@@ -354,7 +354,7 @@ impl Directory {
         let Some(_lock) = self.lock_key(key) else { return };
         let head = self.with_descriptors(|| heads::load(&self.files, key));
         let written = head.and_then(|head| match head {
-            Some(head) if stat.is_none_or(|stat| head.stat.same_version(stat)) => {
+            Some(head) if stat.is_none_or(|stat| head.stat.same_version(stat) || head.stat == *stat) => {
                 let doubted = head.doubted();
                 self.with_descriptors(|| heads::save(&self.files, &doubted, false))
             }
@@ -432,10 +432,16 @@ impl Directory {
 
     /// Evicts what was not used for so long, by the clock, and is not to be kept.
     pub(crate) fn evict_older_than(&self, age: Duration) -> io::Result<()> {
+        self.fold_uses();
+        self.stock(WhenFull::Evict).evict_unused_since(SystemTime::now().checked_sub(age))
+    }
+
+    /// Writes down what this process has used.
+    fn fold_uses(&self) {
+        self.evictor.note_fold(&self.budget);
         for pair in self.pairs.all_open() {
             pair.fold_uses(&self.budget);
         }
-        self.stock(WhenFull::Evict).evict_unused_since(SystemTime::now().checked_sub(age))
     }
 
     /// What is evicted from.
@@ -461,9 +467,7 @@ impl Directory {
     /// deletes what nobody reads any more, and sees to it that who stores something next finds room.
     fn maintain(&self, room_is_wanted: bool) {
         self.keep_count();
-        for pair in self.pairs.all_open() {
-            pair.fold_uses(&self.budget);
-        }
+        self.fold_uses();
         self.look_for_superseded();
         let superseded = self.superseded.lock().clone();
         for name in superseded {

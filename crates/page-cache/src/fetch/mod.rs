@@ -17,6 +17,7 @@ mod destinations;
 mod prefetch;
 mod read_ahead;
 mod requests;
+pub(crate) mod retry;
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -29,6 +30,7 @@ pub use self::read_ahead::Advice;
 use self::read_ahead::Miss;
 pub(crate) use self::read_ahead::ReadAhead;
 use self::requests::{Again, Left, for_each};
+use self::retry::RetryPolicy;
 
 use bytes::Bytes;
 use svf_core::{NeedOptions, RangeSet};
@@ -71,6 +73,8 @@ pub(crate) struct Source<'a> {
     pub(crate) offline: bool,
     /// Without it one request follows the other.
     pub(crate) in_flight: Option<&'a InFlight>,
+    /// How what may succeed later is tried again.
+    pub(crate) retry: RetryPolicy,
     /// What is being fetched that is not to be stored.
     pub(crate) passed_on: &'a Flights,
     /// How long somebody else's work is waited for before the origin is asked beside it.
@@ -293,6 +297,7 @@ impl Source<'_> {
                     rest.start = leader.range().end;
                     // The slot first, and then the locks: who has locks waits for nothing but its own request.
                     let _slot = self.in_flight.map(InFlight::acquire);
+                    leader.depart();
                     lead(&leader)?;
                 }
                 Boarding::Passenger(passenger) => {
@@ -423,16 +428,7 @@ impl Source<'_> {
             return Err(OriginError::Offline { key: self.origin.key().to_owned(), what }.into());
         }
         tracing::debug!(key = self.origin.key(), start = range.start, end = range.end, "fetch");
-        self.counters.requested();
-        let bytes = self.origin.read(range.clone(), self.pinned)?;
-        self.counters.fetched(bytes.len() as u64);
-        // An origin may be anybody's, and a page must never be stored short.
-        if bytes.len() as u64 != range.end - range.start {
-            let (key, request) = (self.origin.key().to_owned(), format!("bytes {}..{}", range.start, range.end));
-            let reason = format!("it has {} bytes", bytes.len());
-            return Err(OriginError::InvalidResponse { key, request, reason }.into());
-        }
-        Ok(bytes)
+        Ok(retry::read(self.origin, self.pinned, range, self.retry, self.counters)?)
     }
 }
 

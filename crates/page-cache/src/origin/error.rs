@@ -1,6 +1,8 @@
 //! What an origin can answer instead of bytes.
 
+use std::fmt;
 use std::io;
+use std::time::Duration;
 
 /// An origin did not give what it was asked for. The messages name the object without secrets, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -36,13 +38,37 @@ pub enum OriginError {
         /// 401 or 403.
         status: u16,
     },
-    /// No response came at all.
-    #[error("{key} cannot be reached: {reason}; check the host, the network and the proxy settings, then try again")]
+    /// No byte of a response came, or none of its body.
+    #[error(
+        "{key} cannot be reached for {request}: {reason}{}; check the host, the network and the proxy settings, then \
+         try again",
+        Tried(*attempts)
+    )]
     Unreachable {
         /// The object.
         key: String,
+        /// What was asked for: the object's length, or a range.
+        request: String,
         /// What the network said.
         reason: String,
+        /// How often it was tried: an origin says 1, and the cache how often it has asked.
+        attempts: u32,
+    },
+    /// Responses broke off again and again, and not all had come when there was no more time.
+    #[error(
+        "{key}: only {received} bytes of a request for {request} came before the connection broke off{}; check the \
+         network, allow for more time (CacheBuilder::retry), then try again",
+        Tried(*attempts)
+    )]
+    Incomplete {
+        /// The object.
+        key: String,
+        /// What was asked for: a range.
+        request: String,
+        /// How many bytes of it came.
+        received: u64,
+        /// How often the origin was asked for some of it.
+        attempts: u32,
     },
     /// The origin answers range requests with something else.
     #[error(
@@ -54,7 +80,10 @@ pub enum OriginError {
         key: String,
     },
     /// The origin answered with a status that is an error.
-    #[error("{key}: the server answered with status {status} to a request for {request}; try again later")]
+    #[error(
+        "{key}: the server answered with status {status} to a request for {request}{}; {}",
+        Tried(*attempts), Later { status: *status, after: *retry_after }
+    )]
     Status {
         /// The object.
         key: String,
@@ -62,9 +91,17 @@ pub enum OriginError {
         status: u16,
         /// What was asked for: the object's length, or a range.
         request: String,
+        /// How long the server wants to be left alone, if it says so (`Retry-After`).
+        retry_after: Option<Duration>,
+        /// How often it was tried: an origin says 1, and the cache how often it has asked.
+        attempts: u32,
     },
     /// The origin's response is not an answer to the request.
-    #[error("{key}: the response to a request for {request} cannot be used: {reason}; nothing of it was stored")]
+    #[error(
+        "{key}: the response to a request for {request} cannot be used: {reason}{}; nothing of it was stored; look for \
+         a proxy in between, or another address of the object",
+        Tried(*attempts)
+    )]
     InvalidResponse {
         /// The object.
         key: String,
@@ -72,6 +109,8 @@ pub enum OriginError {
         request: String,
         /// What is wrong with the response.
         reason: String,
+        /// How often it was tried: an origin says 1, and the cache how often it has asked.
+        attempts: u32,
     },
     /// The store that the object is in failed.
     #[error("{key} cannot be read: {reason}")]
@@ -109,12 +148,47 @@ pub enum OriginError {
 
 impl OriginError {
     /// Whether the same request may succeed later, with the same object: a network or a server in trouble.
+    ///
+    /// Such a request is tried again by the cache ([`RetryPolicy`](crate::RetryPolicy)).
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
-            Self::Status { status, .. } => *status >= 500 || matches!(status, 408 | 429),
+            Self::Unreachable { .. } | Self::Incomplete { .. } => true,
+            // These two say that the server cannot do it at all: 501 the method, 505 the version of HTTP.
+            Self::Status { status, .. } => {
+                (*status >= 500 && !matches!(status, 501 | 505)) || matches!(status, 408 | 429)
+            }
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::TimedOut
+                    | io::ErrorKind::Interrupted
+                    | io::ErrorKind::ConnectionRefused
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::NetworkDown
+                    | io::ErrorKind::NetworkUnreachable
+                    | io::ErrorKind::HostUnreachable
+            ),
             _ => false,
         }
+    }
+
+    /// How long the origin wants to be left alone, if it says so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// The same, with how often it was tried.
+    pub(crate) fn tried(mut self, times: u32) -> Self {
+        if let Self::Unreachable { attempts, .. }
+        | Self::Status { attempts, .. }
+        | Self::InvalidResponse { attempts, .. } = &mut self
+        {
+            *attempts = times;
+        }
+        self
     }
 
     /// The nearest kind of [`io::Error`].
@@ -124,11 +198,37 @@ impl OriginError {
             Self::NotFound { .. } => io::ErrorKind::NotFound,
             Self::Denied { .. } => io::ErrorKind::PermissionDenied,
             Self::Unreachable { .. } => io::ErrorKind::HostUnreachable,
+            Self::Incomplete { .. } => io::ErrorKind::ConnectionAborted,
             Self::Offline { .. } => io::ErrorKind::NetworkUnreachable,
             Self::RangesIgnored { .. } | Self::UnsupportedScheme { .. } => io::ErrorKind::Unsupported,
             Self::InvalidResponse { .. } => io::ErrorKind::InvalidData,
             Self::Io { source, .. } => source.kind(),
             Self::Status { .. } | Self::Store { .. } | Self::Changed { .. } => io::ErrorKind::Other,
+        }
+    }
+}
+
+/// How often something was tried, for a message; nothing if that was once.
+struct Tried(u32);
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 > 1 { write!(f, " (tried {} times)", self.0) } else { Ok(()) }
+    }
+}
+
+/// What to do about a status, for a message.
+struct Later {
+    status: u16,
+    after: Option<Duration>,
+}
+
+impl fmt::Display for Later {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.after {
+            Some(after) => write!(f, "try again in {} seconds, as it asks for", after.as_secs()),
+            None if self.status < 500 && !matches!(self.status, 408 | 429) => f.write_str("check the address"),
+            None => f.write_str("try again later"),
         }
     }
 }

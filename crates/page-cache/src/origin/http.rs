@@ -9,15 +9,15 @@ use object_store::http::HttpBuilder;
 use object_store::path::Path;
 use object_store::{ClientOptions, GetOptions, GetRange, ObjectStore};
 
-use super::client::{ObservingConnector, Options, Outcome, Remote, UrlParts, retries};
+use super::client::{ObservingConnector, Options, Outcome, Remote, UrlParts, no_retries};
 use super::object_store::{Request, Timeouts};
 use super::{Origin, OriginError, Stat};
 
 /// An object behind an `http://` or `https://` URL.
 ///
 /// Requests run on a small runtime of this crate's own, so it works from plain threads and inside anybody's runtime
-/// alike; a call blocks its thread until the response is there. What is transient (a refused connection, a 5xx) is
-/// tried again a few times within half a minute.
+/// alike; a call blocks its thread until the response is there, or is given up ([`Timeouts`]). It tries nothing again: the
+/// cache does ([`RetryPolicy`](crate::RetryPolicy)).
 ///
 /// Every range request is conditional on the pinned validators (`If-Match`, else `If-Unmodified-Since`), and every
 /// response is checked: status 206, exactly the range asked for, the total length, the validators, no encoding.
@@ -46,7 +46,7 @@ impl HttpOrigin {
         let connector = ObservingConnector { authorization, encoded: false };
         let build = move || {
             let builder = HttpBuilder::new().with_url(&request).with_client_options(client.clone());
-            let store = builder.with_retry(retries()).with_http_connector(connector.clone()).build()?;
+            let store = builder.with_retry(no_retries()).with_http_connector(connector.clone()).build()?;
             Ok(Arc::new(store) as Arc<dyn ObjectStore>)
         };
         // The store's path stays empty: its base is the object's URL, so that not a character of it is recoded.
@@ -80,7 +80,9 @@ impl Origin for HttpOrigin {
             Err(refused) => refused,
         };
         // Of these, servers may mean the HEAD and not the object; after any other no request would fare better.
-        if let Some(Outcome::Status(200..=206 | 400 | 403 | 405 | 416 | 501)) = refused.outcome {
+        if let Some(Outcome::Status(200..=206 | 400 | 403 | 405 | 416 | 501, _) | Outcome::Rejected(_)) =
+            refused.outcome
+        {
             let first_byte = GetOptions { range: Some(GetRange::Bounded(0..1)), ..GetOptions::default() };
             for options in [first_byte, GetOptions::default()] {
                 if let Ok(stat) = self.remote.stat_by(options) {

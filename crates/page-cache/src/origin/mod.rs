@@ -66,26 +66,30 @@ pub trait Origin: Debug + Send + Sync {
     /// or a namespace and a path. It stands in files and in messages, so it must hold no secret.
     fn key(&self) -> &str;
 
-    /// The object's length and validators as they are now. Blocks for one request or more.
+    /// The object's length and validators as they are now. Blocks for one request, or for a few that ask for the same in
+    /// different ways; what is transient is tried again by the cache.
     ///
     /// # Errors
     ///
     /// An [`OriginError`] that names the key and says what to do.
     fn stat(&self) -> Result<Stat, OriginError>;
 
-    /// The bytes of `range`, of the very version that `pinned` describes. Blocks for one request or more.
+    /// The bytes of `range`, of the very version that `pinned` describes. Blocks for one request, which is to be given up
+    /// when nothing comes any more. Nothing is to be tried again here: the cache does that, and counts
+    /// ([`RetryPolicy`](crate::RetryPolicy)).
     ///
     /// `range` is not empty and ends at or before `pinned.length`. The request is to be conditional on the pinned
     /// validators where the protocol can express it, and the response is to be checked against them: status, range,
     /// total length, validators, encoding.
     ///
     /// If the response breaks off, what came of it may be returned, as long as that is not empty: the first bytes of the
-    /// range. The caller sees to the rest.
+    /// range. The cache asks for the rest, of the same version.
     ///
     /// # Errors
     ///
-    /// [`OriginError::Changed`] if the object is no longer the one that is pinned; else what went wrong. Never bytes of
-    /// another version.
+    /// [`OriginError::Changed`] if the object is no longer the one that is pinned; else what went wrong, with
+    /// [`OriginError::Unreachable`] if not a byte came. Never bytes of another version, and never more than asked for:
+    /// that, and no bytes without an error, is [`OriginError::InvalidResponse`] to the cache.
     fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError>;
 }
 

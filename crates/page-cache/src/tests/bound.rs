@@ -181,8 +181,8 @@ fn who_opens_an_object_outlasts_an_attempt_to_count() {
     });
 }
 
-/// A huge object of which a page here and there is stored, each with a block of words of its own; then most of them go.
-fn hollow_out(cache: &Cache) -> CachedFile {
+/// A huge object of which a page here and there is stored, each with a block of words of its own; then so many of them go.
+fn hollow_out(cache: &Cache, gone: u64) -> CachedFile {
     const STORED: u64 = 160;
     let validators = Validators { version: Some("1".into()), ..Validators::default() };
     let stat = Stat { length: STORED * BLOCK_OF_WORDS, validators };
@@ -192,7 +192,7 @@ fn hollow_out(cache: &Cache) -> CachedFile {
     for page in 0..STORED {
         file.bytes(page * BLOCK_OF_WORDS..page * BLOCK_OF_WORDS + 1).unwrap();
     }
-    let goal = cache.usage().charged - 120 * (4096 + 64);
+    let goal = cache.usage().charged - gone * (4096 + 64);
     assert!(cache.evict_to(goal).unwrap().charged <= goal);
     file
 }
@@ -212,7 +212,7 @@ fn blocks_of_an_index_that_cannot_go_now_go_later() {
     let stored = {
         // Somebody stores something, and whoever would give blocks back has to go without.
         let _section = shared.budget().enter().unwrap();
-        let _file = hollow_out(&cache);
+        let _file = hollow_out(&cache, 120);
         shared.stock(WhenFull::Evict).give_back_blocks();
         cache.usage().charged
     };
@@ -224,6 +224,50 @@ fn blocks_of_an_index_that_cannot_go_now_go_later() {
     assert!(allocated(directory.path()) <= cache.usage().charged);
     let found = cache.recount(Duration::from_secs(10)).unwrap().unwrap();
     assert_eq!(found.charged, found.charged_before);
+}
+
+/// Whoever stores something is kept out for about as long as one of them takes, and not for all.
+#[test]
+fn others_are_let_in_between_blocks_of_an_index_that_go() {
+    let (directory, disk) = (tempfile::tempdir().unwrap(), FailingDisk::healthy());
+    let (cache, shared) = open_for_huge(directory.path(), &disk);
+    let punches = Arc::new(AtomicU64::new(0));
+    let _file = {
+        // Until then none goes.
+        let _section = shared.budget().enter().unwrap();
+        let (counter, file) = (Arc::clone(&punches), hollow_out(&cache, 80));
+        disk.fail(move |operation, path: &Path| {
+            if operation == Operation::Punch && path.extension().is_some_and(|ending| ending == "index") {
+                counter.fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            None
+        });
+        file
+    };
+    let (start, mut entered_at) = (Instant::now(), std::collections::BTreeSet::new());
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // The thread of the directory may be at it as well.
+            while punches.load(Ordering::Relaxed) < 10 && start.elapsed() < Duration::from_secs(20) {
+                shared.stock(WhenFull::Evict).give_back_blocks();
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+        while !is_over.load(Ordering::Relaxed) {
+            if shared.budget().enter().is_some() {
+                entered_at.insert(punches.load(Ordering::Relaxed));
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    });
+    let punches = punches.load(Ordering::Relaxed);
+    assert!(
+        punches >= 10 && entered_at.len() as u64 * 3 >= punches,
+        "{punches} went, and others came at {entered_at:?}"
+    );
 }
 
 /// What is given back and not uncharged yet is found by whoever counts next.
@@ -246,7 +290,7 @@ fn who_dies_while_blocks_of_an_index_go_leaves_word_of_it() {
     };
     let _file = {
         let _section = shared.budget().enter().unwrap();
-        let file = hollow_out(&cache);
+        let file = hollow_out(&cache, 120);
         disk.fail(look);
         file
     };

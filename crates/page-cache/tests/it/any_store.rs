@@ -21,6 +21,7 @@ use tempfile::TempDir;
 
 use crate::child;
 use crate::memory_origin::pattern;
+use crate::retry::quick;
 
 const LEN: usize = 300_000;
 const PAGE: u64 = 4096;
@@ -42,7 +43,7 @@ fn in_memory() -> Arc<InMemory> {
 
 fn cache() -> (Cache, TempDir) {
     let directory = tempfile::tempdir().unwrap();
-    (Cache::builder(directory.path()).page_size(PAGE).open().unwrap(), directory)
+    (Cache::builder(directory.path()).page_size(PAGE).retry(quick()).open().unwrap(), directory)
 }
 
 fn open(cache: &Cache, store: &Arc<impl ObjectStore>) -> CachedFile {
@@ -136,6 +137,25 @@ fn it_works_inside_of_any_runtime() {
     multi.block_on(async { tokio::task::spawn_blocking(move || ()).await.unwrap() });
 }
 
+#[test]
+fn a_store_that_waits_for_its_callers_thread_is_given_up() {
+    let tied = |runtime: &tokio::runtime::Runtime| {
+        let mut store = Altered::new(Ok);
+        Arc::get_mut(&mut store).unwrap().runtime = Some(runtime.handle().clone());
+        let timeouts = Timeouts::default().with_total(Duration::from_millis(500));
+        ObjectStoreOrigin::new(store, path(), "test").with_timeouts(timeouts)
+    };
+    let read = |origin: ObjectStoreOrigin| origin.stat().and_then(|stat| origin.read(0..10, &stat));
+    // Its own threads answer while this one waits.
+    let multi = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    assert!(read(tied(&multi)).unwrap() == pattern(LEN, 1)[..10]);
+    // The only thread there is waits.
+    let current = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let origin = tied(&current);
+    let error = current.block_on(async { read(origin) }).unwrap_err();
+    assert!(matches!(error, OriginError::Unreachable { .. }), "{error}");
+}
+
 type Alter = Box<dyn Fn(GetResult) -> Result<GetResult> + Send + Sync>;
 
 /// A store that ignores all conditions and alters its answers.
@@ -143,19 +163,24 @@ struct Altered {
     inner: InMemory,
     alter: Alter,
     heads_too: bool,
+    /// Where it answers, if it is tied to a runtime.
+    runtime: Option<tokio::runtime::Handle>,
 }
 
 impl Altered {
     fn new(alter: impl Fn(GetResult) -> Result<GetResult> + Send + Sync + 'static) -> Arc<Self> {
         let inner = InMemory::new();
         put(&inner, pattern(LEN, 1));
-        Arc::new(Self { inner, alter: Box::new(alter), heads_too: false })
+        Arc::new(Self { inner, alter: Box::new(alter), heads_too: false, runtime: None })
     }
 }
 
 #[async_trait::async_trait]
 impl ObjectStore for Altered {
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        if let Some(runtime) = &self.runtime {
+            runtime.spawn(async {}).await.unwrap();
+        }
         let GetOptions { range, head, .. } = options;
         let result = self.inner.get_opts(location, GetOptions { range, head, ..GetOptions::default() }).await?;
         if head && !self.heads_too { Ok(result) } else { (self.alter)(result) }

@@ -64,33 +64,35 @@ fn an_object_larger_than_the_limit_is_read_again_and_again_within_it() {
     assert!(cache.stats().bypasses == 0, "{:?}", cache.stats());
 }
 
-/// Each is used often enough to be worth more than whatever is read once.
+/// Each extent is used often enough to be worth more than whatever is read once; and what is read once is read by pieces of
+/// an extent, of a page, and less.
 #[test]
 fn a_scan_does_not_flush_what_is_used_again_and_again() {
-    let directory = tempfile::tempdir().unwrap();
-    let cache = open(&directory);
-    let (hot_origin, hot, _) = object(&cache, "hot", 3);
-    let (_, scanned, _) = object(&cache, "scanned", 60);
-    for _ in 0..3 {
+    for piece in [EXTENT, EXTENT / 4, PAGE, 30_000] {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = open(&directory);
+        let (hot_origin, hot, _) = object(&cache, "hot", 3);
+        let (_, scanned, _) = object(&cache, "scanned", 60);
+        for _ in 0..3 {
+            for number in 0..3 {
+                hot.bytes(extent(number)).unwrap();
+            }
+            // Another use is one for which a quarter of this limit was filled since.
+            scanned.bytes(57 * EXTENT..60 * EXTENT).unwrap();
+            scanned.evict(57 * EXTENT..60 * EXTENT).unwrap();
+            fold(&cache, &hot);
+        }
+        hot_origin.take_reads();
+        for start in (0..40 * EXTENT).step_by(piece as usize) {
+            scanned.bytes(start..start + piece).unwrap();
+        }
         for number in 0..3 {
+            assert!(holds(&hot, number), "pieces of {piece}: extent {number} of what is hot has gone");
             hot.bytes(extent(number)).unwrap();
         }
-        // A use counts anew in another period, that is, when a two hundred and fifty-sixth of the limit was filled.
-        scanned.bytes(extent(59)).unwrap();
-        scanned.evict(extent(59)).unwrap();
-        cache.evict_to(LIMIT).unwrap();
-        fold(&cache, &hot);
+        assert_eq!(hot_origin.take_reads(), []);
+        assert!(cache.usage().charged <= LIMIT);
     }
-    hot_origin.take_reads();
-    for number in 0..40 {
-        scanned.bytes(extent(number)).unwrap();
-    }
-    for number in 0..3 {
-        assert!(holds(&hot, number), "extent {number} of what is hot has gone");
-        hot.bytes(extent(number)).unwrap();
-    }
-    assert_eq!(hot_origin.take_reads(), []);
-    assert!(cache.usage().charged <= LIMIT);
 }
 
 /// Waits until the thread of the directory has written down what was used.

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::child;
 use crate::memory_origin::pattern;
+use crate::retry::quick;
 
 const LEN: usize = 300_000;
 const PAGE: u64 = 4096;
@@ -49,7 +50,7 @@ fn object(seed: u64) -> Object {
 
 fn cache() -> (Cache, TempDir) {
     let directory = tempfile::tempdir().unwrap();
-    (Cache::builder(directory.path()).page_size(PAGE).open().unwrap(), directory)
+    (Cache::builder(directory.path()).page_size(PAGE).retry(quick()).open().unwrap(), directory)
 }
 
 fn open(cache: &Cache, (url, options): &(&'static str, Options)) -> Result<CachedFile, OriginError> {
@@ -203,15 +204,34 @@ fn urls_and_options_that_mean_nothing_are_refused() {
 }
 
 #[test]
+fn credentials_that_cannot_be_had_are_an_error() {
+    // Nobody listens at port 1, and so nobody gives credentials for this machine.
+    let options =
+        [("metadata_endpoint", "http://127.0.0.1:1"), ("endpoint", "http://127.0.0.1:1"), ("allow_http", "true")];
+    let error = UrlOrigin::with_options("s3://bucket/key", options).unwrap().stat().unwrap_err();
+    assert!(matches!(error, OriginError::Unreachable { .. }) && error.to_string().contains("refused"), "{error}");
+}
+
+#[test]
 fn plain_http_is_an_option() {
     let ((cache, _directory), server) = (cache(), server());
     // Who gives Google's builder an endpoint by http has allowed that by it.
     for (url, mut options) in stores(&server).into_iter().filter(|(url, _)| !url.starts_with("gs")) {
         options.retain(|(name, _)| *name != "allow_http");
         let error = open(&cache, &(url, options)).unwrap_err();
-        assert!(error.to_string().contains("allow_http"), "{error}");
+        assert!(
+            matches!(&error, OriginError::InvalidUrl { .. }) && error.to_string().contains("allow_http"),
+            "{error}"
+        );
     }
     assert_eq!(server.counters().requests, 0);
+    // It is allowed in each way in which the builders take a yes.
+    for yes in ["1", "ON", "Yes"] {
+        let endpoint = server.url("");
+        let options = [("endpoint", endpoint.as_str()), ("skip_signature", yes), ("allow_http", yes)];
+        let origin = UrlOrigin::with_options("s3://bucket/a b/object.bin", options).unwrap();
+        assert_eq!(origin.stat().unwrap().length, LEN as u64);
+    }
 }
 
 #[test]

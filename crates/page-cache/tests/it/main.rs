@@ -19,6 +19,8 @@ mod cloud;
 mod coming_from_pfio;
 mod descriptors;
 mod directory;
+#[cfg(feature = "http")]
+mod faults;
 mod fetching;
 mod fixture;
 mod full_disk;
@@ -36,9 +38,12 @@ mod processes;
 mod random;
 mod read_ahead;
 mod reader;
+mod retry;
 #[cfg(all(feature = "aws", feature = "azure", feature = "gcp", feature = "http"))]
 mod secrets;
 #[cfg(feature = "http")]
 mod single_flight;
 mod superseded;
+#[cfg(feature = "http")]
+mod traces;
 mod transfer;

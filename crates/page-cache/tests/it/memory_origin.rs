@@ -80,7 +80,12 @@ impl MemoryOrigin {
 
     fn check(&self) -> Result<(), OriginError> {
         if self.0.failing.load(Ordering::SeqCst) {
-            return Err(OriginError::Unreachable { key: self.0.key.clone(), reason: "it is failing".into() });
+            return Err(OriginError::Unreachable {
+                key: self.0.key.clone(),
+                request: "anything".into(),
+                reason: "it is failing".into(),
+                attempts: 1,
+            });
         }
         Ok(())
     }

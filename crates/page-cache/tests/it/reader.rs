@@ -3,7 +3,7 @@
 use std::io::{BufRead, Cursor, Read, Seek, SeekFrom};
 
 use crate::memory_origin::{MemoryOrigin, pattern};
-use page_cache::{Advice, Cache, Reader};
+use page_cache::{Advice, Cache, Reader, RetryPolicy};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
@@ -98,7 +98,7 @@ fn a_failed_read_leaves_the_position_and_can_be_tried_again() {
     let directory = tempfile::tempdir().unwrap();
     let bytes = pattern(10_000, 4);
     let origin = MemoryOrigin::new("a", bytes.clone());
-    let cache = Cache::builder(directory.path()).page_size(4096).open().unwrap();
+    let cache = Cache::builder(directory.path()).page_size(4096).retry(RetryPolicy::never()).open().unwrap();
     let mut reader = cache.file(origin.clone()).unwrap().reader();
     reader.seek(SeekFrom::Start(5_000)).unwrap();
     origin.fail(true);

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use loopback_origin::{Fault, Object, On, Origin as Server, Times};
-use page_cache::{Cache, Origin, UrlOrigin};
+use page_cache::{Cache, Origin, RetryPolicy, UrlOrigin};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -153,7 +153,8 @@ fn a_secret_shows_nowhere() {
         };
         show(&origin, origin.key());
         // A directory each, since some of them are one object.
-        let cache = Cache::builder(Path::new(&directory).join(index.to_string())).page_size(4096).open().unwrap();
+        let builder = Cache::builder(Path::new(&directory).join(index.to_string())).page_size(4096);
+        let cache = builder.retry(RetryPolicy::never()).open().unwrap();
         show(&cache, "");
         let file = match cache.file(origin) {
             Ok(file) => file,

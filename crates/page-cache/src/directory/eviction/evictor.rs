@@ -1,33 +1,31 @@
 //! Making room: in the name of who needs it, and ahead of need.
 
-use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
+use svf_core::RangeSet;
+
 use super::candidates::{Candidates, LOOKS, LOOKS_AT_FEW};
+use super::hollow::Hollow;
+use super::recent_uses::length_of_use;
 use super::roster::{self, Roster};
 use super::stamp::{Period, Stamp};
-use crate::directory::budget::{Budget, Exclusion, Section};
+use crate::directory::budget::{Budget, Section};
 use crate::directory::files::{Files, is_damage};
 use crate::directory::heads;
 use crate::directory::key_locks::KeyLocks;
 use crate::directory::maintenance::Maintenance;
 use crate::directory::name::{self, KeyHash};
-use crate::directory::pair::{self, Counted, Index, Pair, Room};
+use crate::directory::pair::{self, Counted, EXTENT, Index, Pair, Room};
 use crate::directory::pairs::{self, Pairs};
-use crate::directory::retry::Retry;
 use crate::sync::Mutex;
 
 /// How long who was told to evict waits for a recount.
 const SECTION_PATIENCE: Duration = Duration::from_secs(10);
-/// How long fillers are waited for that are to be kept out for a moment.
-const EXCLUSION_PATIENCE: Duration = Duration::from_millis(20);
-/// Less than this, in bytes, is not given back of indexes.
-const MIN_GIVEN_BACK: u64 = 256 << 10;
 /// Below this limit, in bytes, there are only few extents.
-const FEW: u64 = 64 << 20;
+pub(super) const FEW: u64 = 64 << 20;
 /// How often something else is tried if what was chosen could not go.
 const ATTEMPTS: usize = 16;
 /// How often room is made for one page that others take.
@@ -44,22 +42,14 @@ pub enum WhenFull {
 }
 
 /// What chooses and evicts, in one process.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Evictor {
     choice: Mutex<Choice>,
-    /// Pairs in whose indexes there are blocks without anything in them, and about how many.
-    hollow: Mutex<HashMap<Arc<str>, u64>>,
+    pub(super) hollow: Hollow,
     /// Whether the operator has been told that something cannot be evicted.
     warned: AtomicBool,
-    /// Attempts to give those back. Each keeps fillers out, also if it comes to nothing.
-    returns: Retry,
-}
-
-impl Default for Evictor {
-    fn default() -> Self {
-        let returns = Retry::new(Duration::from_secs(1), Duration::from_secs(60));
-        Self { choice: Mutex::default(), hollow: Mutex::default(), warned: AtomicBool::new(false), returns }
-    }
+    /// How many bytes had been filled when the uses of this process were last written down.
+    folded: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +69,17 @@ impl Evictor {
             choice.roster = Roster::list(files, now)?;
         }
         Ok(choice.roster.is_good(now) || choice.is_listing)
+    }
+
+    /// Whether so much was filled since the uses of this process were written down that a use which is written down now may
+    /// seem to be another one than the fill it belongs to.
+    fn is_fold_due(&self, budget: &Budget) -> bool {
+        budget.filled().abs_diff(self.folded.load(Ordering::Relaxed)) >= length_of_use(budget.max_bytes(), EXTENT) / 2
+    }
+
+    /// Notes that the uses of this process are written down now.
+    pub(crate) fn note_fold(&self, budget: &Budget) {
+        self.folded.store(budget.filled(), Ordering::Relaxed);
     }
 
     /// Lists the directory, if there is a choice that has become old. Others choose from it meanwhile.
@@ -155,7 +156,8 @@ impl Room for Stock<'_> {
             rounds += 1;
             self.evict_one(section, &mut failed);
         }
-        if self.when_full == WhenFull::Evict && self.budget.is_short() {
+        let is_short = self.when_full == WhenFull::Evict && self.budget.is_short();
+        if is_short || self.evictor.is_fold_due(self.budget) {
             self.maintenance.make_room();
         }
         true
@@ -213,14 +215,12 @@ impl Stock<'_> {
         }
         let freed = pair.evict_extent(section, number)?;
         tracing::debug!(pair = pair.name(), extent = number, freed, "evicted");
-        if !pair.is_hollow_at(number)? {
-            return Ok(freed);
-        }
+        let Some(block) = pair.hollow_block(number)? else { return Ok(freed) };
         if pair.any_extent(0)?.is_none() {
             drop(pair);
             return Ok(freed + self.delete_empty(section, &name));
         }
-        *self.evictor.hollow.lock().entry(name).or_default() += 1;
+        self.evictor.hollow.note(name, block..block + 1);
         Ok(freed)
     }
 
@@ -279,57 +279,9 @@ impl Stock<'_> {
         }
     }
 
-    /// Notes that about so many blocks of the index of a pair have nothing in them any more.
-    pub(crate) fn note_hollow(&self, name: &str, blocks: u64) {
-        if blocks > 0 {
-            *self.evictor.hollow.lock().entry(name.into()).or_default() += blocks;
-        }
-    }
-
-    /// Gives back blocks of indexes in which nothing is any more, once there are so many that it is worth keeping all
-    /// fillers out for it. Not if they do not all go out soon.
-    pub(crate) fn give_back_blocks(&self) {
-        let hollow = {
-            let mut hollow = self.evictor.hollow.lock();
-            let bytes = hollow.values().sum::<u64>().saturating_mul(self.files.file_system.unit);
-            let is_much = bytes > MIN_GIVEN_BACK.max(self.budget.max_bytes() / 1024);
-            if !is_much || !self.evictor.returns.is_due() {
-                return;
-            }
-            std::mem::take(&mut *hollow)
-        };
-        match self.budget.exclude(EXCLUSION_PATIENCE) {
-            Ok(Some(exclusion)) => {
-                // Should it fail, or this process die, what is charged is too much, and no more.
-                let due = self.budget.control().recount_wanted();
-                self.budget.control().want_recount(true);
-                match hollow.keys().try_for_each(|name| self.give_back_of(&exclusion, name)) {
-                    Ok(()) => {
-                        self.budget.control().want_recount(due);
-                        self.evictor.returns.succeeded();
-                    }
-                    Err(error) => tracing::warn!(%error, "blocks of an index cannot be given back"),
-                }
-            }
-            excluded => {
-                let mut later = self.evictor.hollow.lock();
-                for (name, blocks) in hollow {
-                    *later.entry(name).or_default() += blocks;
-                }
-                if let Err(error) = excluded {
-                    tracing::warn!(%error, "blocks of an index cannot be given back yet");
-                }
-            }
-        }
-    }
-
-    fn give_back_of(&self, exclusion: &Exclusion<'_>, name: &str) -> io::Result<()> {
-        let Some(pair) = self.open(name)?.filter(|pair| pair.is_reconciled(self.budget)) else { return Ok(()) };
-        let before = pair.count(self.budget.boot_id())?.charge;
-        pair.give_back()?;
-        let after = pair.count(self.budget.boot_id())?.charge;
-        exclusion.uncharge(before.saturating_sub(after));
-        Ok(())
+    /// Notes blocks of the index of a pair in which nothing seems to be any more.
+    pub(crate) fn note_hollow(&self, name: &str, blocks: &RangeSet) {
+        blocks.iter().for_each(|blocks| self.evictor.hollow.note(name.into(), blocks));
     }
 
     /// Makes room before somebody needs it, if there is little left, unless another process is at it. Lists the directory
@@ -458,7 +410,7 @@ impl Stock<'_> {
     }
 
     /// A pair by its name, as this process has it open, or opened for this; none if it is gone or damaged.
-    fn open(&self, name: &str) -> io::Result<Option<Arc<Pair>>> {
+    pub(super) fn open(&self, name: &str) -> io::Result<Option<Arc<Pair>>> {
         if let Some(pair) = self.pairs.peek(name) {
             return Ok(Some(pair));
         }
@@ -469,4 +421,8 @@ impl Stock<'_> {
             Err(error) => Err(error),
         }
     }
+}
+
+pub(super) fn total(ranges: impl Iterator<Item = std::ops::Range<u64>>) -> u64 {
+    ranges.map(|range| range.end - range.start).sum()
 }

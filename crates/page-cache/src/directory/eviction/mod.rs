@@ -5,9 +5,13 @@
 //!                                                 stamps, in each index ▲
 //! uses, in each process ─► folded about once a second ──────────────────┘
 //! ```
+//!
+//! What belongs together is one use: `recent_uses`.
 
 mod candidates;
 mod evictor;
+mod hollow;
+mod recent_uses;
 pub(super) mod roster;
 #[cfg(test)]
 mod simulation;
@@ -15,4 +19,5 @@ mod stamp;
 
 pub use self::evictor::WhenFull;
 pub(crate) use self::evictor::{Evictor, Stock};
+pub(crate) use self::recent_uses::{RecentUses, Use, length_of_use};
 pub(crate) use self::stamp::{PERIODS, Period, Stamp};

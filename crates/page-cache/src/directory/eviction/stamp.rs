@@ -63,6 +63,12 @@ impl Stamp {
         Self(if stamp == Self::NEVER.0 || stamp == Self::KEPT.0 { 1 } else { stamp })
     }
 
+    /// After a use that is not over yet: it lasts until now, and counts once.
+    pub(crate) fn lasting(self, now: Period) -> Self {
+        let once = Self::NEVER.used(now, false);
+        if self.is_kept() || self.staleness(now) <= once.staleness(now) { self } else { once }
+    }
+
     /// The order in which extents go, the largest first. What is kept has to be left out before.
     pub(crate) fn staleness(self, now: Period) -> i32 {
         self.age(now).unwrap_or(i32::MAX)
@@ -110,6 +116,15 @@ mod tests {
         let once = Stamp::NEVER.used(NOW, true);
         let [hit, anew] = [false, true].map(|anew| once.used(later(256), anew).staleness(later(256)));
         assert!(hit < anew && anew < 0);
+    }
+
+    #[test]
+    fn a_use_that_lasts_counts_once_and_now() {
+        let once = Stamp::NEVER.used(NOW, true);
+        assert_eq!(once.lasting(later(100)), Stamp::NEVER.used(later(100), true));
+        let twice = once.used(NOW, false);
+        assert_eq!(twice.lasting(later(100)), twice);
+        assert_eq!((Stamp::KEPT.lasting(NOW), Stamp::NEVER.lasting(NOW)), (Stamp::KEPT, once));
     }
 
     #[test]

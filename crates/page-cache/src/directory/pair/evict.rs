@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use svf_core::RangeSet;
 
@@ -11,7 +11,7 @@ use super::entry_word::EntryWord;
 use super::words::withdraw;
 use super::{Pair, Words};
 use crate::directory::budget::{Budget, Section};
-use crate::directory::eviction::{Period, Stamp};
+use crate::directory::eviction::{Stamp, Use, length_of_use};
 
 /// The longest range that is given back by one call: a hit that has to wait behind it waits no longer than that takes.
 const LONGEST_PUNCH: u64 = 1 << 20;
@@ -20,23 +20,6 @@ impl Pair {
     /// See [`Index::any_extent`](super::index::Index::any_extent).
     pub(crate) fn any_extent(&self, random: u64) -> io::Result<Option<(u64, Stamp)>> {
         self.index.any_extent(random)
-    }
-
-    /// How many of the blocks that have the words of some pages have nothing in them.
-    pub(crate) fn hollow_blocks(&self, pages: &Range<u64>) -> io::Result<u64> {
-        let (layout, mut hollow) = (self.index.layout(), 0);
-        for run in self.index.runs_with_words(pages)? {
-            let block = layout.pages_of(layout.block_of(run.start));
-            hollow += u64::from(self.index.load_run(&block)?.into_iter().all(EntryWord::is_empty));
-        }
-        Ok(hollow)
-    }
-
-    /// Whether nothing is stored any more of all pages whose words are in one block with those of an extent.
-    pub(crate) fn is_hollow_at(&self, extent: u64) -> io::Result<bool> {
-        let layout = self.index.layout();
-        let block = layout.block_of(layout.pages_of_extent(extent).start);
-        Ok(self.index.load_run(&layout.pages_of(block))?.into_iter().all(EntryWord::is_empty))
     }
 
     /// How an extent was used, as far as that is known.
@@ -146,14 +129,20 @@ impl Pair {
         if !self.is_reconciled(budget) {
             return;
         }
-        let (now, mut last) = (budget.now(), None);
-        self.verified.take_used(|page| {
-            let extent = self.index.layout().extent_of(page);
-            if last.replace(extent) != Some(extent) {
-                self.note_use(extent, now, || false);
+        let layout = *self.index.layout();
+        let mut used: Option<Range<u64>> = None;
+        let was_used = self.verified.take_used(|page| match &mut used {
+            Some(pages) if layout.extent_of(pages.start) == layout.extent_of(page) => pages.end = page + 1,
+            _ => {
+                if let Some(pages) = used.replace(page..page + 1) {
+                    self.note_use(budget, &pages, || false);
+                }
             }
         });
-        if last.is_some() {
+        if let Some(pages) = used {
+            self.note_use(budget, &pages, || false);
+        }
+        if was_used {
             self.note_time();
         }
     }
@@ -171,25 +160,31 @@ impl Pair {
 
     /// Takes down that pages were stored: a use of each of their extents. The caller is in a section.
     pub(super) fn note_fill(&self, budget: &Budget, run: &Range<u64>) {
-        let (now, layout) = (budget.now(), self.index.layout());
+        let layout = self.index.layout();
         for extent in layout.extent_of(run.start)..=layout.extent_of(run.end.saturating_sub(1)) {
+            let all = layout.pages_of_extent(extent);
             let is_held = |page: u64| self.index.load(page).is_ok_and(EntryWord::is_present);
-            let anew = || !layout.pages_of_extent(extent).any(|page| !run.contains(&page) && is_held(page));
-            self.note_use(extent, now, anew);
+            let anew = || !all.clone().any(|page| !run.contains(&page) && is_held(page));
+            self.note_use(budget, &(run.start.max(all.start)..run.end.min(all.end)), anew);
         }
         self.note_time();
     }
 
-    /// Takes down a use of an extent: of what is stored, or of what is stored `anew`. The caller is in a section.
-    fn note_use(&self, extent: u64, now: Period, anew: impl FnOnce() -> bool) {
-        if !self.recent.note(extent, now) {
-            return;
-        }
-        let anew = anew();
+    /// Takes down a use of pages of one extent: of what is stored, or of what is stored `anew`. The caller is in a section.
+    fn note_use(&self, budget: &Budget, pages: &Range<u64>, anew: impl FnOnce() -> bool) {
+        let (now, layout) = (budget.now(), self.index.layout());
+        let extent = layout.extent_of(pages.start);
+        let length = length_of_use(budget.max_bytes(), layout.extent_len());
+        let anew = match self.recent.note(extent, pages, budget.filled(), length, Instant::now()) {
+            Use::Same => return,
+            Use::GoesOn => None,
+            Use::Another => Some(anew()),
+        };
+        let change = |stamp: Stamp| anew.map_or_else(|| stamp.lasting(now), |anew| stamp.used(now, anew));
         // A block that cannot be stored to costs no more than a good guess.
         let noted = self
-            .may_be_stored_to(self.index.layout().stamp_block_of(extent))
-            .and_then(|may_be| if may_be { self.index.restamp(extent, |stamp| stamp.used(now, anew)) } else { Ok(()) });
+            .may_be_stored_to(layout.stamp_block_of(extent))
+            .and_then(|may_be| if may_be { self.index.restamp(extent, change) } else { Ok(()) });
         if let Err(error) = noted {
             self.warn("uses cannot be written down", &error);
         }

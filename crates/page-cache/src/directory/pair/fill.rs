@@ -126,7 +126,7 @@ impl Pair {
         for ((page, &sum), generation) in run.clone().zip(sums).zip(generations..) {
             let word = EntryWord::present(sum, generation);
             publish(&self.index, page, word)?;
-            self.verified.insert(page, word);
+            self.verified.insert_stored(page, word);
         }
         // What was just written is what is read next.
         self.data.map(&range);

@@ -40,7 +40,9 @@ impl Pair {
     /// A block of stamps is a section of its own, so that nobody who counts waits for all of them.
     pub(crate) fn keep(&self, budget: &Budget, room: &dyn Room, pages: &Range<u64>) -> io::Result<bool> {
         let Some((extents, blocks)) = self.extents_and_blocks(pages) else { return Ok(true) };
-        let missing = blocks.end - blocks.start - self.index.marked(blocks.clone())?.len() as u64;
+        let marked = || Ok::<_, io::Error>(self.index.marked(blocks.clone())?.len() as u64);
+        let marked_before = marked()?;
+        let missing = blocks.end - blocks.start - marked_before;
         // Before anything goes for it.
         if missing > 0 && !room.may_fit(missing.saturating_mul(block_charge(self.unit))) {
             return Ok(false);
@@ -56,6 +58,10 @@ impl Pair {
         });
         if !matches!(kept, Ok(true)) {
             self.unmark_kept(budget, &before)?;
+            // What was taken for it says nothing now, and is given back when all is counted.
+            if marked()? > marked_before {
+                budget.control().want_recount(true);
+            }
         }
         kept
     }
@@ -95,17 +101,6 @@ impl Pair {
         let extents = layout.extent_of(pages.start)..layout.extent_of(last) + 1;
         let blocks = layout.stamp_block_of(extents.start)..layout.stamp_block_of(extents.end - 1) + 1;
         Some((extents, blocks))
-    }
-
-    /// How many of the blocks that have the stamps of some pages say nothing of what is stored or to be kept.
-    pub(crate) fn hollow_stamps(&self, pages: &Range<u64>) -> io::Result<u64> {
-        let Some((_, blocks)) = self.extents_and_blocks(pages) else { return Ok(0) };
-        let (layout, mut hollow) = (*self.index.layout(), 0);
-        for block in self.index.marked(blocks)? {
-            let is_held = self.index.runs_with_words(&layout.pages_of_stamp_block(block))?.next().is_some();
-            hollow += u64::from(!is_held && !self.index.stamps_of(block)?.into_iter().any(Stamp::is_kept));
-        }
-        Ok(hollow)
     }
 
     /// The stamps of a block that are those of some extents, each with its extent.

@@ -13,7 +13,7 @@ pub(crate) const VITAL_OFFSET: u64 = 4096;
 /// The map of allocated blocks, a bit each.
 pub(crate) const MAP_OFFSET: u64 = 8192;
 /// What the bound works on: an extent is this long, or a page if that is longer.
-const EXTENT: u64 = 1 << 20;
+pub(crate) const EXTENT: u64 = 1 << 20;
 /// Bytes of the recency table for each extent.
 const RECENCY_BYTES: u64 = 2;
 
@@ -71,6 +71,11 @@ impl Layout {
     /// How many pages an extent has, but for the last.
     fn pages_in_extent(&self) -> u64 {
         (EXTENT / self.pages.page_size).max(1)
+    }
+
+    /// How long an extent is, in bytes, but for the last.
+    pub(crate) fn extent_len(&self) -> u64 {
+        self.pages.page_size.max(EXTENT)
     }
 
     /// How many extents the object has.

@@ -8,7 +8,6 @@ use super::entry_word::EntryWord;
 use super::words::withdraw;
 use super::{Pair, Words, block_charge, fixed_charge};
 use crate::directory::budget::{Budget, PAGE_OVERHEAD, Section, pair_overhead};
-use crate::directory::eviction::Stamp;
 use crate::sys::{BootId, DiskFile};
 
 impl Pair {
@@ -238,8 +237,7 @@ impl Pair {
         let (index, layout) = (&self.index, *self.index.layout());
         let mut next = layout.blocks_offset;
         for block in index.marked(0..layout.table_blocks().start)? {
-            let is_held = index.runs_with_words(&layout.pages_of_stamp_block(block))?.next().is_some();
-            if !is_held && !index.stamps_of(block)?.into_iter().any(Stamp::is_kept) {
+            if !self.needs_stamps(block)? {
                 index.mark(block, false)?;
                 continue;
             }

@@ -16,6 +16,8 @@ struct Leaf {
     words: [AtomicU64; LEAF as usize],
     /// A bit for each page that was used.
     used: [AtomicU64; LEAF as usize / 64],
+    /// And one for each that was stored: since somebody last asked what was used, and before that since the time before.
+    stored: [[AtomicU64; LEAF as usize / 64]; 2],
 }
 
 /// A word for each page, in a tree of three levels of which only what is touched is there: one cache line for each
@@ -39,9 +41,23 @@ impl Verified {
 
     /// Remembers that the page was found right for this word.
     pub(crate) fn insert(&self, page: u64, word: EntryWord) {
-        let Some(branch) = self.root.get((page / (LEAF * BRANCH)) as usize) else { return };
-        let Some(leaf) = branch.get_or_init(|| empty(BRANCH)).get((page / LEAF % BRANCH) as usize) else { return };
-        leaf.get_or_init(Leaf::new).words[(page % LEAF) as usize].store(word.to_bits(), Ordering::Relaxed);
+        if let Some(leaf) = self.make_leaf(page) {
+            leaf.words[(page % LEAF) as usize].store(word.to_bits(), Ordering::Relaxed);
+        }
+    }
+
+    /// The same of a page that was just stored. Who has it stored reads it: that is the use which was noted then, also if it
+    /// reads it in pieces.
+    pub(crate) fn insert_stored(&self, page: u64, word: EntryWord) {
+        if let Some(leaf) = self.make_leaf(page) {
+            leaf.stored[0][(page % LEAF / 64) as usize].fetch_or(1 << (page % 64), Ordering::Relaxed);
+            leaf.words[(page % LEAF) as usize].store(word.to_bits(), Ordering::Relaxed);
+        }
+    }
+
+    fn make_leaf(&self, page: u64) -> Option<&Leaf> {
+        let branch = self.root.get((page / (LEAF * BRANCH)) as usize)?.get_or_init(|| empty(BRANCH));
+        branch.get((page / LEAF % BRANCH) as usize).map(|leaf| &**leaf.get_or_init(Leaf::new))
     }
 
     /// Notes that the page is used. Nothing of a page that was never found right.
@@ -51,17 +67,16 @@ impl Verified {
         }
     }
 
-    /// Tells, in order, which pages were used, and forgets it.
-    pub(crate) fn take_used(&self, mut tell: impl FnMut(u64)) {
+    /// Tells, in order, which pages were used, and forgets it; but not those that were stored since it was last asked, or
+    /// the time before. Whether any were used, those too.
+    pub(crate) fn take_used(&self, mut tell: impl FnMut(u64)) -> bool {
+        let mut any = false;
         for (branch, first) in self.root.iter().zip((0..).step_by((LEAF * BRANCH) as usize)) {
             let leaves =
                 branch.get().into_iter().flat_map(|branch| branch.iter().zip((first..).step_by(LEAF as usize)));
             for (leaf, first) in leaves.filter_map(|(leaf, first)| Some((leaf.get()?, first))) {
-                for (bits, first) in leaf.used.iter().zip((first..).step_by(64)) {
-                    if bits.load(Ordering::Relaxed) == 0 {
-                        continue;
-                    }
-                    let mut bits = bits.swap(0, Ordering::Relaxed);
+                for (place, first) in (0..).zip((first..first + LEAF).step_by(64)) {
+                    let mut bits = leaf.take(place, &mut any);
                     while bits != 0 {
                         tell(first + u64::from(bits.trailing_zeros()));
                         bits &= bits - 1;
@@ -69,6 +84,7 @@ impl Verified {
                 }
             }
         }
+        any
     }
 
     #[inline]
@@ -80,7 +96,22 @@ impl Verified {
 
 impl Leaf {
     fn new() -> Box<Self> {
-        Box::new(Self { words: [const { AtomicU64::new(0) }; _], used: [const { AtomicU64::new(0) }; _] })
+        let stored = [const { [const { AtomicU64::new(0) }; _] }; 2];
+        Box::new(Self { words: [const { AtomicU64::new(0) }; _], used: [const { AtomicU64::new(0) }; _], stored })
+    }
+
+    /// The bits of 64 pages that were used, but for those that were just stored, and forgets them; notes whether there were
+    /// any.
+    fn take(&self, place: usize, any: &mut bool) -> u64 {
+        let take = |bits: &AtomicU64, next: u64| {
+            // Nothing is written where nothing has changed.
+            if bits.load(Ordering::Relaxed) == next { next } else { bits.swap(next, Ordering::Relaxed) }
+        };
+        let used = take(&self.used[place], 0);
+        let stored = take(&self.stored[0][place], 0);
+        let before = take(&self.stored[1][place], stored);
+        *any |= used != 0;
+        used & !stored & !before
     }
 
     #[inline]
@@ -106,6 +137,25 @@ fn empty<T>(count: u64) -> Box<[OnceLock<T>]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_just_stored_is_used_only_later() {
+        let (verified, word) = (Verified::new(1000), EntryWord::present(1, 1));
+        let used = || {
+            let mut pages = Vec::new();
+            (verified.take_used(|page| pages.push(page)), pages)
+        };
+        verified.insert(701, word);
+        verified.insert_stored(700, word);
+        for expected in [vec![701], vec![701], vec![700, 701], vec![700, 701]] {
+            assert!(verified.used(700, word) && verified.used(701, word));
+            assert_eq!(used(), (true, expected));
+        }
+        verified.insert_stored(700, word);
+        assert!(verified.used(700, word));
+        assert_eq!(used(), (true, vec![]), "it was used all the same");
+        assert_eq!(used(), (false, vec![]));
+    }
 
     #[test]
     fn what_was_checked_for_one_word_says_nothing_of_another() {

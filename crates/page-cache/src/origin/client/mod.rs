@@ -7,15 +7,16 @@ mod url_key;
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use object_store::path::Path;
-use object_store::{BackoffConfig, GetOptions, ObjectStore, RetryConfig};
+use object_store::{GetOptions, ObjectStore, RetryConfig};
 
 use self::observe::Observation;
 pub(super) use self::observe::{ObservingConnector, Outcome};
 pub(super) use self::options::Options;
+#[cfg(any(feature = "aws", feature = "azure"))]
+pub(super) use self::options::is_on;
 pub(super) use self::url_key::UrlParts;
 #[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]
 pub(super) use self::url_key::without_secrets;
@@ -24,9 +25,6 @@ use super::object_store::{
 };
 use super::{OriginError, Stat};
 use crate::sys::PerProcess;
-
-/// How often a store tries a request again by itself.
-const MAX_RETRIES: usize = 3;
 
 type Built = object_store::Result<Arc<dyn ObjectStore>>;
 
@@ -112,18 +110,21 @@ impl Refused {
     /// anything, so neither is passed on.
     pub(super) fn explain(self, key: &str, request: &Request) -> OriginError {
         let (Self { failure, outcome }, partial) = (self, matches!(request, Request::Bytes(_)));
-        let status = match outcome {
-            Some(Outcome::Status(status)) => status,
-            Some(Outcome::Rejected(rejected)) => return rejected.explain(key, request),
-            Some(Outcome::Failed(reason)) => return OriginError::Unreachable { key: key.to_owned(), reason },
-            None => return OriginError::Unreachable { key: key.to_owned(), reason: failure.reason() },
+        let (key, what, attempts) = (key.to_owned(), request.to_string(), 1);
+        let (status, retry_after) = match outcome {
+            Some(Outcome::Status(status, retry_after)) => (status, retry_after),
+            Some(Outcome::Rejected(rejected)) => return rejected.explain(&key, request),
+            Some(Outcome::Failed(reason)) => return OriginError::Unreachable { key, request: what, reason, attempts },
+            None => {
+                let reason = failure.reason();
+                return OriginError::Unreachable { key, request: what, reason, attempts };
+            }
         };
-        let key = key.to_owned();
         match status {
             // Redirects that say where to are followed.
             301 | 302 | 307 | 308 => {
                 let reason = format!("status {status} without a place to go; it may be in another region");
-                OriginError::InvalidResponse { key, request: request.to_string(), reason }
+                OriginError::InvalidResponse { key, request: what, reason, attempts }
             }
             404 | 410 => OriginError::NotFound { key },
             401 | 403 | 407 => OriginError::Denied { key, status },
@@ -134,19 +135,17 @@ impl Refused {
                 // The head was good, and its body was something else.
                 Failure::Store(error) if !is_network_failure(&error) => {
                     let reason = presentable(&innermost(&error));
-                    OriginError::InvalidResponse { key, request: request.to_string(), reason }
+                    OriginError::InvalidResponse { key, request: what, reason, attempts }
                 }
                 // The connection broke within the body.
                 failure => failure.explain(&key, request),
             },
-            _ => OriginError::Status { key, status, request: request.to_string() },
+            _ => OriginError::Status { key, status, request: what, retry_after, attempts },
         }
     }
 }
 
-/// How stores that are built here try again.
-pub(super) fn retries() -> RetryConfig {
-    let backoff =
-        BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(2), base: 2.0 };
-    RetryConfig { backoff, max_retries: MAX_RETRIES, retry_timeout: Duration::from_secs(30) }
+/// That stores which are built here try nothing again by themselves: the cache does, and counts.
+pub(super) fn no_retries() -> RetryConfig {
+    RetryConfig { max_retries: 0, ..RetryConfig::default() }
 }

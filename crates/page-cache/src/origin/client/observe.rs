@@ -1,12 +1,14 @@
 //! What a request met on the wire, seen beside `object_store`, whose errors do not tell it in a form to act on.
 
+use std::error::Error;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::header::AUTHORIZATION;
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION};
 use http::{HeaderValue, Uri};
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService, ReqwestConnector,
@@ -15,6 +17,7 @@ use object_store::{ClientConfigKey, ClientOptions};
 use reqwest::{Client, ClientBuilder};
 use tokio::time::timeout;
 
+use super::options::is_on;
 use super::response;
 use crate::origin::Stat;
 use crate::origin::object_store::{Rejected, Timeouts, innermost};
@@ -23,7 +26,7 @@ use crate::sys::PerProcess;
 
 /// One request, seen from the wire: what its responses must be, and the outcome of its last attempt.
 ///
-/// It travels with the request, in its extensions, also into attempts that the store makes by itself.
+/// It travels with the request, in its extensions.
 #[derive(Debug)]
 pub(in crate::origin) struct Observation {
     /// The version that partial responses must be of.
@@ -36,8 +39,8 @@ pub(in crate::origin) struct Observation {
 /// What came of an attempt.
 #[derive(Debug, Clone)]
 pub(in crate::origin) enum Outcome {
-    /// A response, with this status.
-    Status(u16),
+    /// A response, with this status, and with how long the server wants to be left alone.
+    Status(u16, Option<Duration>),
     /// A partial response that must not be used.
     Rejected(Rejected),
     /// No response, for this reason.
@@ -74,7 +77,7 @@ impl HttpConnector for ObservingConnector {
             let options = options.clone().with_timeout_disabled().with_read_timeout_disabled();
             Some(ReqwestConnector::default().connect(&options)?)
         };
-        let https_only = options.get_config_value(&ClientConfigKey::AllowHttp).as_deref() != Some("true");
+        let https_only = !options.get_config_value(&ClientConfigKey::AllowHttp).is_some_and(|value| is_on(&value));
         let Self { authorization, encoded } = self.clone();
         Ok(HttpClient::new(ObservingService { own, https_only, authorization, encoded }))
     }
@@ -170,6 +173,10 @@ impl HttpService for ObservingService {
         if let Some(authorization) = &self.authorization {
             request.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }
+        if !self.encoded {
+            // Without this a server may choose an encoding by itself, and a range of what it encoded is of no use.
+            request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
         let observation = request.extensions().get::<Arc<Observation>>().cloned();
         // A request of the store's own, for credentials, has no observation.
         let stall = observation.as_ref().map_or_else(|| Timeouts::default().stall, |observation| observation.stall);
@@ -177,12 +184,20 @@ impl HttpService for ObservingService {
         let mut response = timeout(stall, self.send(request)).await.unwrap_or_else(silent);
         let Some(observation) = observation else { return response };
         let outcome = match &mut response {
-            Err(error) => Outcome::Failed(innermost(error)),
+            Err(error) => match no_answer(error) {
+                Some(reason) => Outcome::Rejected(Rejected::Invalid(reason)),
+                None => Outcome::Failed(innermost(error)),
+            },
             Ok(response) => {
                 let status = response.status();
+                if !status.is_success() {
+                    // The store would read it whole, however long it is, for a message that nobody is shown.
+                    *response.body_mut() = Bytes::new().into();
+                }
+                let retry_after = response::retry_after(response.headers());
                 let checked =
                     response::check(status, response.headers_mut(), observation.pinned.as_ref(), self.encoded);
-                checked.err().map_or(Outcome::Status(status.as_u16()), Outcome::Rejected)
+                checked.err().map_or(Outcome::Status(status.as_u16(), retry_after), Outcome::Rejected)
             }
         };
         let rejected = matches!(outcome, Outcome::Rejected(_));
@@ -190,6 +205,25 @@ impl HttpService for ObservingService {
         // The kind is one that the store does not try again; who asked looks at the outcome.
         if rejected { Err(HttpError::new(HttpErrorKind::Decode, RejectedResponse)) } else { response }
     }
+}
+
+/// Why there is no answer, where the way to the origin is not the reason.
+fn no_answer(error: &HttpError) -> Option<String> {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_redirect) {
+            return Some("it redirects in a circle, or too often".to_owned());
+        }
+        // It would not be sent the next time either.
+        if error.is::<NotAllowed>() {
+            return Some(NotAllowed.to_string());
+        }
+        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+            return Some(format!("its head is none ({})", innermost(error)));
+        }
+        cause = error.source();
+    }
+    None
 }
 
 #[derive(Debug, thiserror::Error)]

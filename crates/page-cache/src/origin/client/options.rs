@@ -56,9 +56,9 @@ impl Options {
     /// given or from the environment.
     pub(in crate::origin) fn refuse(&self, url: &str, error: &object_store::Error) -> OriginError {
         let reason = presentable(&innermost(error));
-        let mut values = self.values.iter().map(|(_, value)| value.clone()).chain(from_environment()).peekable();
+        let mut values = self.values.iter().map(|(_, value)| value.clone()).chain(from_environment());
         let words = || reason.split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() >= 4);
-        if values.peek().is_some() && values.any(|value| words().any(|word| value.contains(word))) {
+        if values.any(|value| words().any(|word| value.contains(word))) {
             let reason = "the options or the environment have a value that does not fit (values are not shown)";
             return invalid(url, reason.to_owned());
         }
@@ -78,6 +78,11 @@ fn from_environment() -> impl Iterator<Item = String> {
 fn duration(url: &str, name: &str, value: &str) -> Result<Duration, OriginError> {
     let reason = || format!("the option {name} is no time; give one like 30s, 500ms or 2min");
     humantime::parse_duration(value).map_err(|_| invalid(url, reason()))
+}
+
+/// Whether a value that a builder was given means yes, which it finds out later than that is needed here.
+pub(in crate::origin) fn is_on(value: &str) -> bool {
+    ["1", "true", "on", "yes", "y"].iter().any(|yes| value.eq_ignore_ascii_case(yes))
 }
 
 pub(in crate::origin) fn invalid(url: &str, reason: String) -> OriginError {

@@ -1,9 +1,9 @@
 //! The head of a response, checked before anything of it is used.
 
 use std::ops::Range;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, LAST_MODIFIED, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::origin::object_store::{Rejected, compare};
@@ -19,10 +19,16 @@ pub(super) fn check(
     encoded: bool,
 ) -> Result<(), Rejected> {
     normalise(headers);
+    let invalid = |reason: String| Err(Rejected::Invalid(reason));
+    if status.is_success()
+        && let Some(encoding) =
+            headers.get(CONTENT_ENCODING).filter(|encoding| !encoded && *encoding != "identity" && !encoding.is_empty())
+    {
+        return invalid(format!("it is encoded ({encoding:?}), which was not asked for"));
+    }
     if status != StatusCode::PARTIAL_CONTENT {
         return Ok(());
     }
-    let invalid = |reason: String| Err(Rejected::Invalid(reason));
     let Some(value) = headers.get(CONTENT_RANGE) else {
         return invalid("it does not say which range it is (no Content-Range)".to_owned());
     };
@@ -31,11 +37,6 @@ pub(super) fn check(
     };
     if !headers.contains_key(CONTENT_LENGTH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
-    }
-    if let Some(encoding) =
-        headers.get(CONTENT_ENCODING).filter(|encoding| !encoded && *encoding != "identity" && !encoding.is_empty())
-    {
-        return invalid(format!("it is encoded ({encoding:?}), which was not asked for"));
     }
     match pinned {
         Some(pinned) => compare(&Stat { length: total, validators: validators(headers, pinned) }, pinned),
@@ -49,6 +50,18 @@ const VERSIONS: [HeaderName; 3] = [
     HeaderName::from_static("x-goog-generation"),
     HeaderName::from_static("x-ms-version-id"),
 ];
+
+/// How long the server wants to be left alone: seconds, or until a date by the server's own clock.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let after = text(RETRY_AFTER)?;
+    if let Ok(seconds) = after.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let now = text(DATE).and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or_else(SystemTime::now);
+    // A date that is over asks for nothing.
+    Some(httpdate::parse_http_date(after).ok()?.duration_since(now).unwrap_or_default())
+}
 
 fn validators(headers: &HeaderMap, pinned: &Stat) -> Validators {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
@@ -122,6 +135,20 @@ mod tests {
     }
 
     #[test]
+    fn a_version_id_is_looked_at_where_one_is_pinned() {
+        let etag = ("etag", "\"1\"");
+        let mut versioned = pinned("\"1\"");
+        versioned.validators.version = Some("7".to_owned());
+        for name in ["x-amz-version-id", "x-goog-generation", "x-ms-version-id"] {
+            assert_eq!(check_partial(&[RANGE, etag, (name, "7")], &versioned), Ok(()));
+            let changed = check_partial(&[RANGE, etag, (name, "8")], &versioned);
+            assert!(matches!(changed, Err(Rejected::Changed(_))), "{changed:?}");
+            // Who reads it as a page of a web server has pinned the ETag alone.
+            assert_eq!(check_partial(&[RANGE, etag, (name, "8")], &pinned("\"1\"")), Ok(()));
+        }
+    }
+
+    #[test]
     fn what_is_no_answer_is_rejected() {
         let etag = ("etag", "\"1\"");
         for pairs in [
@@ -135,6 +162,20 @@ mod tests {
             &[("content-range", "0-9/100"), etag],
         ] {
             assert!(matches!(check_partial(pairs, &pinned("\"1\"")), Err(Rejected::Invalid(_))), "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_time_to_come_back_is_seconds_or_a_date_of_the_servers_clock() {
+        let after = |pairs: &[(&'static str, &'static str)]| retry_after(&headers(pairs));
+        assert_eq!(after(&[]), None);
+        assert_eq!(after(&[("retry-after", " 120 ")]), Some(Duration::from_secs(120)));
+        let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(after(&[date, ("retry-after", "Sun, 06 Nov 1994 08:50:00 GMT")]), Some(Duration::from_secs(23)));
+        assert_eq!(after(&[date, ("retry-after", "Sun, 06 Nov 1994 08:49:00 GMT")]), Some(Duration::ZERO));
+        assert_eq!(after(&[("retry-after", "Sun, 06 Nov 1994 08:49:00 GMT")]), Some(Duration::ZERO));
+        for nonsense in ["soon", "-1", "1.5", "99999999999999999999999"] {
+            assert_eq!(after(&[("retry-after", nonsense)]), None, "{nonsense}");
         }
     }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use object_store::ObjectStore;
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::{ClientConfigKey, ObjectStore};
 
-use super::super::client::{Options, Remote, retries};
+use super::super::client::{Options, Remote, is_on, no_retries};
 use super::{CloudOrigin, CloudUrl, connector, endpoint_key};
 use crate::origin::OriginError;
 
@@ -15,15 +15,17 @@ pub(in crate::origin) fn azure(text: &str, options: &Options) -> Result<CloudOri
     let url = CloudUrl::parse(text)?;
     let builder = options.configure(text, MicrosoftAzureBuilder::from_env(), MicrosoftAzureBuilder::with_config)?;
     // The URL names the container, and may name the account.
-    let builder = builder.with_url(text).with_retry(retries()).with_http_connector(connector());
+    let builder = builder.with_url(text).with_retry(no_retries()).with_http_connector(connector());
     let set = |key| builder.get_config_value(&key);
     let (container, account) = match url.url.username() {
         "" => (url.bucket(), set(AzureConfigKey::AccountName)),
         container => (container, Some(account_of(url.bucket()).to_owned())),
     };
-    let emulator = set(AzureConfigKey::UseEmulator).filter(|value| value != "false");
-    let fabric = set(AzureConfigKey::UseFabricEndpoint).filter(|value| value != "false");
-    let endpoint = endpoint_key(text, set(AzureConfigKey::Endpoint))?;
+    let on = |key| set(key).is_some_and(|value| is_on(&value));
+    let emulator = on(AzureConfigKey::UseEmulator).then(|| "true".to_owned());
+    let fabric = on(AzureConfigKey::UseFabricEndpoint).then(|| "true".to_owned());
+    let allow_http = on(AzureConfigKey::Client(ClientConfigKey::AllowHttp));
+    let endpoint = endpoint_key(text, set(AzureConfigKey::Endpoint), allow_http)?;
     let store = [("account", account), ("endpoint", endpoint), ("emulator", emulator), ("fabric", fabric)];
     let key = url.key("az", container, &store);
     let build = move || Ok(Arc::new(builder.clone().build()?) as Arc<dyn ObjectStore>);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use object_store::ObjectStore;
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 
-use super::super::client::{Options, Remote, retries};
+use super::super::client::{Options, Remote, no_retries};
 use super::{CloudOrigin, CloudUrl, connector, endpoint_key};
 use crate::origin::OriginError;
 
@@ -14,8 +14,9 @@ pub(in crate::origin) fn gcs(text: &str, options: &Options) -> Result<CloudOrigi
     let url = CloudUrl::parse(text)?;
     let from_env = GoogleCloudStorageBuilder::from_env();
     let builder = options.configure(text, from_env, GoogleCloudStorageBuilder::with_config)?;
-    let builder = builder.with_bucket_name(url.bucket()).with_retry(retries()).with_http_connector(connector());
-    let endpoint = endpoint_key(text, builder.get_config_value(&GoogleConfigKey::BaseUrl))?;
+    let builder = builder.with_bucket_name(url.bucket()).with_retry(no_retries()).with_http_connector(connector());
+    // Its builder takes a URL by http for a permission.
+    let endpoint = endpoint_key(text, builder.get_config_value(&GoogleConfigKey::BaseUrl), true)?;
     let key = url.key("gs", url.bucket(), &[("endpoint", endpoint)]);
     let build = move || Ok(Arc::new(builder.clone().build()?) as Arc<dyn ObjectStore>);
     Ok(CloudOrigin { remote: Remote::new(key, url.path, options, build)? })

@@ -115,16 +115,17 @@ impl CloudUrl {
 ///
 /// # Errors
 ///
-/// [`OriginError::InvalidUrl`] if it is no URL, or has anything in it that may be secret, which no client would use.
-fn endpoint_key(url: &str, endpoint: Option<String>) -> Result<Option<String>, OriginError> {
+/// [`OriginError::InvalidUrl`] if it is no URL, or has anything in it that may be secret, which no client would use; or
+/// if it is one by plain `http` where that is not allowed.
+fn endpoint_key(url: &str, endpoint: Option<String>, allow_http: bool) -> Result<Option<String>, OriginError> {
     let Some(endpoint) = endpoint else { return Ok(None) };
-    match UrlParts::parse(&endpoint) {
-        Ok(UrlParts { key, request, authorization: None }) if key == request && !endpoint.contains(['?', '#']) => {
-            Ok(Some(key))
-        }
-        _ => {
-            let reason = "its endpoint is no http or https URL without user, password and query".to_owned();
-            Err(OriginError::InvalidUrl { url: without_secrets(url), reason })
-        }
+    let invalid = |reason: &str| Err(OriginError::InvalidUrl { url: without_secrets(url), reason: reason.to_owned() });
+    let key = match UrlParts::parse(&endpoint) {
+        Ok(UrlParts { key, request, authorization: None }) if key == request && !endpoint.contains(['?', '#']) => key,
+        _ => return invalid("its endpoint is no http or https URL without user, password and query"),
+    };
+    if key.starts_with("http:") && !allow_http {
+        return invalid("its endpoint is one by plain http; set the option allow_http to true if that is to be");
     }
+    Ok(Some(key))
 }

@@ -47,7 +47,9 @@ impl Rejected {
         let key = key.to_owned();
         match self {
             Self::Changed(reason) => OriginError::Changed { key, reason },
-            Self::Invalid(reason) => OriginError::InvalidResponse { key, request: request.to_string(), reason },
+            Self::Invalid(reason) => {
+                OriginError::InvalidResponse { key, request: request.to_string(), reason, attempts: 1 }
+            }
         }
     }
 }
@@ -75,7 +77,9 @@ impl Failure {
                 OriginError::Changed { key, reason: "it is no longer the version that was opened".to_owned() }
             }
             Self::Store(error) if !is_network_failure(&error) => OriginError::Store { key, reason },
-            Self::Store(_) | Self::TimedOut(_) | Self::Abandoned(_) => OriginError::Unreachable { key, reason },
+            Self::Store(_) | Self::TimedOut(_) | Self::Abandoned(_) => {
+                OriginError::Unreachable { key, request: request.to_string(), reason, attempts: 1 }
+            }
         }
     }
 }

@@ -59,3 +59,54 @@ pub(in crate::origin) fn compare(now: &Stat, pinned: &Stat) -> Result<(), Reject
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    fn pinned(etag: Option<&str>, version: Option<&str>, seconds: u64) -> Stat {
+        let date = Some(UNIX_EPOCH + Duration::from_secs(seconds)).filter(|_| seconds > 0);
+        let validators =
+            Validators { etag: etag.map(str::to_owned), version: version.map(str::to_owned), last_modified: date };
+        Stat { length: 100, validators }
+    }
+
+    #[test]
+    fn the_best_validator_is_the_condition() {
+        let conditions = |stat: &Stat| {
+            let options = conditional(0..10, stat);
+            assert_eq!(options.range, Some(GetRange::Bounded(0..10)));
+            (options.if_match, options.version, options.if_unmodified_since.map(|date| date.timestamp()))
+        };
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(conditions(&pinned(Some("\"1\""), Some("v"), 5)), (text("\"1\""), None, None));
+        assert_eq!(conditions(&pinned(Some("W/\"1\""), Some("v"), 5)), (None, text("v"), None));
+        assert_eq!(conditions(&pinned(Some("W/\"1\""), None, 5)), (None, None, Some(5)));
+        assert_eq!(conditions(&pinned(None, None, 0)), (None, None, None));
+    }
+
+    #[test]
+    fn a_bucket_that_keeps_no_versions_has_none() {
+        let meta = |version: &str| ObjectMeta {
+            location: "a".into(),
+            last_modified: UNIX_EPOCH.into(),
+            size: 100,
+            e_tag: Some("\"1\"".to_owned()),
+            version: Some(version.to_owned()),
+        };
+        assert_eq!(stat_of(&meta("null")), pinned(Some("\"1\""), None, 0));
+        assert_eq!(stat_of(&meta("3")), pinned(Some("\"1\""), Some("3"), 0));
+    }
+
+    #[test]
+    fn another_version_or_none_is_told_apart() {
+        let one = pinned(Some("\"1\""), Some("1"), 5);
+        assert_eq!(compare(&one, &one), Ok(()));
+        let other = pinned(Some("\"1\""), Some("2"), 5);
+        assert!(matches!(compare(&other, &one), Err(Rejected::Changed(_))));
+        assert!(matches!(compare(&pinned(None, None, 0), &one), Err(Rejected::Invalid(_))));
+        assert!(matches!(compare(&Stat { length: 99, ..one.clone() }, &one), Err(Rejected::Changed(_))));
+    }
+}

@@ -72,8 +72,9 @@ async fn many_tasks_on_one_thread() {
             let longest = third_longest(polls);
             assert!(longest < Duration::from_millis(5), "{longest:?} of {:?}", start.elapsed());
         }
-        // Each of its 64 KiB but the last four pages, once.
-        assert_eq!(setup.inner.take_bytes(), if cold { 64 * 12 * PAGE } else { 0 });
+        // Each of its 64 KiB but the last four pages, which are read ahead or not; and nothing twice.
+        let expected = if cold { 64 * 12 * PAGE..=4 << 20 } else { 0..=0 };
+        assert!(expected.contains(&setup.inner.take_bytes()));
     }
 }
 

@@ -156,9 +156,10 @@ impl Room for Stock<'_> {
             rounds += 1;
             self.evict_one(section, &mut failed);
         }
-        let is_short = self.when_full == WhenFull::Evict && self.budget.is_short();
-        if is_short || self.evictor.is_fold_due(self.budget) {
+        if self.when_full == WhenFull::Evict && self.budget.is_short() {
             self.maintenance.make_room();
+        } else if self.evictor.is_fold_due(self.budget) {
+            self.maintenance.look();
         }
         true
     }

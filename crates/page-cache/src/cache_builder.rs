@@ -166,6 +166,13 @@ impl CacheBuilder {
         Self { settings: Settings { disk: std::sync::Arc::new(disk), ..self.settings }, ..self }
     }
 
+    /// Has done early and in small what else waits until it is worth its while: room is made ahead of need in caches of any
+    /// size, and single blocks of indexes are given back. For tests, whose caches are small.
+    #[doc(hidden)]
+    pub fn eager(self) -> Self {
+        Self { settings: Settings { eager: true, ..self.settings }, ..self }
+    }
+
     /// Opens the cache.
     ///
     /// # Errors

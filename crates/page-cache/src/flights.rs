@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use svf_core::RangeSet;
 
+use crate::origin::OriginError;
 use crate::pages::overlap;
 use crate::sync::{Condvar, Mutex};
 
@@ -47,6 +48,8 @@ struct Cargo {
     departed: bool,
     /// Whether the leader has stored it, or given up.
     over: bool,
+    /// Why the leader has given up, if that may pass, and for how long he tried.
+    failed: Option<(OriginError, Duration)>,
 }
 
 /// For what a passenger waits.
@@ -89,6 +92,9 @@ pub(crate) struct Arrival {
     pub(crate) pieces: Vec<(u64, Bytes)>,
     /// Whether the flight was still under way when the passenger had waited for long enough.
     pub(crate) late: bool,
+    /// Why there is no more, if that may pass, and for how long the leader tried: it is no use to try again at once who
+    /// would not try for longer.
+    pub(crate) failed: Option<(OriginError, Duration)>,
 }
 
 impl Flights {
@@ -103,8 +109,13 @@ impl Flights {
         }
         let next = in_the_air.range(wanted.start..).next().map_or(u64::MAX, |(start, _)| *start);
         let range = wanted.start..wanted.end.min(next);
-        let cargo =
-            Cargo { expected: [range.clone()].into_iter().collect(), landed: Vec::new(), departed: false, over: false };
+        let cargo = Cargo {
+            expected: [range.clone()].into_iter().collect(),
+            landed: Vec::new(),
+            departed: false,
+            over: false,
+            failed: None,
+        };
         let flight = Arc::new(Flight { range: range.clone(), cargo: Mutex::new(cargo), changed: Condvar::new() });
         in_the_air.insert(range.start, Arc::clone(&flight));
         Boarding::Leader(Leader { flights: self, flight })
@@ -136,6 +147,11 @@ impl Leader<'_> {
         self.flight.changed.notify_all();
     }
 
+    /// Tells the passengers why they get nothing more, if that may pass, and for how long it was tried.
+    pub(crate) fn fail(&self, error: &OriginError, tried_for: Duration) {
+        self.flight.cargo.lock().failed = error.again_if_transient().map(|error| (error, tried_for));
+    }
+
     /// Gives the passengers what was fetched.
     pub(crate) fn land(&self, start: u64, bytes: &Bytes) {
         let mut cargo = self.flight.cargo.lock();
@@ -162,10 +178,8 @@ impl Passenger {
     /// Waits for no longer than `patience`, counted from when the leader had begun.
     pub(crate) fn wait(&self, until: Until, patience: Duration) -> Arrival {
         let mut cargo = self.flight.cargo.lock();
-        let is_under_way = |cargo: &Cargo| {
-            let is_expected = || cargo.expected.intersection(self.wanted.clone()).next().is_some();
-            !cargo.over && (until == Until::Over || is_expected())
-        };
+        let is_expected = |cargo: &Cargo| cargo.expected.intersection(self.wanted.clone()).next().is_some();
+        let is_under_way = |cargo: &Cargo| !cargo.over && (until == Until::Over || is_expected(cargo));
         let mut since = None;
         while is_under_way(&cargo) {
             let rest = if cargo.departed {
@@ -181,7 +195,10 @@ impl Passenger {
         let touches =
             |start: u64, bytes: &Bytes| start < self.wanted.end && start + bytes.len() as u64 > self.wanted.start;
         let pieces = cargo.landed.iter().filter(|(start, bytes)| touches(*start, bytes)).cloned().collect();
-        Arrival { pieces, late: is_under_way(&cargo) }
+        // What the leader was not going to bring is not what has failed.
+        let failed = cargo.failed.as_ref().filter(|_| is_expected(&cargo));
+        let failed = failed.and_then(|(error, tried_for)| Some((error.again_if_transient()?, *tried_for)));
+        Arrival { pieces, late: is_under_way(&cargo), failed }
     }
 }
 

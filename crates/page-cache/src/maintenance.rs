@@ -109,21 +109,22 @@ impl Cache {
     /// read, which says nothing of the others.
     pub fn verify(&self) -> Result<Vec<Verified>, MaintenanceError> {
         let directory = self.directory()?;
-        let verify = |head: &Head| match directory.open_pair(head)? {
-            OpenedPair::Good(pair) => pair.verify(directory.budget()),
-            OpenedPair::Damaged => Ok(Verification::default()),
-        };
         let heads = directory.heads().map_err(self.cannot("verified"))?;
         let verified = heads.map(|head| {
-            let verification = verify(&head).map_err(|source| MaintenanceError::Object {
-                key: head.key.clone(),
-                range: 0..head.stat.length,
-                operation: "verified",
-                source,
-            });
+            let verification = verify(directory, &head);
             (head.key, verification)
         });
         Ok(verified.collect())
+    }
+
+    /// The same of the object behind `key` alone; `None` if nothing is known of it.
+    ///
+    /// # Errors
+    ///
+    /// [`MaintenanceError`]: its files cannot be opened or read.
+    pub fn verify_entry(&self, key: &str) -> Result<Option<Verification>, MaintenanceError> {
+        let directory = self.directory()?;
+        directory.peek_head(key).map(|head| verify(directory, &head)).transpose()
     }
 
     /// How much of the disk is used, as it is accounted for: at any moment at least what is taken.
@@ -138,7 +139,8 @@ impl Cache {
 
     /// Evicts until no more than so many bytes are charged, all objects and processes together: first what can best be
     /// done without. What is to be kept stays, and so does what others are working on. Returns what is used then, which
-    /// is more than `bytes` if the rest could not go.
+    /// is more than `bytes` if the rest could not go, or others fill what goes: no more than twice what was to go, or
+    /// 16 MiB more than that, is evicted for it.
     ///
     /// Blocks for as long as that takes: about a millisecond an extent.
     ///
@@ -155,7 +157,8 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// As of [`evict_to`](Self::evict_to).
+    /// As of [`evict_to`](Self::evict_to); and that somebody else counts what is stored for more than ten seconds. What cannot
+    /// be opened does not keep the rest from going.
     pub fn evict_older_than(&self, age: Duration) -> Result<Usage, MaintenanceError> {
         self.directory()?.evict_older_than(age).map_err(self.cannot("evicted from"))?;
         Ok(self.usage())
@@ -185,4 +188,13 @@ impl Cache {
         let path = self.dir().to_owned();
         move |source| MaintenanceError::Directory { path, operation, source }
     }
+}
+
+fn verify(directory: &Directory, head: &Head) -> Result<Verification, MaintenanceError> {
+    let opened = directory.open_pair(head).and_then(|opened| match opened {
+        OpenedPair::Good(pair) => pair.verify(directory.budget()),
+        OpenedPair::Damaged => Ok(Verification::default()),
+    });
+    let (key, range) = (head.key.clone(), 0..head.stat.length);
+    opened.map_err(|source| MaintenanceError::Object { key, range, operation: "verified", source })
 }

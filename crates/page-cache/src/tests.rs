@@ -2,6 +2,9 @@
 
 mod bound;
 mod charges;
+#[path = "../tests/it/child.rs"]
+mod child;
+mod eviction;
 mod limits;
 #[path = "../tests/it/memory_origin.rs"]
 #[expect(dead_code, reason = "it is the origin of all tests, and these use some of it")]

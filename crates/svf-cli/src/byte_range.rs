@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
+use crate::exit::Failure;
+
 /// A range as it was given, before the length of the file is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ByteRange {
@@ -16,6 +18,32 @@ pub(crate) enum ByteRange {
 }
 
 impl ByteRange {
+    /// Ranges as they were given; all of the file, if none was.
+    pub(crate) fn parse_all(given: &[String]) -> Result<Vec<Self>, Failure> {
+        if given.is_empty() {
+            return Ok(vec![Self::From { first: 0 }]);
+        }
+        given.iter().map(|range| range.parse().map_err(Failure::Usage)).collect()
+    }
+
+    /// The half-open ranges that they mean in a file of this length and name.
+    pub(crate) fn resolve_all(asked: &[Self], len: u64, name: &str) -> Result<Vec<Range<u64>>, Failure> {
+        let whole = [Self::From { first: 0 }];
+        if len == 0 && asked == whole {
+            return Ok(Vec::new());
+        }
+        asked.iter().map(|range| range.resolve_in(len, name)).collect()
+    }
+
+    /// The half-open range that it means in a file of this length and name.
+    pub(crate) fn resolve_in(self, len: u64, name: &str) -> Result<Range<u64>, Failure> {
+        let source_name = name.to_owned();
+        if len == 0 {
+            return Err(Failure::Empty { source_name });
+        }
+        self.resolve(len).ok_or_else(|| Failure::NoSuchBytes { source_name, len, range: self.to_string() })
+    }
+
     /// The half-open range that it means in a file of `len` bytes: clipped at the end; `None` if the file has no byte
     /// of it.
     pub(crate) fn resolve(self, len: u64) -> Option<Range<u64>> {

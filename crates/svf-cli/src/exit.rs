@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use svf::page_cache::{MaintenanceError, OpenError, OriginError, ReadError};
+use svf::page_cache::{MaintenanceError, OpenError, OriginError, PrefetchError, ReadError, TransferError};
 
 use crate::output::printable;
 
@@ -18,7 +18,8 @@ Exit codes:
   5  the server cannot be reached, or answers with an error that may pass
   6  the server's answers cannot be used: it ignores ranges, or the object changed while it was read
   7  the cache directory cannot be used
-  8  the cache takes more than was asked for, since the rest is kept or in use";
+  8  the cache takes more than was asked for, since the rest is kept or in use; or it has no room for what is to be held
+  9  something that is held was damaged; it is held no more, and is fetched again by who reads it";
 
 /// Why the command ends early.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,14 @@ pub(crate) enum Failure {
          them, or release it"
     )]
     InUse { dir: String, left: String, wanted: String },
+    #[error("nothing is held of {url}; get pieces of it with svf fetch first")]
+    NothingHeld { url: String },
+    #[error("{files} of the files that are held had damaged pages, which are fetched again when they are read")]
+    Damaged { files: usize },
+    #[error(transparent)]
+    Prefetch(#[from] PrefetchError),
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
     #[error("{message}")]
     Read { message: String, code: u8 },
 }
@@ -97,10 +106,18 @@ impl Failure {
 
     fn code(&self) -> u8 {
         match self {
-            Self::Io { .. } | Self::Maintenance(_) | Self::Origin(_) | Self::Unreadable(_) => 1,
+            Self::Io { .. }
+            | Self::NothingHeld { .. }
+            | Self::Transfer(_)
+            | Self::Maintenance(_)
+            | Self::Origin(_)
+            | Self::Unreadable(_) => 1,
             Self::Usage(_) => 2,
             Self::NoSuchBytes { .. } | Self::Empty { .. } => 3,
             Self::InUse { .. } => 8,
+            Self::Damaged { .. } => 9,
+            Self::Prefetch(PrefetchError::Read(error)) => code_of_read(error),
+            Self::Prefetch(_) => 8,
             Self::Read { code, .. } => *code,
             Self::Stack(error) => match error {
                 svf::Error::UnsupportedScheme { .. } => 2,

@@ -43,15 +43,7 @@ impl Get {
         let retry = RetryPolicy { deadline: self.retry_for, ..RetryPolicy::default() };
         let file = self.cache.builder().retry(retry).build().open(&self.url)?;
         let name = file.as_cached().map_or(self.url.as_str(), |cached| cached.key());
-        let range = match asked {
-            None => 0..file.len(),
-            Some(_) if file.is_empty() => return Err(Failure::Empty { source_name: name.to_owned() }),
-            Some(asked) => asked.resolve(file.len()).ok_or_else(|| Failure::NoSuchBytes {
-                source_name: name.to_owned(),
-                len: file.len(),
-                range: asked.to_string(),
-            })?,
-        };
+        let range = asked.map_or(Ok(0..file.len()), |asked| asked.resolve_in(file.len(), name))?;
         match &self.output {
             None => copy(&file, range, &mut io::stdout().lock(), "standard output"),
             Some(path) => write_file(&file, range, path),

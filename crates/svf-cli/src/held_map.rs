@@ -3,8 +3,11 @@
 use std::fmt;
 use std::ops::Range;
 
+use serde::{Serialize, Serializer};
 use svf::page_cache::Entry;
 use svf::svf_core::RangeSet;
+
+use crate::entries::Object;
 
 const COLUMNS: u64 = 64;
 const MAX_ROWS: u64 = 8;
@@ -26,6 +29,12 @@ impl<'a> HeldMap<'a> {
     fn cell_size(&self) -> u64 {
         let pages = self.entry.stat.length.div_ceil(self.entry.page_size);
         pages.div_ceil(COLUMNS * MAX_ROWS).max(1).saturating_mul(self.entry.page_size)
+    }
+}
+
+impl Serialize for HeldMap<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Object::of(self.entry).with_ranges(&self.entry.held).serialize(serializer)
     }
 }
 

@@ -5,13 +5,23 @@
 mod arguments;
 mod byte_range;
 mod cache_options;
+mod completions;
 mod demo;
+mod entries;
 mod exit;
+mod export;
+mod fetch;
 mod get;
 mod held_map;
+mod held_svg;
+mod ls;
 mod map;
+mod need;
 mod output;
 mod prune;
+
+mod stat;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -19,6 +29,7 @@ use clap::Parser;
 
 use crate::arguments::{Arguments, Command};
 use crate::exit::Failure;
+use crate::output::Output;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -28,11 +39,20 @@ fn main() -> ExitCode {
         Err(error) => return Failure::usage_of(&error).report(),
     };
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).without_time().init();
+    let output = Output { json: arguments.json };
     let done = match arguments.command {
         Command::Get(get) => get.run(),
-        Command::Map(map) => map.run(),
+        Command::Fetch(fetch) => fetch.run(output),
+        Command::Need(need) => need.run(output),
+        Command::Map(map) => map.run(output),
+        Command::Ls(ls) => ls.run(output),
+        Command::Stat(stat) => stat.run(output),
+        Command::Verify(verify) => verify.run(output),
         Command::Prune(prune) => prune.run(),
-        Command::Demo(demo) => demo.run(),
+
+        Command::Export(export) => export.run(output),
+        Command::Demo(demo) => demo.run(output),
+        Command::Completions(completions) => completions.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

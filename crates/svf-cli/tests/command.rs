@@ -2,81 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
+mod scene;
+
 use std::fs::{self, File};
 use std::io::{Cursor, Read, Write};
 use std::os::unix::fs::chown;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use loopback_origin::{Fault, Origin, Times};
 use serde_json::Value;
-use tempfile::TempDir;
 
-const LEN: usize = 1_000_003;
-
-/// Bytes that differ from place to place.
-fn pattern(len: usize) -> Vec<u8> {
-    let mut state = 1u64;
-    (0..len)
-        .map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 56) as u8
-        })
-        .collect()
-}
-
-struct Scene {
-    origin: Origin,
-    bytes: Vec<u8>,
-    directory: TempDir,
-}
-
-fn scene() -> Scene {
-    let bytes = pattern(LEN);
-    let origin = Origin::builder().serve_bytes("/huge.bin", bytes.clone()).start().unwrap();
-    Scene { origin, bytes, directory: tempfile::tempdir().unwrap() }
-}
-
-impl Scene {
-    fn cache(&self) -> PathBuf {
-        self.directory.path().join("cache")
-    }
-
-    fn url(&self) -> String {
-        self.origin.url("/huge.bin")
-    }
-
-    fn svf(&self, arguments: &[&str]) -> Output {
-        svf(&self.cache(), arguments)
-    }
-
-    fn get(&self, range: &str) -> Output {
-        self.svf(&["get", &self.url(), "--range", range])
-    }
-}
-
-fn svf(cache: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_svf"));
-    command.args(arguments).arg("--cache-dir").arg(cache).env_remove("XDG_CACHE_HOME").env_remove("HOME");
-    command.env_remove("SVF_CACHE_MAX");
-    command.stdin(Stdio::null()).output().unwrap()
-}
-
-fn stdout_of(output: &Output) -> &[u8] {
-    assert!(output.status.success(), "{output:?}");
-    &output.stdout
-}
-
-/// The one line of a failure with this code; nothing else was printed.
-fn failure(output: &Output, code: i32) -> String {
-    let error = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(output.status.code(), Some(code), "{error}");
-    assert_eq!(output.stdout, b"", "{error}");
-    assert_eq!(error.lines().count(), 1, "{error}");
-    assert!(error.starts_with("svf: "), "{error}");
-    error
-}
+use self::scene::{LEN, Scene, failure, pattern, scene, stdout_of, svf};
 
 #[test]
 fn get_of_ten_random_ranges_equals_the_bytes_of_the_file() {

@@ -81,3 +81,13 @@ pub fn open(source: impl AsRef<str>) -> Result<File, Error> {
 #[cfg(all(doctest, feature = "http"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// Compiles the code of the page on object stores.
+#[cfg(all(doctest, feature = "http"))]
+#[doc = include_str!("../../../docs/cached-store.md")]
+struct CachedStorePage;
+
+/// Compiles the code of the guide.
+#[cfg(all(doctest, feature = "http"))]
+#[doc = include_str!("../../../docs/guide.md")]
+struct Guide;

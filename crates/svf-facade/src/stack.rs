@@ -37,6 +37,7 @@ impl Stack {
             cache_dir: None,
             page_size: CacheBuilder::DEFAULT_PAGE_SIZE,
             freshness: Freshness::default(),
+            offline: false,
             retry: RetryPolicy::default(),
             max_bytes: None,
             when_full: WhenFull::default(),
@@ -86,9 +87,13 @@ impl Stack {
     /// [`Error::Cache`] or [`Error::NoCacheDir`].
     pub fn cache(&self) -> Result<Cache, Error> {
         let dir = self.cache_dir().ok_or(Error::NoCacheDir)?;
-        let StackBuilder { page_size, freshness, retry, max_bytes, when_full, .. } = self.options;
-        let mut builder =
-            Cache::builder(dir).page_size(page_size).freshness(freshness).retry(retry).when_full(when_full);
+        let StackBuilder { page_size, freshness, offline, retry, max_bytes, when_full, .. } = self.options;
+        let mut builder = Cache::builder(dir)
+            .page_size(page_size)
+            .freshness(freshness)
+            .retry(retry)
+            .offline(offline)
+            .when_full(when_full);
         if let Some(bytes) = max_bytes {
             builder = builder.max_bytes(bytes);
         }
@@ -136,6 +141,7 @@ pub struct StackBuilder {
     cache_dir: Option<PathBuf>,
     page_size: u64,
     freshness: Freshness,
+    offline: bool,
     retry: RetryPolicy,
     max_bytes: Option<u64>,
     when_full: WhenFull,
@@ -166,6 +172,11 @@ impl StackBuilder {
     /// When the origin of a known file is asked whether it has changed: see [`CacheBuilder::freshness`].
     pub fn freshness(self, freshness: Freshness) -> Self {
         Self { freshness, ..self }
+    }
+
+    /// Whether no server is ever contacted: see [`CacheBuilder::offline`].
+    pub fn offline(self, offline: bool) -> Self {
+        Self { offline, ..self }
     }
 
     /// How long a request to an origin in trouble is tried again: see [`CacheBuilder::retry`].

@@ -106,7 +106,19 @@ impl Shared {
         let since = self.objects.now();
         let origin = Arc::new(self.origin_of(&name));
         let asked = Arc::clone(&origin);
-        let look = |known: Option<Known<'_>>| self.look(&asked, &name, wanted, known, extensions);
+        let look = |known: Option<Known<'_>>| {
+            // Not for who wants to know whether it has changed.
+            let served = known.as_ref().filter(|known| known.may_be_served && !confirm).map(|known| known.stat.clone());
+            match (self.look(&asked, &name, wanted, known, extensions), served) {
+                (Err(error), Some(stat)) if !is_answer(&error) => {
+                    let key = asked.key();
+                    tracing::warn!(key, %error, "whether the object has changed cannot be told; what is held is opened");
+                    let is_stored = self.rules.admit(&meta_of(&name.path, &stat));
+                    Ok(Looked { stat, attributes: Default::default(), is_stored, is_confirmed: false, with: None })
+                }
+                (looked, _) => looked,
+            }
+        };
         let (opened, piece) = self.cache.open_by(origin, confirm, look)?;
         let piece = piece.flatten();
         let meta = meta_of(&name.path, opened.file.stat());
@@ -141,10 +153,8 @@ impl Shared {
         let longest = MAX_REQUEST.max(self.cache.page_size()) + self.cache.page_size();
         match ask(store, &name.path, GetOptions { range: Some(range), ..options.clone() }, longest) {
             Ok(answer) => self.looked(origin, answer),
-            // Of these no other request fares better.
-            Err(error @ (Error::NotFound { .. } | Error::PermissionDenied { .. } | Error::Unauthenticated { .. })) => {
-                Err(error)
-            }
+            // No other request fares better.
+            Err(error) if is_answer(&error) => Err(error),
             // There may be no such bytes, or no such requests with this store. The first error is the one to report.
             Err(error) => {
                 ask(store, &name.path, head(), 0).map_err(|_| error).and_then(|answer| self.looked(origin, answer))
@@ -162,6 +172,11 @@ impl Shared {
             with: piece,
         })
     }
+}
+
+/// Whether an error says something of the object, and not of the way to it.
+fn is_answer(error: &Error) -> bool {
+    matches!(error, Error::NotFound { .. } | Error::PermissionDenied { .. } | Error::Unauthenticated { .. })
 }
 
 type Asked = (ObjectMeta, Attributes, Option<Piece>);

@@ -38,6 +38,8 @@ pub(crate) struct Budget {
     death: AtomicBool,
     /// How many pages this process has evicted.
     evicted: AtomicU64,
+    /// Whether room is made ahead of need whatever the limit.
+    eager: AtomicBool,
     process: u32,
 }
 
@@ -59,6 +61,7 @@ impl Budget {
             emptied: Condvar::new(),
             death: AtomicBool::new(false),
             evicted: AtomicU64::new(0),
+            eager: AtomicBool::new(false),
             process: process(),
         }
     }
@@ -189,10 +192,19 @@ impl Budget {
         self.is_beyond(u64::MAX)
     }
 
+    /// Has room made ahead of need whatever the limit, and little things given back.
+    pub(crate) fn be_eager(&self) {
+        self.eager.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_eager(&self) -> bool {
+        self.eager.load(Ordering::Relaxed)
+    }
+
     /// Whether less than one part of so many is left of the limit.
     fn is_beyond(&self, parts: u64) -> bool {
         let limit = self.max_bytes();
-        let ahead = if limit >= MIN_AHEAD { (limit / parts).min(MAX_AHEAD) } else { 0 };
+        let ahead = if limit >= MIN_AHEAD || self.is_eager() { (limit / parts).min(MAX_AHEAD) } else { 0 };
         // What a directory is charged without anything in it cannot go.
         self.used() > (limit - ahead).max(self.fixed())
     }

@@ -53,6 +53,8 @@ pub(crate) enum Opened {
     Good(Control),
     /// It is of another format, and somebody may be using it.
     OtherFormat(u32),
+    /// Parts of files cannot be given back here, so nothing could be evicted.
+    WithoutPunching,
 }
 
 /// The open control file.
@@ -84,6 +86,10 @@ impl Control {
             Ok(Err(format)) => return Ok(Opened::OtherFormat(format)),
             Err(error) if is_damage(&error) => repair(&*file, &sections, &error)?,
             Err(error) => return Err(error),
+        }
+        // Behind the end, where there is nothing to give back: it tells whether the file system can.
+        if file.punch(LEN..2 * LEN).is_err_and(|error| is_unsupported(&error)) {
+            return Ok(Opened::WithoutPunching);
         }
         Ok(Opened::Good(Self { words: file.map_words(0..LEN)?, sections, others }))
     }
@@ -277,6 +283,10 @@ impl Control {
             word.store(value.to_le(), Ordering::SeqCst);
         }
     }
+}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(libc::EOPNOTSUPP)
 }
 
 fn key_byte(number: u64) -> Range<u64> {

@@ -26,12 +26,12 @@ struct Signal {
     changed: Condvar,
 }
 
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
     #[default]
     Idle,
-    /// There is something to count.
-    Awake,
+    /// So much was filled that uses are to be written down.
+    UsesAreWanted,
     /// Somebody has seen that little room is left.
     RoomIsWanted,
     Over,
@@ -67,17 +67,17 @@ impl Maintenance {
 
     /// Has room made at once.
     pub(super) fn make_room(&self) {
-        self.wake(State::RoomIsWanted);
+        self.want(State::RoomIsWanted);
     }
 
-    /// Has everything done at once that has to be done now and then; room is made only if somebody wants it.
-    pub(super) fn look(&self) {
-        self.wake(State::Awake);
+    /// Has uses written down at once, and nothing evicted for it.
+    pub(super) fn fold_uses(&self) {
+        self.want(State::UsesAreWanted);
     }
 
-    fn wake(&self, wanted: State) {
+    fn want(&self, wanted: State) {
         let mut state = self.signal.state.lock();
-        if *state == State::Idle || (*state == State::Awake && wanted == State::RoomIsWanted) {
+        if *state < wanted {
             *state = wanted;
             self.signal.changed.notify_all();
         }
@@ -103,7 +103,7 @@ fn run(signal: &Signal, directory: &Weak<Directory>) {
             }
             match std::mem::replace(&mut *state, State::Idle) {
                 State::Over => return,
-                State::Idle | State::Awake => false,
+                State::Idle | State::UsesAreWanted => false,
                 State::RoomIsWanted => true,
             }
         };

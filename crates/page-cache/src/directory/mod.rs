@@ -101,6 +101,8 @@ pub(crate) struct Settings {
     pub(crate) max_in_flight: usize,
     /// Whether it may be on a file system of other machines.
     pub(crate) allow_remote: bool,
+    /// Whether room is made ahead of need in a cache of any size, and single blocks of indexes are given back.
+    pub(crate) eager: bool,
     pub(crate) disk: Arc<dyn Disk>,
 }
 
@@ -112,6 +114,7 @@ impl Default for Settings {
             patience: Duration::from_secs(30),
             max_in_flight: 16,
             allow_remote: false,
+            eager: false,
             disk: Arc::new(LocalDisk),
         }
     }
@@ -168,6 +171,9 @@ impl Directory {
                 Ok(Opened::OtherFormat(found)) => {
                     return Err(OpenError::OtherFormat { path: path.to_owned(), found, ours: control::FORMAT });
                 }
+                Ok(Opened::WithoutPunching) => {
+                    return Err(OpenError::NoHoles { path: path.to_owned(), kind: "without hole punching" });
+                }
                 Err(error) if error.kind() == io::ErrorKind::ResourceBusy => return Err(in_use()),
                 Err(source) => return Err(unusable(source)),
             };
@@ -194,11 +200,14 @@ impl Directory {
             }
             Ok(directory)
         })?;
+        if settings.eager {
+            directory.budget.be_eager();
+        }
         directory.set_limit(settings.max_bytes, tried)?;
         let has_thread = directory.maintenance.start(&directory);
         if !directory.budget.is_counted() {
             if has_thread {
-                directory.maintenance.look();
+                directory.maintenance.fold_uses();
             } else if !tried {
                 directory.tidy_up();
             }
@@ -390,18 +399,9 @@ impl Directory {
         self.with_descriptors(|| self.pairs.create(&self.files, &self.budget, &room, key, stat, page_size))
     }
 
-    /// Does something that opens files; once more, if there were no descriptors left and some are held by pairs that
-    /// nobody uses, which are closed then.
+    /// See [`Pairs::with_descriptors`].
     fn with_descriptors<T>(&self, open: impl Fn() -> io::Result<T>) -> io::Result<T> {
-        open().or_else(|error| {
-            let out_of_descriptors = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
-            if out_of_descriptors && self.pairs.close_all_idle() {
-                tracing::debug!(%error, "what nobody uses was closed, so that another file can be opened");
-                open()
-            } else {
-                Err(error)
-            }
-        })
+        self.pairs.with_descriptors(open)
     }
 
     /// Deletes the files of a pair, unless somebody works on it.

@@ -68,6 +68,12 @@ impl OpenPairs {
         self.table.state.lock().pairs.values().map(|entry| Arc::clone(&entry.pair)).collect()
     }
 
+    /// Those of them that somebody in this process uses.
+    pub(super) fn all_in_use(&self) -> Vec<Arc<Pair>> {
+        let state = self.table.state.lock();
+        state.pairs.values().filter(|entry| entry.users > 0).map(|entry| Arc::clone(&entry.pair)).collect()
+    }
+
     /// Makes a pair findable; the one that another thread has opened meanwhile, if there is one. Closes others if too
     /// many are open.
     pub(super) fn insert(&self, pair: Pair) -> OpenPair {

@@ -113,15 +113,33 @@ impl Pairs {
         self.open.all()
     }
 
+    /// See [`OpenPairs::all_in_use`].
+    pub(crate) fn all_in_use(&self) -> Vec<Arc<Pair>> {
+        self.open.all_in_use()
+    }
+
     /// See [`OpenPairs::close_if_idle`].
     pub(crate) fn close_if_idle(&self, name: &str) {
         self.open.close_if_idle(name);
     }
 
-    /// See [`OpenPairs::close_all_idle`].
-    pub(crate) fn close_all_idle(&self) -> bool {
-        self.open.close_all_idle()
+    /// Does something that opens files; once more, if there were no descriptors left and some are held by pairs that
+    /// nobody uses, which are closed then.
+    pub(crate) fn with_descriptors<T>(&self, open: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        open().or_else(|error| {
+            if is_out_of_descriptors(&error) && self.open.close_all_idle() {
+                tracing::debug!(%error, "what nobody uses was closed, so that another file can be opened");
+                open()
+            } else {
+                Err(error)
+            }
+        })
     }
+}
+
+/// Whether an error of opening a file says that this process, or the system, has too many of them open.
+pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 /// How long who makes a pair, or sets one aside, waits for a recount: for longer than a recount waits for others, since an

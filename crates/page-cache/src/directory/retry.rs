@@ -29,6 +29,11 @@ impl Retry {
         true
     }
 
+    /// Whether the last attempt has succeeded, or none was made.
+    pub(crate) fn is_well(&self) -> bool {
+        self.next.lock().is_none()
+    }
+
     /// Whether it is time, for as many as ask: an attempt that several may make at once.
     pub(crate) fn is_over(&self) -> bool {
         self.next.lock().is_none_or(|(due, _)| due <= Instant::now())
@@ -61,12 +66,12 @@ mod tests {
             // The pause is over.
             retry.next.lock().as_mut().unwrap().0 = Instant::now();
         }
-        assert!(retry.is_over());
+        assert!(retry.is_over() && !retry.is_well());
         retry.failed();
         retry.failed();
         assert!(!retry.is_over() && !retry.is_due());
         retry.succeeded();
-        assert!(retry.is_over());
+        assert!(retry.is_over() && retry.is_well());
         assert!(retry.is_due() && !retry.is_due());
         assert_eq!(retry.next.lock().unwrap().1, 2 * first);
     }

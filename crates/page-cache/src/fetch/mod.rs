@@ -298,7 +298,11 @@ impl Source<'_> {
                     // The slot first, and then the locks: who has locks waits for nothing but its own request.
                     let _slot = self.in_flight.map(InFlight::acquire);
                     leader.depart();
-                    lead(&leader)?;
+                    lead(&leader).inspect_err(|error| {
+                        if let ReadError::Origin(error) = error {
+                            leader.fail(error, self.retry.deadline);
+                        }
+                    })?;
                 }
                 Boarding::Passenger(passenger) => {
                     rest.start = passenger.wanted().end;
@@ -307,16 +311,21 @@ impl Source<'_> {
             }
         }
         // Leading no flight, so that nobody waits for who waits.
-        passengers.iter().for_each(|passenger| self.ride(passenger, left, destinations));
-        Ok(())
+        passengers.iter().try_for_each(|passenger| self.ride(passenger, left, destinations))
     }
 
-    /// Gives the destinations what another thread fetches.
-    fn ride(&self, passenger: &Passenger, left: &Left, destinations: &Mutex<Destinations<'_, '_>>) {
+    /// Gives the destinations what another thread fetches. An origin in trouble has been asked again and again by that
+    /// thread, and is not by this one: they would wait one behind the other.
+    fn ride(
+        &self,
+        passenger: &Passenger,
+        left: &Left,
+        destinations: &Mutex<Destinations<'_, '_>>,
+    ) -> Result<(), ReadError> {
         let wanted = passenger.wanted().clone();
         // Nobody waits for what is only ahead.
         if self.watch.is_none() && !destinations.lock().need(&wanted) {
-            return;
+            return Ok(());
         }
         self.counters.waited();
         left.waited();
@@ -329,11 +338,17 @@ impl Source<'_> {
             destinations.take(*start, bytes);
             got.insert(*start..start + bytes.len() as u64);
         }
+        if let Some((error, tried_for)) = arrival.failed
+            && tried_for >= self.retry.deadline
+        {
+            return Err(error.into());
+        }
         left.add(if self.watch.is_some() { vec![wanted] } else { got.gaps(wanted).collect() });
         if arrival.late {
             tracing::warn!(key = self.origin.key(), "another thread is slow, and is not waited for any longer");
             left.give_up();
         }
+        Ok(())
     }
 
     /// Fetches `wanted`, byte for byte, and gives it to the destinations alone, and to who waits for the same.

@@ -32,6 +32,8 @@ pub(crate) struct Watch<'a> {
     report: &'a (dyn Fn(Progress) -> ControlFlow<()> + Sync),
     total: u64,
     done: AtomicU64,
+    /// How many bytes have come.
+    brought: AtomicU64,
     cancelled: AtomicBool,
     /// Whether no further request is to be begun in this round.
     halted: AtomicBool,
@@ -40,7 +42,7 @@ pub(crate) struct Watch<'a> {
 impl<'a> Watch<'a> {
     pub(crate) fn new(total: u64, report: &'a (dyn Fn(Progress) -> ControlFlow<()> + Sync)) -> Self {
         let (cancelled, halted) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { report, total, done: AtomicU64::new(0), cancelled, halted }
+        Self { report, total, done: AtomicU64::new(0), brought: AtomicU64::new(0), cancelled, halted }
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -53,6 +55,7 @@ impl<'a> Watch<'a> {
 
     /// Notes what became of something that was fetched.
     pub(super) fn note(&self, bytes: u64, stored: Stored) {
+        self.brought.fetch_add(bytes, Ordering::Relaxed);
         match stored {
             Stored::All => self.report(self.done.fetch_add(bytes, Ordering::Relaxed) + bytes),
             // The next request would be in vain as well.
@@ -101,6 +104,9 @@ impl<'a> Source<'a> {
             let (left, again) = watched.fill(store, &pending, &destinations)?;
             let missing = destinations.lock().look(store.pair, &pending).absent;
             watch.begin_round(missing.num_bytes());
+            if !missing.is_empty() && watch.brought.load(Ordering::Relaxed) >= watch.total.saturating_mul(2) {
+                return Err(not_stored("it is evicted as fast as it is fetched"));
+            }
             if missing != pending {
                 (pending, in_vain, waiting, pauses) = (missing, 0, None, BackOff::new());
                 continue;

@@ -1,13 +1,14 @@
 //! What is fetched ahead of who reads on and on: more and more while he does, and nothing for who reads here and there.
 //!
 //! ```text
-//! reads     1   2   3    4   5    6   7   8    9 ...
-//! misses    1   2   3        5            8
-//! fetched  [1] [2] [3 ahead][5 ahead ahead][8 ahead ahead ahead ahead][ ...
+//! reads     1   2   3   4    5   6    7   8   9   10 ...
+//! misses    1   2   3   4        6            9
+//! fetched  [1] [2] [3] [4 ahead][6 ahead ahead][9 ahead ahead ahead ahead][ ...
 //! ```
 //!
 //! Only misses are looked at. What was fetched ahead is stored, so that its reads are hits; the next miss of the same
-//! reader is where that ends, and tells that he reads on. Two misses that touch may be a coincidence, three are a reader.
+//! reader is where that ends, and tells that he reads on. Three misses that touch may be a piece of some
+//! length, four are a reader.
 
 use std::ops::Range;
 
@@ -17,6 +18,9 @@ use crate::sync::Mutex;
 
 /// How many readers of one file, one behind the other in different places, are told from each other.
 const STREAMS: usize = 16;
+/// So many misses that touch are no reader yet: a record, a tile or a member of an archive often touches a few pages, and
+/// what lies behind it is nobody's wish.
+const COINCIDENCE: u32 = 3;
 /// After something that was fetched ahead could not be stored, nothing is for so many misses.
 const PAUSE: u32 = 64;
 
@@ -60,8 +64,8 @@ struct Stream {
     fetched: Range<u64>,
     /// How much of that was ahead, or was to be.
     window: u64,
-    /// Whether it began where another miss had ended.
-    goes_on: bool,
+    /// How many misses it has had, one behind the other.
+    misses: u32,
 }
 
 /// A miss of one contiguous read.
@@ -88,7 +92,7 @@ impl ReadAhead {
         let is_sequential = state.is_sequential(missing);
         if let Some(stream) = state.streams.iter().find(|stream| stream.is_continued_by(miss)) {
             let next = (missing.end - missing.start).max(2 * stream.window).next_multiple_of(page_size);
-            return Some(if is_sequential { max } else { next.min(max) * u64::from(stream.goes_on) });
+            return Some(if is_sequential { max } else { next.min(max) * u64::from(stream.misses >= COINCIDENCE) });
         }
         // Another thread reads the same, or what was fetched is already gone.
         let is_known = |stream: &Stream| stream.fetched.contains(read_start) || stream.fetched.contains(&missing.start);
@@ -101,13 +105,18 @@ impl ReadAhead {
     /// Notes what is fetched for a miss, `window` bytes of it ahead.
     pub(super) fn note(&self, miss: &Miss, end: u64, window: u64) {
         let mut state = self.0.lock();
-        let before = state.streams.len();
-        state.streams.retain(|stream| !stream.is_continued_by(miss));
-        let goes_on = state.streams.len() < before;
+        let mut misses = 1;
+        state.streams.retain(|stream| {
+            let is_continued = stream.is_continued_by(miss);
+            if is_continued {
+                misses = misses.max(stream.misses.saturating_add(1));
+            }
+            !is_continued
+        });
         if state.streams.len() >= STREAMS {
             state.streams.remove(0);
         }
-        state.streams.push(Stream { fetched: miss.missing.start..end, window, goes_on });
+        state.streams.push(Stream { fetched: miss.missing.start..end, window, misses });
     }
 
     /// Forgets how far a reader was ahead, whose request has failed: what comes next is fetched alone.

@@ -191,6 +191,32 @@ impl OriginError {
         self
     }
 
+    /// The same, for another one who waited for the same request, if it may pass.
+    pub(crate) fn again_if_transient(&self) -> Option<Self> {
+        if !self.is_transient() {
+            return None;
+        }
+        match self {
+            Self::Unreachable { key, request, reason, attempts } => {
+                let (key, request, reason) = (key.clone(), request.clone(), reason.clone());
+                Some(Self::Unreachable { key, request, reason, attempts: *attempts })
+            }
+            Self::Incomplete { key, request, received, attempts } => {
+                let (key, request) = (key.clone(), request.clone());
+                Some(Self::Incomplete { key, request, received: *received, attempts: *attempts })
+            }
+            Self::Status { key, status, request, retry_after, attempts } => {
+                let (key, request) = (key.clone(), request.clone());
+                let (status, retry_after, attempts) = (*status, *retry_after, *attempts);
+                Some(Self::Status { key, status, request, retry_after, attempts })
+            }
+            Self::Io { key, source } => {
+                Some(Self::Io { key: key.clone(), source: io::Error::new(source.kind(), source.to_string()) })
+            }
+            _ => None,
+        }
+    }
+
     /// The nearest kind of [`io::Error`].
     pub fn io_kind(&self) -> io::ErrorKind {
         match self {

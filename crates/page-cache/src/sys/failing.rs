@@ -1,6 +1,7 @@
 //! A disk that does what the real one does, until it is told to fail.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use crate::sync::Mutex;
@@ -35,6 +36,7 @@ type Verdict = dyn FnMut(Operation, &Path) -> Option<io::Error> + Send;
 pub(crate) struct FailingDisk {
     verdict: Arc<Mutex<Box<Verdict>>>,
     pretended: Arc<Mutex<Pretended>>,
+    longest_punch: Arc<AtomicU64>,
 }
 
 /// What the disk says of itself that is not so.
@@ -53,12 +55,21 @@ impl Debug for FailingDisk {
 impl FailingDisk {
     /// One on which everything works.
     pub(crate) fn healthy() -> Self {
-        Self { verdict: Arc::new(Mutex::new(Box::new(|_, _| None))), pretended: Arc::default() }
+        Self {
+            verdict: Arc::new(Mutex::new(Box::new(|_, _| None))),
+            pretended: Arc::default(),
+            longest_punch: Arc::default(),
+        }
     }
 
     /// From now on, whatever `verdict` gives an error for fails with it.
     pub(crate) fn fail(&self, verdict: impl FnMut(Operation, &Path) -> Option<io::Error> + Send + 'static) {
         *self.verdict.lock() = Box::new(verdict);
+    }
+
+    /// The longest range that was punched since the last call, in bytes.
+    pub(crate) fn longest_punch(&self) -> u64 {
+        self.longest_punch.swap(0, Ordering::Relaxed)
     }
 
     /// From now on the system was started anew.
@@ -213,6 +224,7 @@ impl DiskFile for FailingFile {
 
     fn punch(&self, range: Range<u64>) -> io::Result<()> {
         self.disk.judge(Operation::Punch, &self.path)?;
+        self.disk.longest_punch.fetch_max(range.end - range.start, Ordering::Relaxed);
         self.file.punch(range)
     }
 

@@ -110,7 +110,7 @@ fn evictors_that_are_killed_leave_no_more_than_is_charged() {
 const EVICTORS: u64 = 6;
 
 fn fill_and_evict(dir: &Path) {
-    let cache = Cache::builder(dir).max_bytes(LIMIT).page_size(4096).open().unwrap();
+    let cache = Cache::builder(dir).max_bytes(LIMIT).page_size(4096).eager().open().unwrap();
     let [filled, evicted] = [Barrier::new(EVICTORS as usize), Barrier::new(EVICTORS as usize)];
     std::thread::scope(|scope| {
         for key in 0..EVICTORS {

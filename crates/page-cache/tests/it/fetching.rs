@@ -103,7 +103,9 @@ fn readers_of_a_cold_file_fetch_each_byte_once() {
             });
         }
     });
-    assert_eq!(origin.fetched(), 40 << 20);
+    // On a busy machine it may take so long to have a block for the words that a page is not stored, which is counted.
+    let (fetched, bypasses) = (origin.fetched(), file.stats().bypasses);
+    assert!(fetched == 40 << 20 || fetched > 40 << 20 && (1..=4).contains(&bypasses), "{fetched}, {bypasses} bypasses");
     assert!(origin.most() > 1);
 }
 
@@ -151,6 +153,8 @@ struct Gate {
 enum Turn {
     Give,
     Fail,
+    /// In a way that may pass.
+    Away,
     Panic,
 }
 
@@ -180,13 +184,17 @@ impl Origin for Gate {
     }
 
     fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError> {
-        let read = self.origin.read(range, pinned);
+        let read = self.origin.read(range.clone(), pinned);
         let turns = self.turns.0.lock().unwrap();
         let long = Duration::from_secs(100);
         let (mut turns, _) = self.turns.1.wait_timeout_while(turns, long, |turns| turns.is_empty()).unwrap();
         match turns.remove(0) {
             Turn::Give => read,
             Turn::Fail => Err(OriginError::Denied { key: self.key().to_owned(), status: 403 }),
+            Turn::Away => {
+                let (key, request) = (self.key().to_owned(), format!("{range:?}"));
+                Err(OriginError::Incomplete { key, request, received: 0, attempts: 1 })
+            }
             Turn::Panic => {
                 drop(turns);
                 panic!("on purpose")
@@ -263,6 +271,32 @@ fn a_reader_that_fails_or_panics_leaves_the_flight_to_others() {
         // Nothing of the flight is left.
         gate.let_through(Turn::Give);
         assert_eq!(file.bytes(0..10).unwrap(), bytes[..10]);
+    }
+}
+
+/// An origin in trouble was asked again by the leader for as long as it may be: those who waited for him do not wait as long
+/// again, one behind the other.
+#[test]
+fn who_waits_for_an_origin_in_trouble_is_told_at_once() {
+    let bytes = pattern(100_000, 6);
+    for stored in [true, false] {
+        let directory = tempfile::tempdir().unwrap();
+        let gate = Gate::new(MemoryOrigin::new("trouble", bytes.clone()));
+        let cache = builder(&directory).retry(page_cache::RetryPolicy::never()).open().unwrap();
+        let file = cache.file(gate.clone()).unwrap();
+        let file = if stored { file } else { file.without_storing() };
+        std::thread::scope(|scope| {
+            let readers: Vec<_> = (0..READERS).map(|_| scope.spawn(|| file.bytes(5..200))).collect();
+            wait_for("all others wait", || file.stats().waits == READERS - 1);
+            gate.let_through(Turn::Away);
+            for reader in readers {
+                let error = reader.join().unwrap().unwrap_err();
+                assert!(matches!(error, ReadError::Origin(OriginError::Incomplete { .. })), "{error}");
+            }
+        });
+        assert_eq!(gate.reads(), 1);
+        gate.let_through(Turn::Give);
+        assert_eq!(file.bytes(5..200).unwrap(), bytes[5..200]);
     }
 }
 

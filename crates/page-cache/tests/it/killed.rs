@@ -135,7 +135,8 @@ fn began(dir: &Path, seed: u64) -> PathBuf {
 /// Reads objects whose versions go on all the time, so that there is always something to make, fill and delete.
 fn read_for_ever() {
     let dir = PathBuf::from(std::env::var_os("DIR").unwrap());
-    let cache = Cache::builder(dir.join("cache")).page_size(4096).max_bytes(MAX_BYTES).freshness(Freshness::Always);
+    let cache =
+        Cache::builder(dir.join("cache")).page_size(4096).max_bytes(MAX_BYTES).eager().freshness(Freshness::Always);
     let (log, cache, seed, start) = (log::listen(), cache.open().unwrap(), number("SEED", 0), Instant::now());
     std::thread::scope(|scope| {
         for thread in 0..2 {

@@ -12,10 +12,11 @@ use tracing::{Event, Level, Metadata, Subscriber};
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     evictions: AtomicU64,
+    returns: AtomicU64,
     warnings: Mutex<Vec<String>>,
 }
 
-static LOG: Log = Log { evictions: AtomicU64::new(0), warnings: Mutex::new(Vec::new()) };
+static LOG: Log = Log { evictions: AtomicU64::new(0), returns: AtomicU64::new(0), warnings: Mutex::new(Vec::new()) };
 
 /// Listens from now on, in the whole process; so this is for those that a test has started.
 pub(crate) fn listen() -> &'static Log {
@@ -27,6 +28,11 @@ impl Log {
     /// How many extents this process has evicted.
     pub(crate) fn evictions(&self) -> u64 {
         self.evictions.load(Ordering::Relaxed)
+    }
+
+    /// How often this process has given blocks of indexes back.
+    pub(crate) fn returns(&self) -> u64 {
+        self.returns.load(Ordering::Relaxed)
     }
 
     /// All that was more than a remark.
@@ -47,6 +53,8 @@ impl Subscriber for &'static Log {
             self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(text.0);
         } else if text.0.contains("message=evicted") {
             self.evictions.fetch_add(1, Ordering::Relaxed);
+        } else if text.0.contains("were given back") {
+            self.returns.fetch_add(1, Ordering::Relaxed);
         }
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use page_cache::{
-    Cache, CacheBuilder, CachedFile, FnOrigin, Origin, OriginError, PrefetchError, Prefetched, ReadError, Stat,
-    Validators, WhenFull,
+    Cache, CacheBuilder, CachedFile, FnOrigin, Origin, OriginError, PrefetchError, Prefetched, ReadError, RetryPolicy,
+    Stat, Validators,
 };
 use tempfile::TempDir;
 
@@ -17,7 +17,7 @@ use crate::memory_origin::{MemoryOrigin, pattern};
 const PAGE: u64 = 4096;
 
 fn builder(directory: &TempDir) -> CacheBuilder {
-    Cache::builder(directory.path()).page_size(PAGE)
+    Cache::builder(directory.path()).page_size(PAGE).retry(RetryPolicy::never())
 }
 
 fn prefetch(file: &CachedFile, ranges: &[Range<u64>]) -> Result<Prefetched, PrefetchError> {
@@ -183,10 +183,12 @@ fn what_cannot_be_stored_is_refused() {
 fn where_there_is_no_room_it_ends() {
     let directory = tempfile::tempdir().unwrap();
     let origin = MemoryOrigin::new("a", pattern(64 << 20, 3));
-    let cache = builder(&directory).max_bytes(128 << 20).max_in_flight(2).when_full(WhenFull::Stop).open().unwrap();
+    let cache = builder(&directory).max_bytes(128 << 20).max_in_flight(2).open().unwrap();
     let other = MemoryOrigin::new("b", pattern(64 << 20, 4));
     let (file, other) = (cache.file(origin.clone()).unwrap(), cache.file(other).unwrap());
     assert_eq!(prefetch(&other, &[0..u64::MAX]).unwrap().held.num_bytes(), 64 << 20);
+    // Nothing of either may go.
+    assert!(other.keep(0..u64::MAX).unwrap() && file.keep(0..u64::MAX).unwrap());
     let error = prefetch(&file, &[0..u64::MAX]).unwrap_err();
     assert!(matches!(error, PrefetchError::NotStored { .. }), "{error}");
     let stored = file.held().num_bytes();

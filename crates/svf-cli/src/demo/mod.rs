@@ -22,7 +22,7 @@ use self::subject::Subject;
 use crate::cache_options::CacheOptions;
 use crate::exit::Failure;
 use crate::held_map::HeldMap;
-use crate::output::print;
+use crate::output::{Output, print};
 
 /// See the main job done: a parser reads pieces of a huge file behind a URL, and reads them again for free
 ///
@@ -33,15 +33,12 @@ use crate::output::print;
 pub(crate) struct Demo {
     /// A TIFF or a ZIP, told by its first bytes [default: a BigTIFF of more than 2 GiB, made once as a sparse file]
     file: Option<PathBuf>,
-    /// Print the figures as JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     cache: CacheOptions,
 }
 
 impl Demo {
-    pub(crate) fn run(&self) -> Result<(), Failure> {
+    pub(crate) fn run(&self, output: Output) -> Result<(), Failure> {
         let stack = self.cache.stack();
         // Kept until the end: the directory, with what is beside it, is this process's for as long.
         let cache = stack.cache()?;
@@ -59,8 +56,8 @@ impl Demo {
             runs.push(run(&stack, &served, subject)?);
         }
         let report = Report::new(&served, &runs);
-        if self.json {
-            return print(&format!("{}\n", report.to_json()?));
+        if output.json {
+            return output.show(&report);
         }
         print(&match cache.entry(served.url()) {
             Some(entry) => format!("{report}\n{}", HeldMap::new(&entry)),

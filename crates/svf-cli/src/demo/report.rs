@@ -10,7 +10,6 @@ use svf::svf_core::NeedOptions;
 use super::recorder::Recording;
 use super::served::Served;
 use super::subject::Part;
-use crate::exit::Failure;
 
 /// One parse.
 #[derive(Debug, Serialize)]
@@ -64,10 +63,6 @@ impl<'a> Report<'a> {
     pub(crate) fn new(served: &'a Served, runs: &'a [Run]) -> Self {
         let object_bytes = runs.first().map_or(0, |run| run.object_bytes);
         Self { url: served.url(), object_bytes, runs }
-    }
-
-    pub(crate) fn to_json(&self) -> Result<String, Failure> {
-        serde_json::to_string(self).map_err(|error| Failure::Unreadable(format!("cannot write the report: {error}")))
     }
 }
 

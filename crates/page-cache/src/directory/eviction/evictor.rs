@@ -3,33 +3,38 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use svf_core::RangeSet;
 
 use super::candidates::{Candidates, LOOKS, LOOKS_AT_FEW};
 use super::hollow::Hollow;
+use super::obstacles::{Obstacles, Punches};
 use super::recent_uses::length_of_use;
 use super::roster::{self, Roster};
 use super::stamp::{Period, Stamp};
-use crate::directory::budget::{Budget, Section};
+use crate::directory::budget::{Budget, DIRECTORY_CHARGE, Section};
 use crate::directory::files::{Files, is_damage};
 use crate::directory::heads;
 use crate::directory::key_locks::KeyLocks;
 use crate::directory::maintenance::Maintenance;
 use crate::directory::name::{self, KeyHash};
 use crate::directory::pair::{self, Counted, EXTENT, Index, Pair, Room};
-use crate::directory::pairs::{self, Pairs};
+use crate::directory::pairs::{self, Pairs, is_out_of_descriptors};
 use crate::sync::Mutex;
 
-/// How long who was told to evict waits for a recount.
-const SECTION_PATIENCE: Duration = Duration::from_secs(10);
 /// Below this limit, in bytes, there are only few extents.
 pub(super) const FEW: u64 = 64 << 20;
 /// How often something else is tried if what was chosen could not go.
-const ATTEMPTS: usize = 16;
-/// How often room is made for one page that others take.
+pub(super) const ATTEMPTS: usize = 16;
+/// How often room is made for one page that others take, if twice as much as it needs has gone by then.
 const ROUNDS: usize = 256;
+/// A page that is more than one part of so many of the limit may not fit, whatever goes for it.
+const LARGE: u64 = 4;
+/// For how long room is made ahead of need before something else is done.
+const ROUND: Duration = Duration::from_millis(100);
+/// For how long all that is stored is searched for something that can go.
+const WALK: Duration = Duration::from_millis(50);
 
 /// What happens when the limit is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,6 +55,9 @@ pub(crate) struct Evictor {
     warned: AtomicBool,
     /// How many bytes had been filled when the uses of this process were last written down.
     folded: AtomicU64,
+    obstacles: Obstacles,
+    /// Whether room was being made ahead of need when something else had to be done.
+    unfinished: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -100,7 +108,7 @@ impl Evictor {
 
 /// An extent of a pair.
 #[derive(Debug, Clone)]
-struct Extent {
+pub(super) struct Extent {
     pair: Arc<str>,
     number: u64,
     /// Whether the object has no other extent.
@@ -120,6 +128,8 @@ impl PartialEq for Extent {
 enum Look {
     Stored(Extent, Stamp),
     Empty,
+    /// All that is stored of it is to be kept.
+    Kept,
     /// It is not there any more, or not what it should be.
     Gone,
 }
@@ -147,33 +157,59 @@ impl Room for Stock<'_> {
 
     fn reserve(&self, section: &Section<'_>, bytes: u64) -> bool {
         // Others reserve what was just given back as well, so this may take more than once.
-        let (mut rounds, mut failed) = (0, Vec::new());
+        let (mut rounds, mut freed, mut failed) = (0, 0u64, Vec::new());
         while !section.reserve(bytes) {
-            let hopeless = self.when_full == WhenFull::Stop || bytes > self.budget.max_bytes();
-            if hopeless || failed.len() == ATTEMPTS || rounds == ROUNDS {
+            if rounds == 0 && self.is_hopeless(bytes) {
+                return false;
+            }
+            let others_take_it = rounds >= ROUNDS && freed >= bytes.saturating_mul(2);
+            if others_take_it || (failed.len() >= ATTEMPTS && !self.evict_any(section, &mut failed)) {
+                if freed > 0 && self.is_large(bytes) {
+                    self.evictor.obstacles.was_too_large(bytes);
+                }
                 return false;
             }
             rounds += 1;
-            self.evict_one(section, &mut failed);
+            freed += self.evict_one(section, &mut failed);
+        }
+        if self.is_large(bytes) {
+            self.evictor.obstacles.fitted(bytes);
         }
         if self.when_full == WhenFull::Evict && self.budget.is_short() {
             self.maintenance.make_room();
         } else if self.evictor.is_fold_due(self.budget) {
-            self.maintenance.look();
+            self.maintenance.fold_uses();
         }
         true
     }
 }
 
 impl Stock<'_> {
-    /// Evicts one extent, about the one that can best be done without, but none of those that have just `failed`. If it
-    /// could not go, or none was found, that is added to them.
-    fn evict_one(&self, section: &Section<'_>, failed: &mut Vec<Option<Extent>>) {
+    /// Whether no room can be made for so many bytes, so that nothing should go for it.
+    fn is_hopeless(&self, bytes: u64) -> bool {
+        let obstacles = &self.evictor.obstacles;
+        let room = self.budget.max_bytes().saturating_sub(DIRECTORY_CHARGE);
+        if self.when_full == WhenFull::Stop || bytes > room || obstacles.can_nothing_go() {
+            return true;
+        }
+        // What is kept or open elsewhere is found out by trying, and then for a while it is not tried.
+        let fixed = || self.pairs.all_in_use().iter().map(|pair| pair.fixed_bytes().unwrap_or_default()).sum::<u64>();
+        self.is_large(bytes) && (obstacles.is_too_large(bytes) || bytes > room.saturating_sub(fixed()))
+    }
+
+    fn is_large(&self, bytes: u64) -> bool {
+        bytes > self.budget.max_bytes() / LARGE
+    }
+
+    /// Evicts one extent, about the one that can best be done without, but none of those that have just `failed`; how much
+    /// less is charged. If it could not go, or none was found, that is added to them.
+    pub(super) fn evict_one(&self, section: &Section<'_>, failed: &mut Vec<Option<Extent>>) -> u64 {
         let mut chosen = None;
         let freed = self.try_evict_one(section, failed, &mut chosen).unwrap_or_else(|error| {
-            // Once: a disk that is dying would else fill the log.
-            if !self.evictor.warned.swap(true, Ordering::Relaxed) {
-                tracing::warn!(path = %self.files.root.display(), %error, "something cannot be evicted");
+            if let Some(Extent { pair, .. }) = &chosen {
+                self.pass_over(pair, &error);
+            } else {
+                self.warn(&error);
             }
             0
         });
@@ -181,6 +217,24 @@ impl Stock<'_> {
             failed.push(chosen);
         } else {
             failed.clear();
+            self.evictor.obstacles.something_went();
+        }
+        freed
+    }
+
+    /// Once: a disk that is dying would else fill the log.
+    fn warn(&self, error: &io::Error) {
+        if !self.evictor.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(path = %self.files.root.display(), %error, "something cannot be evicted");
+        }
+    }
+
+    /// Has something else looked at for a while, since the files of a pair cannot be looked at, or changed.
+    fn pass_over(&self, name: &str, error: &io::Error) {
+        self.warn(error);
+        // That says nothing of the pair.
+        if !is_out_of_descriptors(error) {
+            self.evictor.choice.lock().roster.pass_over(name);
         }
     }
 
@@ -191,6 +245,11 @@ impl Stock<'_> {
         failed: &[Option<Extent>],
         chosen: &mut Option<Extent>,
     ) -> io::Result<u64> {
+        let punches = self.evictor.obstacles.punches();
+        if let Punches::Only(extent) = &punches {
+            *chosen = Some(extent.clone());
+            return self.evict(section, extent);
+        }
         let freed = self.look_about(section)?;
         if freed > 0 {
             return Ok(freed);
@@ -202,27 +261,92 @@ impl Stock<'_> {
             None => Some(stamp),
         };
         *chosen = self.evictor.choice.lock().candidates.take_stalest(self.budget.now(), unchanged_or_now);
-        let Some(Extent { pair: name, number, is_all, open }) = chosen.clone() else { return Ok(0) };
-        if is_all && open.strong_count() == 0 {
-            let freed = self.delete_all_of(section, &name);
+        let Some(extent) = chosen else { return Ok(0) };
+        if extent.is_all && extent.open.strong_count() == 0 {
+            let freed = self.delete_all_of(section, &extent.pair);
             if freed > 0 {
                 return Ok(freed);
             }
         }
-        let Some(pair) = self.open(&name)? else { return Ok(0) };
+        if punches == Punches::Nothing { Ok(0) } else { self.evict(section, extent) }
+    }
+
+    /// Evicts this very extent, unless it is to be kept, and its pair if nothing is left of it.
+    fn evict(&self, section: &Section<'_>, extent: &Extent) -> io::Result<u64> {
+        let Extent { pair: name, number, .. } = extent;
+        let Some(pair) = self.open(name)? else { return Ok(0) };
         pair.reconcile(self.budget);
         if !pair.is_reconciled(self.budget) {
             return Ok(0);
         }
-        let freed = pair.evict_extent(section, number)?;
+        let freed = match self.evict_of(section, &pair, *number) {
+            // That says nothing of the pair.
+            Err(error) if !self.can_punch() => {
+                self.warn(&error);
+                return Ok(0);
+            }
+            evicted => evicted?,
+        };
         tracing::debug!(pair = pair.name(), extent = number, freed, "evicted");
-        let Some(block) = pair.hollow_block(number)? else { return Ok(freed) };
-        if pair.any_extent(0)?.is_none() {
+        let Some(block) = pair.hollow_block(*number)? else { return Ok(freed) };
+        if pair.is_empty()? {
             drop(pair);
-            return Ok(freed + self.delete_empty(section, &name));
+            return Ok(freed + self.delete_empty(section, name));
         }
-        self.evictor.hollow.note(name, block..block + 1);
+        self.evictor.hollow.note(Arc::clone(name), block..block + 1);
         Ok(freed)
+    }
+
+    /// Evicts an extent, and notes it if the disk does not punch.
+    pub(super) fn evict_of(&self, section: &Section<'_>, pair: &Arc<Pair>, number: u64) -> io::Result<u64> {
+        let evicted = pair.evict_extent(section, number);
+        if evicted.is_err() && pair.take_unpunched() {
+            let extent = Extent { pair: pair.name().into(), number, is_all: false, open: Arc::downgrade(pair) };
+            self.evictor.obstacles.punch_failed(extent);
+        } else if evicted.as_ref().is_ok_and(|&freed| freed > 0) {
+            self.evictor.obstacles.punched();
+        }
+        evicted
+    }
+
+    /// Whether the last punch that was tried has worked; if not, more of them would cost what is stored and free nothing.
+    pub(super) fn can_punch(&self) -> bool {
+        self.evictor.obstacles.can_punch()
+    }
+
+    /// Evicts something that a few looks have not found, since most of what is stored is to be kept or being worked on: now
+    /// and then all is searched for it, for a moment. Whether something went.
+    fn evict_any(&self, section: &Section<'_>, failed: &mut Vec<Option<Extent>>) -> bool {
+        if self.can_punch() && self.evictor.obstacles.is_walk_due() && self.walk(section, failed) {
+            failed.clear();
+            self.evictor.obstacles.something_went();
+            return true;
+        }
+        self.evictor.obstacles.nothing_went();
+        false
+    }
+
+    fn walk(&self, section: &Section<'_>, failed: &[Option<Extent>]) -> bool {
+        let mut names = roster::names(self.files).inspect_err(|error| self.warn(error)).unwrap_or_default();
+        if names.is_empty() {
+            return false;
+        }
+        // What comes first should not always be the same.
+        let (start, first) = (Instant::now(), fastrand::usize(..names.len()));
+        names.rotate_left(first);
+        names.into_iter().take_while(|_| start.elapsed() < WALK).any(|name| {
+            let evicted = match self.look_at(&name.as_str().into(), fastrand::u64(..)) {
+                Ok(Look::Stored(extent, _)) if !failed.iter().flatten().any(|failed| *failed == extent) => {
+                    self.evict(section, &extent)
+                }
+                Ok(_) => Ok(0),
+                Err(error) => Err(error),
+            };
+            evicted.unwrap_or_else(|error| {
+                self.pass_over(&name, &error);
+                0
+            }) > 0
+        })
     }
 
     /// Adds a few extents of all there are to the candidates, and deletes the pairs in which it finds nothing; returns how
@@ -242,7 +366,7 @@ impl Stock<'_> {
             let choice = self.evictor.choice.lock();
             (0..looks).map_while(|_| choice.roster.choose(&mut random)).collect()
         };
-        let (mut freed, mut found, mut trouble) = (0, Vec::with_capacity(chosen.len()), None);
+        let (mut freed, mut found) = (0, Vec::with_capacity(chosen.len()));
         for name in chosen {
             match self.look_at(&name, random.u64(..)) {
                 Ok(Look::Stored(extent, stamp)) => found.push((extent, stamp)),
@@ -250,12 +374,10 @@ impl Stock<'_> {
                     freed += self.delete_empty(section, &name);
                     self.evictor.choice.lock().roster.remove(&name);
                 }
+                Ok(Look::Kept) => self.evictor.choice.lock().roster.pass_over(&name),
                 Ok(Look::Gone) => self.evictor.choice.lock().roster.remove(&name),
-                Err(error) => trouble = Some(error),
+                Err(error) => self.pass_over(&name, &error),
             }
-        }
-        if let Some(error) = trouble.filter(|_| found.is_empty() && freed == 0) {
-            return Err(error);
         }
         let candidates = &mut self.evictor.choice.lock().candidates;
         found.into_iter().for_each(|(extent, stamp)| candidates.offer(extent, stamp));
@@ -267,9 +389,13 @@ impl Stock<'_> {
         let look = |index: &Index| Ok((index.any_extent(random)?, index.layout().extents() == 1));
         let (seen, open) = match self.pairs.peek(name) {
             Some(pair) => (look(pair.index()), Arc::downgrade(&pair)),
-            None => (pair::look_at(self.files, name).and_then(|index| look(&index)), Weak::new()),
+            None => {
+                let open = || pair::look_at(self.files, name).and_then(|index| look(&index));
+                (self.pairs.with_descriptors(open), Weak::new())
+            }
         };
         match seen {
+            Ok((Some((_, stamp)), _)) if stamp.is_kept() => Ok(Look::Kept),
             Ok((Some((number, stamp)), is_all)) => {
                 Ok(Look::Stored(Extent { pair: Arc::clone(name), number, is_all, open }, stamp))
             }
@@ -286,88 +412,39 @@ impl Stock<'_> {
     }
 
     /// Makes room before somebody needs it, if there is little left, unless another process is at it. Lists the directory
-    /// before, if that was not done for long.
+    /// before, if that was not done for long. Not for long: beside many fillers it would never be done, and is gone on with
+    /// at once when all else was seen to.
     pub(crate) fn evict_ahead(&self) {
         // Outside of sections: who wants to recount need not wait for it.
         if let Err(error) = self.evictor.refresh(self.files, self.budget.now()) {
             tracing::warn!(path = %self.files.root.display(), %error, "the directory cannot be listed");
         }
-        if !self.budget.is_short() || !self.budget.control().try_lock_evictor().unwrap_or(false) {
+        let goes_on = self.evictor.unfinished.swap(false, Ordering::Relaxed) && !self.budget.is_short_no_more();
+        let is_wanted = (goes_on || self.budget.is_short()) && !self.evictor.obstacles.can_nothing_go();
+        if !is_wanted || !self.budget.control().try_lock_evictor().unwrap_or(false) {
             return;
         }
-        let mut failed = Vec::new();
-        while !self.budget.is_short_no_more() && failed.len() < ATTEMPTS {
+        let (start, mut failed) = (Instant::now(), Vec::new());
+        while !self.budget.is_short_no_more() {
+            if start.elapsed() >= ROUND {
+                self.evictor.unfinished.store(true, Ordering::Relaxed);
+                self.maintenance.make_room();
+                break;
+            }
             // One section for each, so that a recount need not wait for all.
             let Some(section) = self.budget.enter() else { break };
+            if failed.len() >= ATTEMPTS && !self.evict_any(&section, &mut failed) {
+                break;
+            }
             self.evict_one(&section, &mut failed);
         }
         self.budget.control().unlock_evictor();
     }
 
-    /// Evicts until no more than this is charged: first what can best be done without, and then whatever is not to be
-    /// kept and nobody is working on. Whether it came so far.
-    pub(crate) fn evict_to(&self, bytes: u64) -> io::Result<bool> {
-        let mut failed = Vec::new();
-        while self.budget.used() > bytes && failed.len() < ATTEMPTS {
-            let Some(section) = self.budget.enter_within(SECTION_PATIENCE) else { return Ok(false) };
-            self.evict_one(&section, &mut failed);
-        }
-        if self.budget.used() <= bytes {
-            return Ok(true);
-        }
-        for name in roster::names(self.files)? {
-            if self.budget.used() <= bytes {
-                break;
-            }
-            self.evict_from(&name, || self.budget.used() > bytes)?;
-        }
-        Ok(self.budget.used() <= bytes)
-    }
-
-    /// Evicts what nobody has used since a moment, or ever; nothing if there is no such moment.
-    pub(crate) fn evict_unused_since(&self, moment: Option<SystemTime>) -> io::Result<()> {
-        let Some(moment) = moment else { return Ok(()) };
-        for name in roster::names(self.files)? {
-            let last_used = match self.pairs.peek(&name) {
-                Some(pair) => pair.last_used(),
-                None => pair::look_at(self.files, &name).and_then(|index| index.last_used()),
-            };
-            let is_old = match last_used {
-                Ok(last_used) => last_used.is_none_or(|used| used <= moment),
-                Err(error) if is_damage(&error) => false,
-                Err(error) => return Err(error),
-            };
-            if is_old {
-                self.evict_from(&name, || true)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Evicts what a pair has and is not to be kept, extent by extent, as long as `goes_on`; and the pair, if nothing is
-    /// left of it then.
-    pub(crate) fn evict_from(&self, name: &str, goes_on: impl Fn() -> bool) -> io::Result<()> {
-        let Some(pair) = self.open(name)? else { return Ok(()) };
-        pair.reconcile(self.budget);
-        if !pair.is_reconciled(self.budget) {
-            return Ok(());
-        }
-        for extent in pair.extents()? {
-            let Some(section) = self.budget.enter_within(SECTION_PATIENCE).filter(|_| goes_on()) else { return Ok(()) };
-            pair.evict_extent(&section, extent)?;
-        }
-        let is_empty = pair.any_extent(0)?.is_none();
-        drop(pair);
-        if let Some(section) = self.budget.enter_within(SECTION_PATIENCE).filter(|_| is_empty && goes_on()) {
-            self.delete_empty(&section, name);
-        }
-        Ok(())
-    }
-
     /// Deletes a pair of which nothing is stored any more, with its head, unless somebody works on it, and returns how
     /// much less is charged.
-    fn delete_empty(&self, section: &Section<'_>, name: &str) -> u64 {
-        self.delete(section, name, |pair| Ok(pair.any_extent(0)?.is_none()))
+    pub(super) fn delete_empty(&self, section: &Section<'_>, name: &str) -> u64 {
+        self.delete(section, name, Pair::is_empty)
     }
 
     /// The same with all that is stored of it. So a small object goes by one opening, where it would else be opened to be
@@ -395,7 +472,8 @@ impl Stock<'_> {
                     Err(_) => false,
                 }
         };
-        match pairs::delete(self.files, self.budget, name, unwanted) {
+        let delete = || pairs::delete(self.files, self.budget, name, unwanted);
+        match self.pairs.with_descriptors(delete) {
             Ok(Some(Counted { charge, pages, .. })) => {
                 section.uncharge(charge);
                 section.count_evicted(pages);
@@ -415,7 +493,7 @@ impl Stock<'_> {
         if let Some(pair) = self.pairs.peek(name) {
             return Ok(Some(pair));
         }
-        match pair::open_pair(self.files, name, None) {
+        match self.pairs.with_descriptors(|| pair::open_pair(self.files, name, None)) {
             Ok(pair) => Ok(Some(Arc::new(pair))),
             // Whoever opens the object finds out what is wrong with it.
             Err(error) if is_damage(&error) || error.kind() == io::ErrorKind::ResourceBusy => Ok(None),

@@ -75,7 +75,12 @@ impl Stock<'_> {
     pub(crate) fn give_back_blocks(&self) {
         let hollow = &self.evictor.hollow;
         let bytes = hollow.count().saturating_mul(self.files.file_system.unit);
-        if bytes <= MIN_GIVEN_BACK.max(self.budget.max_bytes() / GIVEN_BACK_PART) || !hollow.returns.is_due() {
+        let is_worth_it = if self.budget.is_eager() {
+            bytes > 0
+        } else {
+            bytes > MIN_GIVEN_BACK.max(self.budget.max_bytes() / GIVEN_BACK_PART)
+        };
+        if !is_worth_it || !hollow.returns.is_due() {
             return;
         }
         for _ in 0..EXCLUSIONS {
@@ -112,6 +117,7 @@ impl Stock<'_> {
         self.budget.control().want_recount(true);
         blocks.iter_mut().try_for_each(|(pair, blocks)| pair.give_back_hollow(&exclusion, blocks, end))?;
         self.budget.control().want_recount(due);
+        tracing::debug!(pairs = blocks.len(), "blocks of indexes were given back");
         Ok(true)
     }
 

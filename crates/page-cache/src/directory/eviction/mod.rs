@@ -11,6 +11,8 @@
 mod candidates;
 mod evictor;
 mod hollow;
+mod obstacles;
+mod prune;
 mod recent_uses;
 pub(super) mod roster;
 #[cfg(test)]

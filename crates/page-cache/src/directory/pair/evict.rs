@@ -9,7 +9,7 @@ use svf_core::RangeSet;
 
 use super::entry_word::EntryWord;
 use super::words::withdraw;
-use super::{Pair, Words};
+use super::{Pair, Words, block_charge, fixed_charge};
 use crate::directory::budget::{Budget, Section};
 use crate::directory::eviction::{Stamp, Use, length_of_use};
 
@@ -17,9 +17,9 @@ use crate::directory::eviction::{Stamp, Use, length_of_use};
 const LONGEST_PUNCH: u64 = 1 << 20;
 
 impl Pair {
-    /// See [`Index::any_extent`](super::index::Index::any_extent).
-    pub(crate) fn any_extent(&self, random: u64) -> io::Result<Option<(u64, Stamp)>> {
-        self.index.any_extent(random)
+    /// Whether nothing is stored.
+    pub(crate) fn is_empty(&self) -> io::Result<bool> {
+        self.index.is_empty()
     }
 
     /// How an extent was used, as far as that is known.
@@ -86,23 +86,52 @@ impl Pair {
     }
 
     fn evict_claimed(&self, section: &Section<'_>, run: Range<u64>) -> io::Result<u64> {
-        let words = run.clone().zip(self.index.load_run(&run)?);
-        let stored: RangeSet = words.filter(|(_, word)| !word.is_empty()).map(|(page, _)| page..page + 1).collect();
+        let words: Vec<_> = run.clone().zip(self.index.load_run(&run)?).collect();
+        let in_state = |is_present: bool| -> RangeSet {
+            let words = words.iter().filter(|(_, word)| !word.is_empty() && word.is_present() == is_present);
+            words.map(|(page, _)| *page..*page + 1).collect()
+        };
         let mut freed = 0;
-        for pages in &stored {
+        // What nobody reads any more goes first: should the disk not punch, nothing more is lost.
+        for pages in in_state(false).iter().chain(in_state(true).iter()) {
             withdraw(&self.index, pages.clone())?;
-            self.punch(&pages)?;
-            let (mut charge, count) = (0, pages.end - pages.start);
-            for page in pages {
+            self.punch(&pages).inspect_err(|_| self.unpunched.store(true, Ordering::Relaxed))?;
+            let (mut charge, mut count) = (0, 0);
+            let emptied: io::Result<()> = pages.into_iter().try_for_each(|page| {
                 self.index.store(page, EntryWord::EMPTY)?;
                 charge += self.page_charge(page);
-            }
+                count += 1;
+                Ok(())
+            });
             section.uncharge(charge);
             section.count_evicted(count);
             self.evicted.fetch_add(count, Ordering::Relaxed);
             freed += charge;
+            if emptied.is_err() {
+                section.want_recount();
+            }
+            emptied?;
         }
         Ok(freed)
+    }
+
+    /// Whether something of it could not be punched since this was last asked.
+    pub(crate) fn take_unpunched(&self) -> bool {
+        self.unpunched.swap(false, Ordering::Relaxed)
+    }
+
+    /// What cannot go of it as long as it is open, in bytes: what a pair is charged without pages, and what is stored to be
+    /// kept.
+    pub(crate) fn fixed_bytes(&self) -> io::Result<u64> {
+        let (layout, mut bytes) = (self.index.layout(), fixed_charge(self.index.layout(), self.unit));
+        for kept in &self.kept()? {
+            for run in self.index.runs_with_words(&kept)? {
+                let words = run.clone().zip(self.index.load_run(&run)?);
+                bytes +=
+                    words.filter(|(_, word)| !word.is_empty()).map(|(page, _)| self.page_charge(page)).sum::<u64>();
+            }
+        }
+        Ok(bytes + self.index.marked(layout.all_blocks())?.len() as u64 * block_charge(self.unit))
     }
 
     /// Gives back the blocks of pages.

@@ -12,7 +12,7 @@ use super::{Pair, Words, block_charge};
 use crate::directory::budget::{Budget, Section, within};
 
 /// How long a filler waits for another one that is just taking the same block of the index.
-const BLOCK_PATIENCE: Duration = Duration::from_millis(50);
+const BLOCK_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What became of pages that were to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

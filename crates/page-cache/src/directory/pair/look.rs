@@ -31,39 +31,73 @@ pub(crate) fn look_at(files: &Files, name: &str) -> io::Result<Index> {
 }
 
 impl Index {
-    /// An extent of which something is stored, any one, chosen by a number that nobody can guess. None if nothing is.
+    /// An extent of which something is stored, any one, chosen by a number that nobody can guess; one that is to be kept
+    /// only if all are. None if nothing is stored.
     pub(crate) fn any_extent(&self, random: u64) -> io::Result<Option<(u64, Stamp)>> {
-        let (blocks, mut random) = (self.layout().table_blocks(), fastrand::Rng::with_seed(random));
+        self.find_extent(random, |stamp| !stamp.is_kept())
+    }
+
+    /// Whether nothing is stored.
+    pub(crate) fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.find_extent(0, |_| true)?.is_none())
+    }
+
+    /// An extent that `will_do`; if there is none, one that will not.
+    fn find_extent(&self, random: u64, will_do: impl Fn(Stamp) -> bool) -> io::Result<Option<(u64, Stamp)>> {
+        let (blocks, mut random, mut other) = (self.layout().table_blocks(), fastrand::Rng::with_seed(random), None);
         // However many blocks there are, most of the time this does not look at all of them.
         for _ in 0..DRAWS.min(blocks.end - blocks.start) {
             let block = random.u64(blocks.clone());
             if self.is_marked(block)?
-                && let Some(found) = self.any_extent_of(block, &mut random)?
+                && let Some(found) = self.find_extent_of(block, &mut random, &will_do)?
             {
-                return Ok(Some(found));
+                if will_do(found.1) {
+                    return Ok(Some(found));
+                }
+                other = Some(found);
             }
         }
         // In any order: behind many blocks with nothing in them the same ones would always be found.
         let mut marked = self.marked(blocks)?;
         while !marked.is_empty() {
             let block = marked.swap_remove(random.usize(..marked.len()));
-            if let Some(found) = self.any_extent_of(block, &mut random)? {
-                return Ok(Some(found));
+            if let Some(found) = self.find_extent_of(block, &mut random, &will_do)? {
+                if will_do(found.1) {
+                    return Ok(Some(found));
+                }
+                other = Some(found);
             }
         }
-        Ok(None)
+        Ok(other)
     }
 
     /// The same of the pages whose words are in one block.
-    fn any_extent_of(&self, block: u64, random: &mut fastrand::Rng) -> io::Result<Option<(u64, Stamp)>> {
+    fn find_extent_of(
+        &self,
+        block: u64,
+        random: &mut fastrand::Rng,
+        will_do: impl Fn(Stamp) -> bool,
+    ) -> io::Result<Option<(u64, Stamp)>> {
         let layout = self.layout();
         let pages = layout.pages_of(block);
         let words = self.load_run(&pages)?;
         let stored = || pages.clone().zip(&words).filter(|(_, word)| !word.is_empty());
         let count = stored().count();
-        let Some((page, _)) = stored().nth(random.usize(..count.max(1))) else { return Ok(None) };
-        let extent = layout.extent_of(page);
-        Ok(Some((extent, self.stamp(extent)?)))
+        let first = random.usize(..count.max(1));
+        let mut found: Option<(u64, Stamp)> = None;
+        // The first is any one, and those behind it are looked at where it will not do.
+        for (page, _) in stored().skip(first).chain(stored().take(first)) {
+            let extent = layout.extent_of(page);
+            if found.is_some_and(|(last, _)| last == extent) {
+                continue;
+            }
+            let stamp = self.stamp(extent)?;
+            found = Some((extent, stamp));
+            if will_do(stamp) {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// When anybody last used it, as far as that has been written down; none if nobody has.

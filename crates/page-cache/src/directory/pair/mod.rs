@@ -73,6 +73,8 @@ pub(crate) struct Pair {
     verified: Verified,
     recent: RecentUses,
     evicted: AtomicU64,
+    /// Whether something of it could not be punched.
+    unpunched: AtomicBool,
     pages: RangeLocks,
     blocks: RangeLocks,
     flights: Flights,
@@ -110,6 +112,7 @@ impl Pair {
             verified: Verified::new(pages.count()),
             recent: RecentUses::default(),
             evicted: AtomicU64::new(0),
+            unpunched: AtomicBool::new(false),
             pages: RangeLocks::new(Arc::clone(&locks), range_locks::PAGES),
             blocks: RangeLocks::new(locks, range_locks::BLOCKS),
             flights: Flights::default(),

@@ -25,7 +25,7 @@ struct Protocol {
     breaks: &'static [&'static [&'static str]],
 }
 
-const PROTOCOLS: [Protocol; 5] = [
+const PROTOCOLS: [Protocol; 6] = [
     Protocol {
         file: "page_entry.pml",
         size: &["-DNP=2", "-DOPS=3"],
@@ -50,6 +50,17 @@ const PROTOCOLS: [Protocol; 5] = [
             &["-DNOTE_LATE"],
             &["-DNOTED_OUT_UNLOCKED"],
             &["-DNOTE_CLEARED"],
+        ],
+    },
+    Protocol {
+        file: "limit.pml",
+        size: &["-DOPS=1"],
+        breaks: &[
+            &["-DNO_SECOND_LOOK"],
+            &["-DSECOND_LOOK_FIRST"],
+            &["-DCHARGE_SEEN_FIRST"],
+            &["-DNO_LOCK"],
+            &["-DNOT_TAKEN_BACK"],
         ],
     },
     Protocol {

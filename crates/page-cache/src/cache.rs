@@ -185,7 +185,7 @@ impl Cache {
     ///
     /// An object whose origin gives nothing to tell one version from another ([`Validators::identity`]) is read
     /// without storing anything ([`CacheBuilder::unvalidated`]); so is one whose key and validators are longer than a head
-    /// can hold, which is 1 MiB.
+    /// can hold, which is 4 KiB.
     ///
     /// # Errors
     ///
@@ -382,7 +382,7 @@ impl Cache {
             None
         })?;
         // What cannot be found again would only be stored again and again.
-        directory.check_head(key, now).inspect_err(|error| warn(error)).ok()?;
+        directory.check_head(key, now, &looked.attributes).inspect_err(|error| warn(error)).ok()?;
         let page_size = self.inner.policy.page_size;
         let pair = directory
             .create_pair(key, now, page_size, self.inner.policy.when_full)
@@ -401,7 +401,7 @@ impl Cache {
 fn save_head(directory: &Directory, key: &str, looked: &Looked<()>, pair: &Pair, lock: &KeyLock<'_>) -> bool {
     let head = Head::new(key.to_owned(), looked.stat.clone(), pair.name().to_owned());
     let head = head.with_attributes(looked.attributes.clone());
-    let saved = directory.save_head(&head, lock);
+    let saved = directory.save_head(&head, pair, lock);
     if let Err(error) = &saved {
         tracing::warn!(key, %error, "a head cannot be written; the next opening will ask the origin again");
     }

@@ -66,7 +66,9 @@ impl CacheBuilder {
     ///
     /// When it is reached, [`when_full`](Self::when_full) says what happens. If more is stored than the limit that is set
     /// here, what can best be done without goes before the cache is open; if it cannot, since it is to be kept or
-    /// others are working on it, the opening fails, and the limit stays what it was. A smaller limit than before also waits
+    /// others are working on it, the opening fails, and the limit stays what it was. If what is to be kept is more than the
+    /// limit, nothing goes before that. One opener at a time changes the limit, and the others wait for it; should it be
+    /// killed while it makes room, the smaller limit stays until somebody sets another. A smaller limit than before also waits
     /// for the count that the first opening after a start of the system makes, which for 100,000 objects takes seconds;
     /// without one large directories are counted behind the opening, and nothing is stored until they are.
     pub fn max_bytes(self, bytes: u64) -> Self {

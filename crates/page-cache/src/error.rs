@@ -114,6 +114,19 @@ pub enum OpenError {
         /// How much of that is to be kept, in bytes.
         kept: u64,
     },
+    /// A smaller limit was asked for, and what is charged has not been counted since the system was started, so that nobody
+    /// knows what is beyond it. The limit is what it was.
+    #[error(
+        "the cache directory {} cannot be limited to {max_bytes} bytes now: what is in it could not be counted, since \
+         others are at work for too long, or its disk fails (the log says which); try again later",
+        path.display()
+    )]
+    NotCounted {
+        /// The directory.
+        path: PathBuf,
+        /// The limit that was asked for, in bytes.
+        max_bytes: u64,
+    },
     /// The page size is not one that the cache can work with.
     #[error("a page size of {page_size} bytes cannot be used: {reason}")]
     PageSize {
@@ -301,7 +314,7 @@ pub enum MaintenanceError {
         key: String,
         /// The bytes of it that were meant.
         range: Range<u64>,
-        /// What was to be done, as a participle: kept, released, evicted, verified, listed.
+        /// What was to be done, as a participle: kept, released, evicted, removed, verified, listed.
         operation: &'static str,
         /// What the system said.
         source: io::Error,

@@ -9,6 +9,7 @@ use crate::cache::Cache;
 use crate::directory::{Directory, Head, OpenedPair, Recount, Verification};
 use crate::error::MaintenanceError;
 use crate::origin::Stat;
+use crate::retention;
 
 /// What is held of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,10 @@ pub struct Entry {
     pub page_size: u64,
     /// The bytes that are stored, in whole pages.
     pub held: RangeSet,
+    /// The bytes that are [to be kept](crate::CachedFile::keep), whether they are stored or not, in whole extents.
+    pub kept: RangeSet,
+    /// What is charged for it, in bytes: whole blocks of pages and indexes, and its fixed part.
+    pub charged: u64,
 }
 
 /// How much of the disk a cache uses, all processes together.
@@ -36,6 +41,8 @@ pub struct Usage {
     pub charged: u64,
     /// The limit in bytes.
     pub max_bytes: u64,
+    /// How much of what is charged stands for the directory itself, in bytes: that cannot go, whatever is evicted.
+    pub fixed: u64,
 }
 
 /// What verifying an object came to, behind its key.
@@ -66,17 +73,31 @@ impl Cache {
     }
 
     fn entry_of(&self, directory: &Directory, head: Head) -> Option<Entry> {
+        let entry = || Entry {
+            key: head.key.clone(),
+            stat: head.stat.clone(),
+            checked: head.checked(),
+            last_used: None,
+            page_size: self.inner.policy.page_size,
+            held: RangeSet::new(),
+            kept: RangeSet::new(),
+            charged: 0,
+        };
         let opened = directory.open_pair(&head).and_then(|opened| match opened {
-            OpenedPair::Good(pair) => {
-                Ok((pair.pages().page_size, pair.held(&(0..head.stat.length))?, pair.last_used()?))
-            }
-            OpenedPair::Damaged => Ok((self.inner.policy.page_size, RangeSet::new(), None)),
+            OpenedPair::Good(pair) => Ok(Entry {
+                last_used: pair.last_used()?,
+                page_size: pair.pages().page_size,
+                held: pair.held(&(0..head.stat.length))?,
+                kept: retention::kept(&pair)?,
+                charged: pair.count(directory.budget().boot_id())?.charge,
+                ..entry()
+            }),
+            OpenedPair::Damaged => Ok(entry()),
         });
         let warn = |error: &io::Error| {
             tracing::warn!(key = head.key, %error, "the files of an object cannot be opened");
         };
-        let (page_size, held, last_used) = opened.inspect_err(warn).ok()?;
-        Some(Entry { key: head.key.clone(), checked: head.checked(), stat: head.stat, last_used, page_size, held })
+        opened.inspect_err(warn).ok()
     }
 
     /// Reads and checks all that is held of all objects: what came of it, for the key of each. What is damaged is held no
@@ -109,9 +130,10 @@ impl Cache {
     /// How much of the disk is used, as it is accounted for: at any moment at least what is taken.
     pub fn usage(&self) -> Usage {
         let budget = self.inner.directory().map(|directory| directory.budget());
-        budget.map_or(Usage { charged: 0, max_bytes: 0 }, |budget| Usage {
+        budget.map_or(Usage { charged: 0, max_bytes: 0, fixed: 0 }, |budget| Usage {
             charged: budget.used(),
             max_bytes: budget.max_bytes(),
+            fixed: budget.fixed(),
         })
     }
 
@@ -157,7 +179,7 @@ impl Cache {
     }
 
     /// What is open in this process, or the error that nothing is.
-    fn directory(&self) -> Result<&Directory, MaintenanceError> {
+    pub(crate) fn directory(&self) -> Result<&Directory, MaintenanceError> {
         let directory = self.inner.directory().map(AsRef::as_ref);
         directory.ok_or_else(|| MaintenanceError::NotOpen { path: self.dir().to_owned() })
     }

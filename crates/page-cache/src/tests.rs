@@ -5,6 +5,7 @@ mod charges;
 #[path = "../tests/it/child.rs"]
 mod child;
 mod eviction;
+mod limits;
 #[path = "../tests/it/memory_origin.rs"]
 #[expect(dead_code, reason = "it is the origin of all tests, and these use some of it")]
 mod memory_origin;

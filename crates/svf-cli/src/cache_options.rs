@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bytesize::ByteSize;
 use clap::Args;
 
 /// Where pieces are kept.
@@ -10,6 +11,10 @@ pub(crate) struct CacheOptions {
     /// Where pieces of remote files are kept [default: $XDG_CACHE_HOME/svf, or ~/.cache/svf]
     #[arg(long, value_name = "DIR")]
     pub(crate) cache_dir: Option<PathBuf>,
+    /// How much of the disk they may take, such as 500MB or 5GiB, from now on and for all who use the directory; with less
+    /// than they take now, what can best be done without goes first [default: what was set before, or 10GiB]
+    #[arg(long, value_name = "SIZE", env = "SVF_CACHE_MAX")]
+    cache_max: Option<ByteSize>,
 }
 
 impl CacheOptions {
@@ -20,8 +25,12 @@ impl CacheOptions {
     /// A stack with this cache, and with more options.
     pub(crate) fn builder(&self) -> svf::StackBuilder {
         let builder = svf::Stack::builder();
-        match &self.cache_dir {
+        let builder = match &self.cache_dir {
             Some(dir) => builder.cache_dir(dir),
+            None => builder,
+        };
+        match self.cache_max {
+            Some(ByteSize(bytes)) => builder.max_bytes(bytes),
             None => builder,
         }
     }

@@ -56,6 +56,9 @@ fn prune_removes_what_is_old_or_too_much() {
     let said = |output: &Output| String::from_utf8(stdout_of(output).to_vec()).unwrap();
     assert!(said(&scene.svf(&["prune", "--to", "0"])).contains("there is no cache"));
     assert!(!scene.cache().exists(), "and none is made");
+    fs::create_dir(scene.cache()).unwrap();
+    assert!(said(&scene.svf(&["prune"])).contains("there is no cache"));
+    assert_eq!(fs::read_dir(scene.cache()).unwrap().count(), 0, "nor in an empty directory");
 
     stdout_of(&scene.get("0-"));
     let held = |scene: &Scene| said(&scene.svf(&["map", &scene.url()]));
@@ -65,7 +68,7 @@ fn prune_removes_what_is_old_or_too_much() {
     said(&scene.svf(&["prune", "--older-than", "1h", "--to", "5GiB"]));
     assert_eq!(held(&scene), all, "nothing is too old or too much");
     let pruned = said(&scene.svf(&["prune", "--to", "100kB"]));
-    assert!(pruned.contains("are used") && pruned.contains("before"), "{pruned}");
+    assert!(pruned.contains("are used") && pruned.contains("before") && pruned.contains("a part"), "{pruned}");
     assert!(!held(&scene).contains("1000003 of 1000003"));
 
     stdout_of(&scene.get("0-"));
@@ -78,6 +81,19 @@ fn prune_removes_what_is_old_or_too_much() {
         let error = failure(&scene.svf(&[&["prune"], &wrong[..]].concat()), 2);
         assert!(error.contains(wrong[0]), "{error}");
     }
+}
+
+#[test]
+fn the_limit_is_an_option_or_in_the_environment() {
+    let scene = scene();
+    stdout_of(&scene.svf(&["get", &scene.url(), "--cache-max", "600KiB"]));
+    let said = String::from_utf8(stdout_of(&scene.svf(&["prune"])).to_vec()).unwrap();
+    assert!(said.contains("at most 600.0 KiB"), "{said}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_svf"));
+    command.args(["prune", "--cache-dir"]).arg(scene.cache()).env("SVF_CACHE_MAX", "400KiB");
+    let said = String::from_utf8(stdout_of(&command.output().unwrap()).to_vec()).unwrap();
+    assert!(said.contains("at most 400.0 KiB"), "{said}");
+    assert!(failure(&scene.svf(&["prune", "--cache-max", "much"]), 2).contains("--cache-max"));
 }
 
 #[test]

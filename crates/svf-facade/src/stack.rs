@@ -1,8 +1,12 @@
 //! The layers put together.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use page_cache::{Cache, CacheBuilder, Freshness, LocalFile, Origin, OriginError, RetryPolicy, UrlOrigin};
+use page_cache::{
+    Admission, Cache, CacheBuilder, Freshness, LocalFile, Origin, OriginError, RetryPolicy, UrlOrigin, WhenFull,
+};
 use window_mman::MapManager;
 
 use crate::error::Error;
@@ -22,11 +26,7 @@ pub fn default_cache_dir() -> Option<PathBuf> {
 /// and the directory is in use only while a file is open through it, or a [`cache`](Self::cache) is kept.
 #[derive(Debug, Clone)]
 pub struct Stack {
-    cache_dir: Option<PathBuf>,
-    page_size: u64,
-    freshness: Freshness,
-    offline: bool,
-    retry: RetryPolicy,
+    options: StackBuilder,
     manager: MapManager,
 }
 
@@ -39,6 +39,9 @@ impl Stack {
             freshness: Freshness::default(),
             offline: false,
             retry: RetryPolicy::default(),
+            max_bytes: None,
+            when_full: WhenFull::default(),
+            admit: None,
         }
     }
 
@@ -84,13 +87,25 @@ impl Stack {
     /// [`Error::Cache`] or [`Error::NoCacheDir`].
     pub fn cache(&self) -> Result<Cache, Error> {
         let dir = self.cache_dir().ok_or(Error::NoCacheDir)?;
-        let builder = Cache::builder(dir).page_size(self.page_size).freshness(self.freshness);
-        Ok(builder.retry(self.retry).offline(self.offline).open()?)
+        let StackBuilder { page_size, freshness, offline, retry, max_bytes, when_full, .. } = self.options;
+        let mut builder = Cache::builder(dir)
+            .page_size(page_size)
+            .freshness(freshness)
+            .retry(retry)
+            .offline(offline)
+            .when_full(when_full);
+        if let Some(bytes) = max_bytes {
+            builder = builder.max_bytes(bytes);
+        }
+        if let Some(Rule(rule)) = self.options.admit.clone() {
+            builder = builder.admit(move |read| rule(read));
+        }
+        Ok(builder.open()?)
     }
 
     /// Where pieces of remote files are kept, whether or not that exists yet; `None` if there is no default.
     pub fn cache_dir(&self) -> Option<PathBuf> {
-        self.cache_dir.clone().or_else(default_cache_dir)
+        self.options.cache_dir.clone().or_else(default_cache_dir)
     }
 
     /// The mappings of local files.
@@ -128,6 +143,19 @@ pub struct StackBuilder {
     freshness: Freshness,
     offline: bool,
     retry: RetryPolicy,
+    max_bytes: Option<u64>,
+    when_full: WhenFull,
+    admit: Option<Rule>,
+}
+
+/// A rule of what is stored.
+#[derive(Clone)]
+struct Rule(Arc<dyn Fn(&Admission<'_>) -> bool + Send + Sync>);
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a rule")
+    }
 }
 
 impl StackBuilder {
@@ -156,9 +184,23 @@ impl StackBuilder {
         Self { retry, ..self }
     }
 
+    /// How many bytes of the disk the cache may take: see [`CacheBuilder::max_bytes`].
+    pub fn max_bytes(self, bytes: u64) -> Self {
+        Self { max_bytes: Some(bytes), ..self }
+    }
+
+    /// What happens when the limit is reached: see [`CacheBuilder::when_full`].
+    pub fn when_full(self, when_full: WhenFull) -> Self {
+        Self { when_full, ..self }
+    }
+
+    /// Which reads store what they fetch: see [`CacheBuilder::admit`].
+    pub fn admit(self, rule: impl Fn(&Admission<'_>) -> bool + Send + Sync + 'static) -> Self {
+        Self { admit: Some(Rule(Arc::new(rule))), ..self }
+    }
+
     /// The stack. What is wrong with the options shows when a file is opened.
     pub fn build(self) -> Stack {
-        let Self { cache_dir, page_size, freshness, offline, retry } = self;
-        Stack { cache_dir, page_size, freshness, offline, retry, manager: MapManager::new() }
+        Stack { options: self, manager: MapManager::new() }
     }
 }

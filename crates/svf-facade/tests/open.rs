@@ -131,3 +131,28 @@ fn an_object_in_s3_is_read_through_the_cache() {
     read_every_way(stack.open_origin(origin).unwrap(), &bytes);
     assert!(matches!(svf::open("s3://bucket").unwrap_err(), svf::Error::Origin(OriginError::InvalidUrl { .. })));
 }
+
+/// What says how much is stored, and of what, is handed on to the cache.
+#[test]
+fn the_limits_of_a_stack_are_those_of_its_cache() {
+    use svf::page_cache::{FnOrigin, Stat, Validators, WhenFull};
+    let directory = tempfile::tempdir().unwrap();
+    let stack = Stack::builder().cache_dir(directory.path()).max_bytes(4 << 20).when_full(WhenFull::Stop);
+    let stack = stack.admit(|read| read.key != "refused").build();
+    let open = |key: &str| {
+        let validators = Validators { version: Some("1".into()), ..Validators::default() };
+        let stat = Stat { length: 8 << 20, validators };
+        let ones = FnOrigin::new(key, stat, |range| Ok(vec![1; (range.end - range.start) as usize].into()));
+        stack.open_origin(ones).unwrap()
+    };
+    let held = |file: &svf::File| file.as_cached().unwrap().held().num_bytes();
+    let refused = open("refused");
+    refused.read_range(0..1 << 20).unwrap();
+    assert_eq!(held(&refused), 0);
+    let first = open("first");
+    first.read_range(0..8 << 20).unwrap();
+    let (before, second) = (held(&first), open("second"));
+    second.read_range(0..8 << 20).unwrap();
+    assert!(before > 3 << 20 && held(&first) == before, "nothing goes for what is new");
+    assert_eq!(stack.cache().unwrap().usage().max_bytes, 4 << 20);
+}

@@ -17,9 +17,11 @@ const MIN_AHEAD: u64 = 64 << 20;
 const MAX_AHEAD: u64 = 512 << 20;
 /// What a directory costs before there is anything in it, in bytes: control, tag, the directories.
 pub(crate) const DIRECTORY_CHARGE: u64 = 64 << 10;
-/// What a pair costs beyond the head of its index, in bytes: the head of its key, and the first block of extents of
-/// each file.
-pub(crate) const PAIR_OVERHEAD: u64 = 16 << 10;
+/// What a pair costs beyond the head of its index, in bytes, where the file system allocates by such units: the head of its
+/// key, the one that takes its place, and the first block of extents of each file.
+pub(crate) fn pair_overhead(unit: u64) -> u64 {
+    unit.saturating_mul(4).max(16 << 10)
+}
 
 /// How long the threads of this process that are in sections are waited for at a time.
 const OWN_SECTIONS: Duration = Duration::from_millis(5);
@@ -204,7 +206,12 @@ impl Budget {
         let limit = self.max_bytes();
         let ahead = if limit >= MIN_AHEAD || self.is_eager() { (limit / parts).min(MAX_AHEAD) } else { 0 };
         // What a directory is charged without anything in it cannot go.
-        self.used() > (limit - ahead).max(DIRECTORY_CHARGE)
+        self.used() > (limit - ahead).max(self.fixed())
+    }
+
+    /// What the directory is charged without anything in it, in bytes: that cannot go.
+    pub(crate) fn fixed(&self) -> u64 {
+        DIRECTORY_CHARGE.saturating_add(self.control.directories())
     }
 
     /// The limit in bytes.
@@ -242,14 +249,27 @@ pub(crate) struct Section<'a> {
 impl Section<'_> {
     /// Charges bytes, only if all that is charged stays within the limit; whether it did.
     pub(crate) fn reserve(&self, bytes: u64) -> bool {
-        let control = &self.budget.control;
-        let limit = self.budget.max_bytes();
-        let reserved =
-            self.budget.is_counted() && control.update_used(|used| used.checked_add(bytes).filter(|&sum| sum <= limit));
-        if reserved {
-            control.pass(bytes, period(limit));
+        self.reserve_within(self.budget.max_bytes(), bytes)
+    }
+
+    /// The same by a limit that was looked at before.
+    fn reserve_within(&self, limit: u64, bytes: u64) -> bool {
+        let (control, mut sum) = (&self.budget.control, 0);
+        let reserved = self.budget.is_counted()
+            && control.update_used(|used| {
+                sum = used.checked_add(bytes).filter(|&sum| sum <= limit)?;
+                Some(sum)
+            });
+        if !reserved {
+            return false;
         }
-        reserved
+        // Whoever has lowered the limit in between may not have seen this, and counts on it that no more is charged.
+        if sum > self.budget.max_bytes() {
+            self.uncharge(bytes);
+            return false;
+        }
+        control.pass(bytes, period(limit));
+        true
     }
 
     /// Charges bytes that are on the disk already, whatever the limit.
@@ -349,5 +369,25 @@ impl Drop for Exclusion<'_> {
             self.budget.control.open_gate();
         }
         self.budget.sections.lock().closed = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::directory::{Directory, Settings};
+
+    /// Whoever lowered it has looked at what is charged by then, and goes by it.
+    #[test]
+    fn a_reservation_by_a_limit_that_was_lowered_meanwhile_is_taken_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let directory = Directory::open(directory.path(), &Settings::default()).unwrap();
+        let (budget, before) = (directory.budget(), directory.budget().max_bytes());
+        let (used, section) = (budget.used(), budget.enter().unwrap());
+        budget.control().set_max_bytes(used + 10_000);
+        assert!(!section.reserve_within(before, 10_001));
+        assert_eq!(budget.used(), used);
+        assert!(section.reserve_within(before, 10_000));
+        assert_eq!(budget.used(), used + 10_000);
+        section.uncharge(10_000);
     }
 }

@@ -37,11 +37,14 @@ const GATE_HINT: u64 = 13;
 const IN_SECTIONS: u64 = 14;
 const FILLED: u64 = 16;
 const PERIOD: u64 = 17;
+const DIRECTORIES: u64 = 18;
 
 /// The bytes that are locked lie far behind the end.
 const GATE: Range<u64> = 1 << 48..(1 << 48) + 1;
 const SECTION: Range<u64> = (1 << 48) + 1..(1 << 48) + 2;
 const EVICTOR: Range<u64> = (1 << 48) + 2..(1 << 48) + 3;
+/// Who changes the limit has it, on a descriptor of its own, until what is beyond a smaller one has gone.
+pub(crate) const LIMIT: Range<u64> = (1 << 48) + 3..(1 << 48) + 4;
 const KEYS: u64 = 1 << 49;
 
 /// What the control file of a directory turned out to be.
@@ -106,8 +109,18 @@ impl Control {
         Some(self.load(MAX_BYTES)).filter(|&bytes| bytes > 0)
     }
 
+    /// Whoever reserves something looks at the limit again once that is charged; and whoever lowers it looks at what is
+    /// charged afterwards. All of these are in one order, so that one of the two sees the other.
     pub(crate) fn set_max_bytes(&self, bytes: u64) {
         self.store(MAX_BYTES, bytes);
+    }
+
+    /// Takes back a limit that one has set, unless somebody has set another one since.
+    pub(crate) fn restore_max_bytes(&self, own: u64, before: u64) {
+        if let Some(limit) = self.word(MAX_BYTES) {
+            // Another one's stays.
+            _ = limit.compare_exchange(own.to_le(), before.to_le(), Ordering::SeqCst, Ordering::SeqCst);
+        }
     }
 
     pub(crate) fn used(&self) -> u64 {
@@ -122,7 +135,23 @@ impl Control {
     pub(crate) fn update_used(&self, mut change: impl FnMut(u64) -> Option<u64>) -> bool {
         self.word(USED).is_some_and(|used| {
             let change = |bytes| change(u64::from_le(bytes)).map(u64::to_le);
-            used.fetch_update(Ordering::AcqRel, Ordering::Acquire, change).is_ok()
+            used.fetch_update(Ordering::SeqCst, Ordering::SeqCst, change).is_ok()
+        })
+    }
+
+    /// How many of the bytes in `used` stand for what the directories themselves take beyond the fixed part.
+    pub(crate) fn directories(&self) -> u64 {
+        self.load(DIRECTORIES)
+    }
+
+    pub(crate) fn set_directories(&self, bytes: u64) {
+        self.store(DIRECTORIES, bytes);
+    }
+
+    /// Raises it from what it was found to be, unless somebody has changed it meanwhile; whether it did.
+    pub(crate) fn raise_directories(&self, from: u64, to: u64) -> bool {
+        self.word(DIRECTORIES).is_some_and(|word| {
+            word.compare_exchange(from.to_le(), to.to_le(), Ordering::SeqCst, Ordering::SeqCst).is_ok()
         })
     }
 
@@ -246,12 +275,12 @@ impl Control {
     }
 
     fn load(&self, index: u64) -> u64 {
-        self.word(index).map_or(0, |word| u64::from_le(word.load(Ordering::Acquire)))
+        self.word(index).map_or(0, |word| u64::from_le(word.load(Ordering::SeqCst)))
     }
 
     fn store(&self, index: u64, value: u64) {
         if let Some(word) = self.word(index) {
-            word.store(value.to_le(), Ordering::Release);
+            word.store(value.to_le(), Ordering::SeqCst);
         }
     }
 }

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::name::{self, KeyHash};
 use super::pair::Loads;
-use crate::sys::{Disk, FileSystem, FileSystemKind, check_size_limit};
+use crate::sys::{Disk, DiskFile, FileSystem, FileSystemKind, check_size_limit};
 
 /// Where the files of a directory are, and the disk they are on.
 #[derive(Debug)]
@@ -56,14 +56,29 @@ impl Files {
 
     /// Writes a file in the place of the one there was; at any moment there is the one or the other.
     pub(crate) fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let temporary = temporary(path);
-        let replaced = self
-            .disk
-            .create(&temporary)
-            .and_then(|file| check_size_limit(bytes.len() as u64).and_then(|()| file.write_all_at(bytes, 0)))
-            .and_then(|()| self.disk.rename(&temporary, path));
+        self.replace_by(&temporary(path), path, bytes, false)
+    }
+
+    /// The same for who is the only one that does so with this file: what dead ones have left of it is one file, whose
+    /// room is charged. If it is to be `durable` it outlives a power cut as the one or the other.
+    pub(crate) fn replace_alone(&self, path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let temporary = path.with_file_name(format!(".{name}{TEMPORARY}"));
+        if !self.remove(&temporary) {
+            return Err(io::Error::other("what a dead process left in its place cannot be removed"));
+        }
+        self.replace_by(&temporary, path, bytes, durable)
+    }
+
+    fn replace_by(&self, temporary: &Path, path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
+        let write = |file: Box<dyn DiskFile>| {
+            check_size_limit(bytes.len() as u64)?;
+            file.write_all_at(bytes, 0)?;
+            if durable { file.sync() } else { Ok(()) }
+        };
+        let replaced = self.disk.create(temporary).and_then(write).and_then(|()| self.disk.rename(temporary, path));
         if replaced.is_err() {
-            self.remove(&temporary);
+            self.remove(temporary);
         }
         replaced
     }

@@ -13,8 +13,9 @@ use crate::origin::Stat;
 
 const MAGIC: [u8; 8] = *b"SVF HEAD";
 const FORMAT: u32 = 1;
-/// No head, in bytes, is written that is longer; a longer file is not read.
-pub(crate) const MAX_LEN: u64 = 1 << 20;
+/// No head, in bytes, is written that is longer; a longer file is not read. It takes a block, for which its pair is
+/// charged, and another one while it is replaced.
+pub(crate) const MAX_LEN: u64 = 4 << 10;
 
 #[derive(Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
@@ -73,8 +74,9 @@ impl Head {
         let body = serde_json::to_vec(self)?;
         let len = size_of::<Preamble>() + body.len();
         if len as u64 > MAX_LEN {
-            let what =
-                format!("the key and the validators take {len} bytes in a head, and no head has more than {MAX_LEN}");
+            let what = format!(
+                "the key, the validators and the attributes take {len} bytes in a head, and no head has more than {MAX_LEN}"
+            );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
         let preamble = Preamble { magic: MAGIC, format: FORMAT.into(), checksum: crc32c(&body).into() };

@@ -1,5 +1,6 @@
 //! Finding, writing and distrusting heads.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
@@ -38,14 +39,21 @@ pub(crate) fn load(files: &Files, key: &str) -> io::Result<Option<Head>> {
 }
 
 /// Whether a version of an object can have a head: an error says why not.
-pub(crate) fn check(key: &str, stat: &Stat) -> io::Result<()> {
+pub(crate) fn check(key: &str, stat: &Stat, attributes: &BTreeMap<String, String>) -> io::Result<()> {
     let pair = name::pair_name(&KeyHash::of(key), &name::version_hash(stat), 0);
-    Head::new(key.to_owned(), stat.clone(), pair).to_bytes().map(drop)
+    Head::new(key.to_owned(), stat.clone(), pair).with_attributes(attributes.clone()).to_bytes().map(drop)
 }
 
-/// Writes the head of a key, in the place of the one there was.
-pub(crate) fn save(files: &Files, head: &Head) -> io::Result<()> {
-    files.replace(&files.head(&KeyHash::of(&head.key)), &head.to_bytes()?)
+/// Writes the head of a key, in the place of the one there was. Only under its lock. If it is to be `durable`, no power cut
+/// leaves half of it.
+pub(crate) fn save(files: &Files, head: &Head, durable: bool) -> io::Result<()> {
+    files.replace_alone(&files.head(&KeyHash::of(&head.key)), &head.to_bytes()?, durable)
+}
+
+/// Waits until the head of a key and the names of all files are on the medium.
+pub(crate) fn sync(files: &Files, key: &str) -> io::Result<()> {
+    files.disk.open(&files.head(&KeyHash::of(key)), Access::Read)?.sync()?;
+    [files.heads(), files.pairs(), files.root.clone()].iter().try_for_each(|directory| files.disk.sync_dir(directory))
 }
 
 /// The head in a file, whosever it is; none if there is no such file. What it names can only be a pair of its own: files

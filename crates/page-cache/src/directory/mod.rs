@@ -18,9 +18,11 @@ mod files;
 mod head;
 mod heads;
 mod key_locks;
+mod limit;
 mod maintenance;
 mod name;
 mod open_pairs;
+mod own_blocks;
 mod pair;
 mod pairs;
 mod recount;
@@ -29,7 +31,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -38,7 +40,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 pub(crate) use self::budget::Budget;
-use self::budget::DIRECTORY_CHARGE;
 pub(crate) use self::head::Head;
 pub(crate) use self::key_locks::KeyLock;
 pub(crate) use self::name::nonce;
@@ -69,8 +70,6 @@ const TAG_FILE: &str = "CACHEDIR.TAG";
 /// The first line is the convention's, the second tells our directories from others'.
 const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
                    # This directory is a cache of svf page-cache. Nothing in it is lost if it is removed.\n";
-/// The limit of a directory for which nobody has set one, in bytes.
-const DEFAULT_MAX_BYTES: u64 = 10 << 30;
 /// How long an opener waits to count a directory that has not been counted since the system was started.
 const COUNT_PATIENCE: Duration = Duration::from_secs(10);
 /// With more pairs than this, the one who opens a directory does not wait until it has been counted after a start of the
@@ -78,6 +77,8 @@ const COUNT_PATIENCE: Duration = Duration::from_secs(10);
 const COUNTED_AT_OPENING: usize = 500;
 /// How long the others are waited for by who counts beside them: for that long at most they do not store.
 const RECOUNT_PATIENCE: Duration = Duration::from_millis(500);
+/// How long who removes an object waits for a recount.
+const OBJECT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long an opener waits to tidy up, which the next one can do as well.
 const TIDY_PATIENCE: Duration = Duration::from_millis(20);
 
@@ -150,6 +151,7 @@ impl Directory {
         let disk = &settings.disk;
         let unusable = |source| OpenError::Unusable { path: path.to_owned(), source };
         let in_use = || OpenError::InUse { path: path.to_owned() };
+        let mut tried = false;
         disk.create_dir(path).map_err(unusable)?;
         let metadata = path.metadata().map_err(unusable)?;
         check_permissions(path, &metadata)?;
@@ -194,16 +196,21 @@ impl Directory {
             };
             if directory.budget.is_counted() || !directory.is_large() {
                 directory.tidy_up();
+                tried = true;
             }
             Ok(directory)
         })?;
         if settings.eager {
             directory.budget.be_eager();
         }
-        directory.set_limit(settings.max_bytes)?;
+        directory.set_limit(settings.max_bytes, tried)?;
         let has_thread = directory.maintenance.start(&directory);
         if !directory.budget.is_counted() {
-            if has_thread { directory.maintenance.make_room() } else { directory.tidy_up() }
+            if has_thread {
+                directory.maintenance.fold_uses();
+            } else if !tried {
+                directory.tidy_up();
+            }
         }
         Ok(directory)
     }
@@ -254,7 +261,7 @@ impl Directory {
             return;
         }
         let path = self.files.root.display();
-        match self.evict_to(self.budget.max_bytes().max(DIRECTORY_CHARGE)) {
+        match self.evict_to(self.budget.max_bytes().max(self.budget.fixed())) {
             Ok(true) => self.excesses.succeeded(),
             Ok(false) => tracing::warn!(%path, "more is charged than the limit, and is kept or in use"),
             Err(error) => tracing::warn!(%path, %error, "what is beyond the limit cannot be evicted"),
@@ -282,7 +289,7 @@ impl Directory {
         if !due && !untidy() {
             return;
         }
-        let patience = if counted { TIDY_PATIENCE } else { COUNT_PATIENCE };
+        let patience = if counted { TIDY_PATIENCE } else { COUNT_PATIENCE.min(self.patience) };
         let done =
             if due { self.recount_if_due(patience) } else { self.recount(patience).map(|found| found.is_some()) };
         match done {
@@ -290,35 +297,6 @@ impl Directory {
             Ok(false) if counted => tracing::debug!(%path, "others are at work, and tidying up is left to the next"),
             Ok(false) => tracing::warn!(%path, "others are at work, and nothing is stored until it has been counted"),
             Err(error) => tracing::warn!(%path, %error, "what the directory takes cannot be counted"),
-        }
-    }
-
-    /// The last opener's limit holds, from when this returns: what is beyond it has gone by then.
-    fn set_limit(&self, max_bytes: Option<u64>) -> Result<(), OpenError> {
-        let control = self.budget.control();
-        let before = control.max_bytes();
-        let Some(limit) = max_bytes.or(before.is_none().then_some(DEFAULT_MAX_BYTES)) else { return Ok(()) };
-        // What a smaller limit leaves room for is not known before all is counted, however long that takes.
-        if !self.budget.is_counted() && before.is_none_or(|before| limit < before) {
-            self.tidy_up();
-        }
-        // 0 would mean that nobody has set one.
-        control.set_max_bytes(limit.max(1));
-        // What a directory without anything in it is charged cannot go.
-        let goal = limit.max(DIRECTORY_CHARGE);
-        let path = || self.files.root.clone();
-        let restore = || control.set_max_bytes(before.unwrap_or(DEFAULT_MAX_BYTES));
-        match self.stock(WhenFull::Evict).evict_to(goal) {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                restore();
-                let (charged, kept) = (self.budget.used(), self.stock(WhenFull::Evict).kept_bytes());
-                Err(OpenError::Held { path: path(), max_bytes: limit, charged, kept })
-            }
-            Err(source) => {
-                restore();
-                Err(OpenError::Unusable { path: path(), source })
-            }
         }
     }
 
@@ -360,15 +338,22 @@ impl Directory {
     /// # Errors
     ///
     /// That what is to be written into it is too long.
-    pub(crate) fn check_head(&self, key: &str, stat: &Stat) -> io::Result<()> {
-        heads::check(key, stat)
+    pub(crate) fn check_head(&self, key: &str, stat: &Stat, attributes: &BTreeMap<String, String>) -> io::Result<()> {
+        heads::check(key, stat, attributes)
     }
 
-    /// Writes the head of a key that was confirmed just now, in the place of the one there was. Only under its lock.
-    pub(crate) fn save_head(&self, head: &Head, _lock: &KeyLock<'_>) -> io::Result<()> {
-        self.with_descriptors(|| heads::save(&self.files, head))?;
+    /// Writes the head of a key that was confirmed just now, in the place of the one there was. Only under its lock. With
+    /// the head what is to be kept of its `pair` would be lost.
+    pub(crate) fn save_head(&self, head: &Head, pair: &Pair, _lock: &KeyLock<'_>) -> io::Result<()> {
+        let durable = !pair.kept()?.is_empty();
+        self.with_descriptors(|| heads::save(&self.files, head, durable))?;
         self.doubted.lock().remove(&KeyHash::of(&head.key));
         Ok(())
+    }
+
+    /// Waits until the head of a key and the names of all files are on the medium.
+    pub(crate) fn sync_names(&self, key: &str) -> io::Result<()> {
+        self.with_descriptors(|| heads::sync(&self.files, key))
     }
 
     /// Lets whoever opens `key` next ask its origin, under any policy: also in this process if the disk cannot be
@@ -380,7 +365,7 @@ impl Directory {
         let written = head.and_then(|head| match head {
             Some(head) if stat.is_none_or(|stat| head.stat.same_version(stat) || head.stat == *stat) => {
                 let doubted = head.doubted();
-                self.with_descriptors(|| heads::save(&self.files, &doubted))
+                self.with_descriptors(|| heads::save(&self.files, &doubted, false))
             }
             // Somebody has opened the new version already: there is nothing to doubt any more.
             _ => {
@@ -426,9 +411,23 @@ impl Directory {
         }
     }
 
-    /// Evicts until no more than this is charged; whether it came so far. What is to be kept stays.
-    pub(crate) fn evict_to(&self, bytes: u64) -> io::Result<bool> {
-        self.stock(WhenFull::Evict).evict_to(bytes)
+    /// Deletes the pair of a key and its head, unless anybody works on it; whether they are gone.
+    pub(crate) fn delete_object(&self, key: &str, name: &str) -> io::Result<bool> {
+        let section = self.budget.enter_within(OBJECT_PATIENCE).ok_or(io::ErrorKind::ResourceBusy)?;
+        self.stock(WhenFull::Evict).delete_all_of(&section, name);
+        drop(section);
+        Ok(self.with_descriptors(|| heads::peek(&self.files, key))?.is_none_or(|head| head.pair != name))
+    }
+
+    /// Removes the head of a key that has no pair which could be opened; whether it is gone.
+    pub(crate) fn forget(&self, key: &str) -> io::Result<bool> {
+        let _lock = self.lock_key(key).ok_or(io::ErrorKind::ResourceBusy)?;
+        match self.with_descriptors(|| heads::load(&self.files, key))? {
+            // Somebody has just made one.
+            Some(head) if self.pairs.exists(&self.files, &head.pair) => Ok(false),
+            Some(_) => Ok(self.files.remove(&self.files.head(&KeyHash::of(key)))),
+            None => Ok(true),
+        }
     }
 
     /// Evicts what was not used for so long, by the clock, and is not to be kept.

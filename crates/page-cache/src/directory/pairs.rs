@@ -8,6 +8,7 @@ use super::files::{Files, is_damage};
 use super::head::Head;
 use super::heads;
 use super::open_pairs::{OpenPair, OpenPairs};
+use super::own_blocks;
 use super::pair::{self, Counted, Object, Pair, Room};
 use crate::origin::Stat;
 
@@ -67,6 +68,12 @@ impl Pairs {
         page_size: u64,
     ) -> io::Result<OpenPair> {
         let section = budget.enter_within(SECTION_PATIENCE).ok_or_else(busy)?;
+        if !own_blocks::reserve_growth(files, budget, &section, room)? {
+            return Err(io::Error::new(
+                io::ErrorKind::StorageFull,
+                "the cache's limit leaves no room for another name",
+            ));
+        }
         let pair = pair::create(files, &section, room, &Object::of(key, stat), page_size, budget.boot_id())?;
         Ok(self.open.insert(pair))
     }
@@ -88,6 +95,12 @@ impl Pairs {
             }
         }
         true
+    }
+
+    /// Whether there is a pair of this name.
+    pub(crate) fn exists(&self, files: &Files, name: &str) -> bool {
+        let [_, index] = files.pair(name);
+        self.open.peek(name).is_some() || files.disk.file_id(&index).is_ok()
     }
 
     /// See [`OpenPairs::peek`].

@@ -13,6 +13,7 @@ use super::files::{Files, is_damage, is_temporary};
 use super::heads;
 use super::key_locks::{KeyLock, KeyLocks};
 use super::name::{self, KeyHash};
+use super::own_blocks;
 use super::pair::{self, Counted};
 use super::pairs::{self, Pairs};
 
@@ -82,7 +83,9 @@ fn recount_alone(
             Err(error) => tracing::warn!(pair = orphan, %error, "a pair that no head names cannot be deleted"),
         }
     }
-    let mut total = Counted { charge: DIRECTORY_CHARGE, ..Counted::default() };
+    let directories = own_blocks::count(files, budget)?;
+    let charge = DIRECTORY_CHARGE.saturating_add(directories);
+    let mut total = Counted { charge, ..Counted::default() };
     let listing = Listing::of(files)?;
     let names: BTreeSet<&str> = listing.pairs_by_head().into_values().flatten().collect();
     for name in &names {
@@ -93,6 +96,8 @@ fn recount_alone(
     }
     let other = clear_aside(files)?.saturating_add(temporaries);
     total.charge = total.charge.saturating_add(other);
+    // Should this process die in between it is counted again.
+    budget.control().set_directories(directories);
     exclusion.set_used(total.charge);
     let pairs = names.len() as u64;
     let found = Recount {

@@ -60,6 +60,10 @@ impl Process {
 struct Left;
 
 impl pair::Room for Left {
+    fn may_fit(&self, _bytes: u64) -> bool {
+        true
+    }
+
     fn reserve(&self, section: &Section<'_>, bytes: u64) -> bool {
         section.reserve(bytes)
     }

@@ -63,6 +63,10 @@ impl Disk for LocalDisk {
         if path.symlink_metadata()?.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }
     }
 
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
     fn file_id(&self, path: &Path) -> io::Result<FileId> {
         let metadata = path.symlink_metadata()?;
         Ok((metadata.dev(), metadata.ino()))

@@ -139,6 +139,11 @@ impl Disk for FailingDisk {
         LocalDisk.link(from, to)
     }
 
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.judge(Operation::Sync, path)?;
+        LocalDisk.sync_dir(path)
+    }
+
     fn file_id(&self, path: &Path) -> io::Result<FileId> {
         LocalDisk.file_id(path)
     }

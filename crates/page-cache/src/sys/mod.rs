@@ -49,6 +49,8 @@ pub(crate) trait Disk: Debug + Send + Sync {
     fn remove_all(&self, path: &Path) -> io::Result<()>;
     /// How long a file is, and what it takes, without opening it or following a symbolic link; nothing, if there is none.
     fn size(&self, path: &Path) -> io::Result<FileSize>;
+    /// Waits until the names in a directory are on the medium.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// Which file has this name now, without following a symbolic link.
     fn file_id(&self, path: &Path) -> io::Result<FileId>;
     /// Whether files may be made in a directory.

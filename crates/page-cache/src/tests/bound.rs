@@ -25,7 +25,7 @@ fn open(dir: &Path, disk: &FailingDisk) -> Cache {
 }
 
 /// What all files below a directory take, and the directories themselves.
-fn allocated(directory: &Path) -> u64 {
+pub(super) fn allocated(directory: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let blocks = |path: &Path| path.symlink_metadata().map_or(0, |metadata| metadata.blocks() * 512);
     let entries = directory.read_dir().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));

@@ -9,10 +9,23 @@ use std::time::Duration;
 use page_cache::Cache;
 
 /// The bytes of the disk that data files and indexes take now, each once though it be moved meanwhile.
-pub(crate) fn allocated(cache: &Path) -> u64 {
+pub(crate) fn allocated_by_pairs(cache: &Path) -> u64 {
     let below = |name: &str| cache.join(name).read_dir().into_iter().flatten();
     let files = below("pairs").chain(below("aside")).filter_map(|entry| entry.ok()?.metadata().ok());
     files.map(|metadata| (metadata.ino(), metadata.blocks() * 512)).collect::<BTreeMap<_, _>>().into_values().sum()
+}
+
+/// The bytes of the disk that all files below a directory take now, each once though it be moved meanwhile, and the
+/// directories themselves.
+pub(crate) fn allocated(cache: &Path) -> u64 {
+    let mut taken = BTreeMap::new();
+    let mut pending = vec![cache.to_owned()];
+    while let Some(path) = pending.pop() {
+        let Ok(metadata) = path.symlink_metadata() else { continue };
+        taken.insert(metadata.ino(), metadata.blocks() * 512);
+        pending.extend(path.read_dir().into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())));
+    }
+    taken.into_values().sum()
 }
 
 /// What is charged now, as it stands in control, without opening the cache: whoever opens it may tidy up.
@@ -26,7 +39,7 @@ pub(crate) fn charged(cache: &Path) -> u64 {
 pub(crate) fn check_budget(cache: &Cache) {
     let found = cache.recount(Duration::from_secs(30)).unwrap().unwrap();
     assert!(found.allocated <= found.charged, "{found:?}");
-    let fixed = (64 << 10) + found.pairs * (16 << 10);
+    let fixed = cache.usage().fixed + found.pairs * (16 << 10);
     assert!(found.charged <= found.allocated + 64 * found.pages + fixed, "{found:?}");
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 use std::time::{Duration, SystemTime};
 
-use crate::accounting::{allocated, charged, check_budget};
+use crate::accounting::{allocated, allocated_by_pairs, charged, check_budget};
 use crate::child;
 use crate::memory_origin::{MemoryOrigin, pattern};
 use crate::random::{Random, number};
@@ -94,7 +94,7 @@ fn evictors_that_are_killed_leave_no_more_than_is_charged() {
         evictor.kill().unwrap();
         assert_eq!(evictor.wait().unwrap().signal(), Some(libc::SIGKILL), "{kill}");
         // The directory's own charge stands for nothing of this.
-        let (allocated, charged) = (allocated(&dir) + (64 << 10), charged(&dir));
+        let (allocated, charged) = (allocated_by_pairs(&dir) + (64 << 10), charged(&dir));
         assert!(allocated <= charged && charged <= LIMIT, "{kill}: {allocated} bytes are taken, {charged} charged");
     }
     let cache = open(&dir, LIMIT);

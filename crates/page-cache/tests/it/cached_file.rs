@@ -454,7 +454,7 @@ fn a_key_that_no_head_can_hold_is_read_and_not_stored() {
     let directory = tempfile::tempdir().unwrap();
     let bytes = pattern(20_000, 40);
     // Each of the latter takes two bytes where it is written down.
-    for (key, fits) in [("k".repeat(1_000_000), true), ("k".repeat(1 << 20), false), ("\"".repeat(600_000), false)] {
+    for (key, fits) in [("k".repeat(3_500), true), ("k".repeat(4096), false), ("\"".repeat(2_500), false)] {
         let dir = directory.path().join(format!("{fits}-{}", key.len()));
         let origin = MemoryOrigin::new(&key, bytes.clone());
         for round in 0..3 {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::accounting::{allocated, charged, check_budget, check_tidy};
+use crate::accounting::{allocated, allocated_by_pairs, charged, check_budget, check_tidy};
 use crate::child;
 use crate::log;
 use crate::memory_origin::{MemoryOrigin, pattern};
@@ -106,7 +106,8 @@ fn look_at_rest(dir: &Path) -> u64 {
     if !dir.join("control").exists() {
         return 0;
     }
-    let (allocated, charged) = (allocated(dir), charged(dir));
+    assert!(allocated(dir) <= charged(dir));
+    let (allocated, charged) = (allocated_by_pairs(dir), charged(dir));
     // The directory's own charge stands for none of these files.
     assert!(allocated + (64 << 10) <= charged, "{allocated} bytes are taken, and {charged} charged");
     assert!(charged <= MAX_BYTES, "{charged} bytes are charged");

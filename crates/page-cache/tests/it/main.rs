@@ -26,7 +26,9 @@ mod fixture;
 mod full_disk;
 #[cfg(feature = "http")]
 mod http;
+mod keeping;
 mod killed;
+mod limits;
 mod log;
 mod memory_origin;
 mod model;

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use svf_core::RangeSet;
+
 use super::candidates::{Candidates, LOOKS, LOOKS_AT_FEW};
 use super::hollow::Hollow;
 use super::obstacles::{Obstacles, Punches};
@@ -145,6 +147,14 @@ pub(crate) struct Stock<'a> {
 }
 
 impl Room for Stock<'_> {
+    fn may_fit(&self, bytes: u64) -> bool {
+        let taken = match self.when_full {
+            WhenFull::Evict => self.budget.fixed(),
+            WhenFull::Stop => self.budget.used(),
+        };
+        taken.checked_add(bytes).is_some_and(|sum| sum <= self.budget.max_bytes())
+    }
+
     fn reserve(&self, section: &Section<'_>, bytes: u64) -> bool {
         // Others reserve what was just given back as well, so this may take more than once.
         let (mut rounds, mut freed, mut failed) = (0, 0u64, Vec::new());
@@ -266,7 +276,7 @@ impl Stock<'_> {
         let Extent { pair: name, number, .. } = extent;
         let Some(pair) = self.open(name)? else { return Ok(0) };
         pair.reconcile(self.budget);
-        if !pair.is_reconciled(self.budget) || pair.stamp(*number)?.is_kept() {
+        if !pair.is_reconciled(self.budget) {
             return Ok(0);
         }
         let freed = match self.evict_of(section, &pair, *number) {
@@ -289,7 +299,7 @@ impl Stock<'_> {
 
     /// Evicts an extent, and notes it if the disk does not punch.
     pub(super) fn evict_of(&self, section: &Section<'_>, pair: &Arc<Pair>, number: u64) -> io::Result<u64> {
-        let evicted = pair.evict(section, pair.pages_of_extent(number));
+        let evicted = pair.evict_extent(section, number);
         if evicted.is_err() && pair.take_unpunched() {
             let extent = Extent { pair: pair.name().into(), number, is_all: false, open: Arc::downgrade(pair) };
             self.evictor.obstacles.punch_failed(extent);
@@ -396,6 +406,11 @@ impl Stock<'_> {
         }
     }
 
+    /// Notes blocks of the index of a pair in which nothing seems to be any more.
+    pub(crate) fn note_hollow(&self, name: &str, blocks: &RangeSet) {
+        blocks.iter().for_each(|blocks| self.evictor.hollow.note(name.into(), blocks));
+    }
+
     /// Makes room before somebody needs it, if there is little left, unless another process is at it. Lists the directory
     /// before, if that was not done for long. Not for long: beside many fillers it would never be done, and is gone on with
     /// at once when all else was seen to.
@@ -426,17 +441,6 @@ impl Stock<'_> {
         self.budget.control().unlock_evictor();
     }
 
-    /// How many bytes are stored that are to be kept; of what cannot be looked at none.
-    pub(crate) fn kept_bytes(&self) -> u64 {
-        let kept_of = |name: String| -> io::Result<u64> {
-            let Some(pair) = self.open(&name)? else { return Ok(0) };
-            let held = pair.held(&(0..pair.pages().length))?;
-            let kept = pair.kept()?;
-            Ok(kept.iter().map(|pages| held.intersection(pair.pages().bytes_of_run(pages))).map(total).sum())
-        };
-        roster::names(self.files).into_iter().flatten().map(|name| kept_of(name).unwrap_or_default()).sum()
-    }
-
     /// Deletes a pair of which nothing is stored any more, with its head, unless somebody works on it, and returns how
     /// much less is charged.
     pub(super) fn delete_empty(&self, section: &Section<'_>, name: &str) -> u64 {
@@ -445,7 +449,7 @@ impl Stock<'_> {
 
     /// The same with all that is stored of it. So a small object goes by one opening, where it would else be opened to be
     /// evicted from, and once more to be deleted.
-    fn delete_all_of(&self, section: &Section<'_>, name: &str) -> u64 {
+    pub(crate) fn delete_all_of(&self, section: &Section<'_>, name: &str) -> u64 {
         self.delete(section, name, |pair| Ok(pair.is_reconciled(self.budget)))
     }
 

@@ -14,7 +14,7 @@ mod hollow;
 mod obstacles;
 mod prune;
 mod recent_uses;
-mod roster;
+pub(super) mod roster;
 #[cfg(test)]
 mod simulation;
 mod stamp;

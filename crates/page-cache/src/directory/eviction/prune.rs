@@ -129,9 +129,7 @@ impl Stock<'_> {
             if !goes_on(freed) {
                 return Ok(Some(freed));
             }
-            if !pair.stamp(extent)?.is_kept() {
-                freed += self.evict_of(&section, &pair, extent)?;
-            }
+            freed += self.evict_of(&section, &pair, extent)?;
         }
         let is_empty = pair.is_empty()?;
         drop(pair);

@@ -119,7 +119,7 @@ impl Roster {
 }
 
 /// The names of all pairs of which there is an index, in order.
-pub(super) fn names(files: &Files) -> io::Result<Vec<String>> {
+pub(crate) fn names(files: &Files) -> io::Result<Vec<String>> {
     let names = files.list(&files.pairs())?;
     let pairs = names.iter().filter_map(|name| name.to_str()?.strip_suffix(".index"));
     // A set: a file system may list what is renamed meanwhile twice.

@@ -9,9 +9,9 @@ use svf_core::RangeSet;
 
 use super::entry_word::EntryWord;
 use super::words::withdraw;
-use super::{Pair, Room, Words, block_charge, fixed_charge};
+use super::{Pair, Words, block_charge, fixed_charge};
 use crate::directory::budget::{Budget, Section};
-use crate::directory::eviction::{Period, Stamp, Use, length_of_use};
+use crate::directory::eviction::{Stamp, Use, length_of_use};
 
 /// The longest range that is given back by one call: a hit that has to wait behind it waits no longer than that takes.
 const LONGEST_PUNCH: u64 = 1 << 20;
@@ -58,8 +58,25 @@ impl Pair {
     ///
     /// Withdrawn → punched → `EMPTY` → uncharged: in this order, so that whoever dies in between leaves too much charged.
     pub(crate) fn evict(&self, section: &Section<'_>, pages: Range<u64>) -> io::Result<u64> {
+        self.evict_if(section, pages, || Ok(true))
+    }
+
+    /// The same of an extent, unless it is to be kept. Under the locks of its pages: who has had it kept waits for these.
+    pub(crate) fn evict_extent(&self, section: &Section<'_>, extent: u64) -> io::Result<u64> {
+        self.evict_if(section, self.pages_of_extent(extent), || Ok(!self.stamp(extent)?.is_kept()))
+    }
+
+    fn evict_if(
+        &self,
+        section: &Section<'_>,
+        pages: Range<u64>,
+        may_go: impl FnOnce() -> io::Result<bool>,
+    ) -> io::Result<u64> {
         let claim = self.page_locks().try_claim(&[pages].into_iter().collect())?;
         let mut freed = 0;
+        if !may_go()? {
+            return Ok(freed);
+        }
         for run in claim.ranges() {
             for part in self.index.runs_with_words(&run)?.collect::<Vec<_>>() {
                 freed += self.evict_claimed(section, part)?;
@@ -129,51 +146,6 @@ impl Pair {
         Ok(())
     }
 
-    /// Has the extents of these pages stay, or not stay any longer, whoever uses them. False if there is no room to take
-    /// that down.
-    pub(crate) fn keep(
-        &self,
-        section: &Section<'_>,
-        room: &dyn Room,
-        pages: &Range<u64>,
-        kept: bool,
-        now: Period,
-    ) -> io::Result<bool> {
-        let layout = *self.index.layout();
-        if pages.is_empty() {
-            return Ok(true);
-        }
-        for extent in layout.extent_of(pages.start)..=layout.extent_of(pages.end - 1) {
-            let block = layout.stamp_block_of(extent);
-            if kept && !self.ensure_block(section, room, block)? {
-                return Ok(false);
-            }
-            if self.may_be_stored_to(block)? {
-                self.index.restamp(extent, |stamp| match (kept, stamp.is_kept()) {
-                    (true, _) => Stamp::KEPT,
-                    (false, true) => Stamp::NEVER.used(now, true),
-                    (false, false) => stamp,
-                })?;
-            }
-        }
-        // What was asked for once should not have to be asked for again after a power cut.
-        self.index.file().sync()?;
-        Ok(true)
-    }
-
-    /// The pages whose extents are to be kept.
-    pub(crate) fn kept(&self) -> io::Result<RangeSet> {
-        let (index, layout) = (&self.index, *self.index.layout());
-        let mut kept = RangeSet::new();
-        for block in index.marked(0..layout.table_blocks().start)? {
-            let first = layout.extents_of_stamp_block(block);
-            for (extent, _) in first.zip(index.stamps_of(block)?).filter(|(_, stamp)| stamp.is_kept()) {
-                kept.insert(layout.pages_of_extent(extent));
-            }
-        }
-        Ok(kept)
-    }
-
     /// See [`Index::last_used`](super::index::Index::last_used).
     pub(crate) fn last_used(&self) -> io::Result<Option<SystemTime>> {
         self.index.last_used()
@@ -205,7 +177,7 @@ impl Pair {
     }
 
     /// Takes down that it is used now.
-    fn note_time(&self) {
+    pub(super) fn note_time(&self) {
         let seconds = UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs());
         // Whoever uses it meanwhile writes the same.
         if self.index.last_used_second().is_ok_and(|last| last != seconds)

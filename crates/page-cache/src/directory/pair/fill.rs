@@ -24,6 +24,9 @@ pub(crate) enum Stored {
 
 /// Who charges, and sees to it that there is room.
 pub(crate) trait Room {
+    /// Whether there could be room for so much. Nothing is evicted to find out.
+    fn may_fit(&self, bytes: u64) -> bool;
+
     /// Charges bytes within the limit; false if there is no room for them.
     fn reserve(&self, section: &Section<'_>, bytes: u64) -> bool;
 }

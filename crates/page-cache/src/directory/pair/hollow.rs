@@ -34,6 +34,16 @@ impl Pair {
         Ok(hollow)
     }
 
+    /// The same of those that have the words of some pages.
+    pub(crate) fn hollow_blocks_of(&self, pages: &Range<u64>) -> io::Result<RangeSet> {
+        let Some(last) = pages.end.checked_sub(1).filter(|&last| last >= pages.start) else {
+            return Ok(RangeSet::new());
+        };
+        let layout = self.index.layout();
+        let marked = self.index.marked(layout.block_of(pages.start)..layout.block_of(last) + 1)?;
+        self.hollow_blocks(&marked.into_iter().map(|block| block..block + 1).collect())
+    }
+
     fn is_hollow(&self, block: u64) -> io::Result<bool> {
         let words = || self.index.load_run(&self.index.layout().pages_of(block));
         Ok(self.index.is_marked(block)? && words()?.into_iter().all(EntryWord::is_empty))

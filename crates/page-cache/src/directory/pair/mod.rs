@@ -16,6 +16,7 @@ mod evict;
 mod fill;
 mod hollow;
 mod index;
+mod keep;
 mod layout;
 mod look;
 mod range_locks;
@@ -36,6 +37,7 @@ use svf_core::RangeSet;
 pub(crate) use self::create::{Object, create, exclude_live, open_excluded, open_pair};
 pub(crate) use self::fill::{Room, Stored};
 pub(crate) use self::index::{Index, Loads};
+pub(crate) use self::keep::KeptOf;
 pub(crate) use self::layout::EXTENT;
 pub(crate) use self::look::look_at;
 pub(crate) use self::range_locks::RangeLocks;
@@ -46,7 +48,7 @@ use self::data::Data;
 use self::entry_word::EntryWord;
 use self::verified::Verified;
 use self::words::{Words, copy_vouched};
-use super::budget::{PAGE_OVERHEAD, PAIR_OVERHEAD};
+use super::budget::{PAGE_OVERHEAD, pair_overhead};
 use super::eviction::RecentUses;
 use super::retry::Retry;
 use crate::checksum::page_checksum;
@@ -325,7 +327,7 @@ fn page_charge(valid_bytes: u64, unit: u64) -> u64 {
 
 /// What a pair without pages is charged.
 fn fixed_charge(layout: &layout::Layout, unit: u64) -> u64 {
-    layout.blocks_offset.next_multiple_of(unit).saturating_add(PAIR_OVERHEAD)
+    layout.blocks_offset.next_multiple_of(unit).saturating_add(pair_overhead(unit))
 }
 
 /// No pair whose files are as long as these is charged more: that of one which holds all of its object in the smallest
@@ -333,7 +335,7 @@ fn fixed_charge(layout: &layout::Layout, unit: u64) -> u64 {
 pub(crate) fn greatest_charge(data_len: u64, index_len: u64, unit: u64) -> u64 {
     let pages = data_len.div_ceil(MIN_PAGE_SIZE).saturating_mul(PAGE_OVERHEAD);
     let lengths = [data_len, index_len].map(|len| len.checked_next_multiple_of(unit).unwrap_or(u64::MAX));
-    lengths.into_iter().chain([pages, PAIR_OVERHEAD]).fold(0, u64::saturating_add)
+    lengths.into_iter().chain([pages, pair_overhead(unit)]).fold(0, u64::saturating_add)
 }
 
 /// What a block of the index is charged.

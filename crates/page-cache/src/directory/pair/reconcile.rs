@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::entry_word::EntryWord;
 use super::words::withdraw;
 use super::{Pair, Words, block_charge, fixed_charge};
-use crate::directory::budget::{Budget, PAGE_OVERHEAD, PAIR_OVERHEAD, Section};
+use crate::directory::budget::{Budget, PAGE_OVERHEAD, Section, pair_overhead};
 use crate::sys::{BootId, DiskFile};
 
 impl Pair {
@@ -163,7 +163,7 @@ impl Pair {
         // The last page may be shorter than the others.
         let pages = (data / self.pages().page_size).saturating_add(1).min(self.pages().count());
         let taken = data.saturating_add(self.index.file().allocated()?);
-        Ok(taken.saturating_add(PAIR_OVERHEAD).saturating_add(pages.saturating_mul(PAGE_OVERHEAD)))
+        Ok(taken.saturating_add(pair_overhead(self.unit)).saturating_add(pages.saturating_mul(PAGE_OVERHEAD)))
     }
 
     /// What a recount counts for this pair, which nobody is filling now, and how much of that stands for pages.

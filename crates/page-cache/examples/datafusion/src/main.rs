@@ -3,16 +3,20 @@
 //! A local directory behind a delay of 50 ms a request stands for the remote store. A program of yours puts
 //! `AmazonS3Builder::from_env().with_bucket_name(..).build()?` in its place, and its bucket into the URL.
 
+mod bridge;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use datafusion::error::Result;
+use datafusion::error::{DataFusionError, Result};
 use datafusion::prelude::{ParquetReadOptions, SessionContext};
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::throttle::{ThrottleConfig, ThrottledStore};
 use page_cache::{Cache, CachedStore};
 use url::Url;
+
+use self::bridge::Bridge;
 
 const QUERY: &str = "SELECT station, count(*) AS measured, max(degrees) AS warmest FROM measurements
                      WHERE hour BETWEEN 400000 AND 500000 GROUP BY station ORDER BY station LIMIT 3";
@@ -53,8 +57,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 async fn query(name: &str, store: Arc<dyn ObjectStore>) -> Result<()> {
     let begun = Instant::now();
     let session = SessionContext::new();
-    let url = Url::parse("remote://bucket").map_err(|error| datafusion::error::DataFusionError::External(error.into()))?;
-    session.register_object_store(&url, store);
+    let url = Url::parse("remote://bucket").map_err(|error| DataFusionError::External(error.into()))?;
+    session.register_object_store(&url, Arc::new(Bridge(store)));
     let options = ParquetReadOptions::default();
     session.register_parquet("measurements", "remote://bucket/measurements.parquet", options).await?;
     let rows = session.sql(QUERY).await?;

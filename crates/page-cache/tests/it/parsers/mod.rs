@@ -23,13 +23,13 @@ const NAME: &str = "object";
 #[derive(Debug, Clone, Copy)]
 enum Protocol {
     Http,
-    #[cfg(feature = "_s3")]
+    #[cfg(feature = "aws")]
     S3,
 }
 
 const PROTOCOLS: &[Protocol] = &[
     Protocol::Http,
-    #[cfg(feature = "_s3")]
+    #[cfg(feature = "aws")]
     Protocol::S3,
 ];
 
@@ -55,7 +55,7 @@ impl Scene {
                 let url = self.server.url("/bucket");
                 Arc::new(HttpBuilder::new().with_url(url).with_client_options(options).build().unwrap())
             }
-            #[cfg(feature = "_s3")]
+            #[cfg(feature = "aws")]
             Protocol::S3 => {
                 let s3 = object_store::aws::AmazonS3Builder::new()
                     .with_bucket_name("bucket")

@@ -151,8 +151,11 @@ fn cold(criterion: &mut Criterion) {
     let one = vec![(5 << 20) + 100..(5 << 20) + 4196];
     let near: Vec<_> = (0..8).map(|part| (5 << 20) + part * 100_000..(5 << 20) + part * 100_000 + 4096).collect();
     let far: Vec<_> = (0..7).map(|part| part << 22..(part << 22) + 4096).collect();
-    let cases =
-        [("first-get_range", false, &one), ("first-get_ranges-near", false, &near), ("first-get_ranges-far", false, &far)];
+    let cases = [
+        ("first-get_range", false, &one),
+        ("first-get_ranges-near", false, &near),
+        ("first-get_ranges-far", false, &far),
+    ];
     let further = [("get_range", true, &one), ("get_ranges-near", true, &near), ("get_ranges-far", true, &far)];
     for (name, known, ranges) in cases.into_iter().chain(further) {
         let mut group = criterion.benchmark_group(format!("cached-store/cold-{name}"));
@@ -162,9 +165,8 @@ fn cold(criterion: &mut Criterion) {
                 bencher.iter_custom(|times| (0..times).map(|_| cold.read(store, known, ranges)).sum());
             });
         }
-        let (ours, bare): (Vec<_>, Vec<_>) = (0..ROUNDS)
-            .map(|_| (cold.read(&cold.ours, known, ranges), cold.read(&cold.bare, known, ranges)))
-            .unzip();
+        let (ours, bare): (Vec<_>, Vec<_>) =
+            (0..ROUNDS).map(|_| (cold.read(&cold.ours, known, ranges), cold.read(&cold.bare, known, ranges))).unzip();
         let (ours, bare) = (median(ours), median(bare));
         println!("cold-{name}, in turn: ours {ours:.2} ms, bare {bare:.2} ms, {:.3} of it\n", ours / bare);
     }

@@ -90,11 +90,7 @@ impl ObjectStore for Bridge {
         only_reads()
     }
 
-    async fn put_multipart_opts(
-        &self,
-        _: &Path,
-        _: old::PutMultipartOptions,
-    ) -> Result<Box<dyn old::MultipartUpload>> {
+    async fn put_multipart_opts(&self, _: &Path, _: old::PutMultipartOptions) -> Result<Box<dyn old::MultipartUpload>> {
         only_reads()
     }
 

@@ -42,13 +42,13 @@ impl CachedFile {
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
     /// use std::io::SeekFrom;
-    /// use page_cache::{Cache, SeekOrigin};
+    /// use page_cache::{Cache, SeekOrigin, Validators};
     /// use tokio::io::{AsyncReadExt, AsyncSeekExt};
     ///
     /// # let directory = tempfile::tempdir()?;
     /// # let content = std::io::Cursor::new(vec![7; 100_000]);
     /// let cache = Cache::builder(directory.path()).open()?;
-    /// let file = cache.file(SeekOrigin::new("a", content)?)?;
+    /// let file = cache.file(SeekOrigin::new("a", Validators::default(), content)?)?;
     /// let mut reader = file.async_reader();
     /// reader.seek(SeekFrom::End(-100)).await?;
     /// let mut end = Vec::new();

@@ -26,7 +26,7 @@ const STEPS: [Step; 14] = [
     ("svf-core alone", || run(&mut cargo(["test", "-p", "svf-core", "--no-default-features"]))),
     ("page-cache alone", || run(&mut cargo(["clippy", "-p", "page-cache", "--all-targets", "--", "-D", "warnings"]))),
     ("page-cache by feature", || {
-        for feature in ["object_store", "http", "aws", "gcp", "azure"] {
+        for feature in ["object_store", "tokio", "parquet", "async-tiff", "http", "aws", "gcp", "azure"] {
             run(&mut cargo(["clippy", "-p", "page-cache", "--features", feature, "--", "-D", "warnings"]))?;
         }
         Ok(())
@@ -38,7 +38,8 @@ const STEPS: [Step; 14] = [
     // The tests of page-cache count the system calls of a hit.
     ("strace", || tool("strace", "strace")),
     ("test", || {
-        const FEATURES: &str = "svf-core/serde,svf-facade/aws,svf-facade/gcp,svf-facade/azure";
+        const FEATURES: &str = "svf-core/serde,svf-facade/aws,svf-facade/gcp,svf-facade/azure,svf-facade/tokio,\
+                                svf-facade/parquet,svf-facade/async-tiff";
         let mut tests = cargo(["test", "--workspace", "--features", FEATURES]);
         // What only root may do is then tested, or an error.
         if is_root() {

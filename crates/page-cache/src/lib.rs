@@ -32,6 +32,8 @@
 //! * `http`: origins behind `http://` and `https://` URLs. It brings an HTTP client and a runtime, as do
 //! * `aws`, `gcp`, `azure`: objects in S3, Google Cloud Storage and Azure: see [`UrlOrigin`].
 //! * `object_store`: origins over any store of that crate, which is re-exported. It brings a runtime.
+//! * `tokio`: a reader of a file that is tokio's `AsyncRead`, `AsyncBufRead` and `AsyncSeek`.
+//! * `parquet`, `async-tiff`: readers of a file for the asynchronous parsers of these crates.
 //!
 //! It runs on Linux: it relies on that system's sparse files and locks.
 //!
@@ -66,6 +68,8 @@ compile_error!("page-cache relies on Linux: its sparse files, its locks and its 
 extern crate self as page_cache;
 
 mod admission;
+#[cfg(feature = "tokio")]
+mod async_reader;
 #[cfg(feature = "object_store")]
 mod asynchronous;
 mod cache;
@@ -83,6 +87,8 @@ mod in_flight;
 mod maintenance;
 mod origin;
 mod pages;
+#[cfg(feature = "parquet")]
+mod parquet_reader;
 mod prefetch;
 mod reader;
 mod retention;
@@ -93,9 +99,13 @@ mod sync;
 mod sys;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "async-tiff")]
+mod tiff_reader;
 mod transfer;
 
 pub use admission::Admission;
+#[cfg(feature = "tokio")]
+pub use async_reader::AsyncReader;
 pub use cache::Cache;
 pub use cache_builder::CacheBuilder;
 pub use cached_file::CachedFile;
@@ -114,6 +124,10 @@ pub use origin::HttpOrigin;
 pub use origin::{FnOrigin, LocalFile, Origin, OriginError, SeekOrigin, Stat, UrlOrigin, Validators};
 #[cfg(feature = "object_store")]
 pub use origin::{ObjectStoreOrigin, Timeouts};
+#[cfg(feature = "parquet")]
+pub use parquet_reader::ParquetReader;
 pub use prefetch::Prefetched;
 pub use reader::Reader;
 pub use stats::Stats;
+#[cfg(feature = "async-tiff")]
+pub use tiff_reader::TiffReader;

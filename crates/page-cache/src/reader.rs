@@ -1,11 +1,12 @@
 //! `Read`, `Seek` and `BufRead` over a cached file.
 
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
+use std::ops::Range;
 
 use crate::cached_file::CachedFile;
 
 /// At most as many bytes are in memory: a read of as many costs so much more than beginning one that more would not pay.
-const MAX_BUFFER: usize = 64 << 10;
+pub(crate) const MAX_BUFFER: usize = 64 << 10;
 /// As many bytes are read ahead of the second read behind a seek; each time that they are used up it is twice as many.
 const FIRST_BUFFER: usize = 8 << 10;
 
@@ -41,7 +42,7 @@ impl Reader {
     }
 
     /// What the buffer has at the position.
-    fn buffered(&self) -> &[u8] {
+    pub(crate) fn buffered(&self) -> &[u8] {
         let skip = self.position.checked_sub(self.buffer_start).and_then(|skip| usize::try_from(skip).ok());
         skip.and_then(|skip| self.buffer.get(skip..)).unwrap_or_default()
     }
@@ -52,32 +53,75 @@ impl Reader {
         self.file.page_size().unwrap_or(u64::MAX).min(MAX_BUFFER as u64)
     }
 
+    /// Whether there is nothing more to read.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.position >= self.file.len()
+    }
+
     /// Reads straight to the caller's memory, past the empty buffer; none if it is better filled.
     fn read_past_buffer(&self, out: &mut [u8]) -> io::Result<Option<usize>> {
         if out.len() as u64 >= self.block() {
             return Ok(Some(self.file.read_at(out, self.position)?));
         }
+        self.read_checked_past_buffer(out)
+    }
+
+    /// The same of what is held and was checked by this process, and never of anything else.
+    pub(crate) fn read_checked_past_buffer(&self, out: &mut [u8]) -> io::Result<Option<usize>> {
         Ok(if out.len() >= self.ahead { self.file.read_checked_at(out, self.position)? } else { None })
     }
 
     fn fill(&mut self) -> io::Result<()> {
+        if !self.fill_with_checked()? {
+            let Range { start, end } = self.next(0);
+            let mut buffer = std::mem::take(&mut self.buffer);
+            buffer.resize((end - start) as usize, 0);
+            let count = self.file.read_at(&mut buffer, start)?;
+            buffer.truncate(count);
+            self.filled(start, buffer);
+        }
+        Ok(())
+    }
+
+    /// Fills the empty buffer with what is held and was checked by this process; returns whether there is any.
+    pub(crate) fn fill_with_checked(&mut self) -> io::Result<bool> {
         // Should it fail, there is nothing in the buffer.
         let mut buffer = std::mem::take(&mut self.buffer);
         self.ahead = self.ahead.clamp(FIRST_BUFFER, MAX_BUFFER);
         buffer.resize(self.ahead, 0);
-        let mut start = self.position;
-        let count = match self.file.read_checked_at(&mut buffer, start)? {
-            Some(count) => count,
-            None => {
-                start -= start % self.block();
-                buffer.resize(self.block() as usize, 0);
-                self.file.read_at(&mut buffer, start)?
+        // What a large read has left is not for keeping.
+        buffer.shrink_to(MAX_BUFFER);
+        match self.file.read_checked_at(&mut buffer, self.position)? {
+            Some(count) => {
+                buffer.truncate(count);
+                self.filled(self.position, buffer);
+                Ok(true)
             }
-        };
-        buffer.truncate(count);
-        (self.buffer, self.buffer_start) = (buffer, start);
+            None => {
+                buffer.clear();
+                self.buffer = buffer;
+                Ok(false)
+            }
+        }
+    }
+
+    /// What to read of what is not held, to go on with so many bytes: these alone, if they are worth a request.
+    pub(crate) fn next(&self, wanted: u64) -> Range<u64> {
+        let block = self.block();
+        let start = if wanted >= block { self.position } else { self.position - self.position % block };
+        start..start.saturating_add(wanted.max(block))
+    }
+
+    /// Puts into the buffer what the file has from `start` on.
+    pub(crate) fn filled(&mut self, start: u64, bytes: Vec<u8>) {
+        (self.buffer, self.buffer_start) = (bytes, start);
         self.read_on();
-        Ok(())
+    }
+
+    /// Goes on behind what was read past the buffer.
+    pub(crate) fn passed(&mut self, count: usize) {
+        self.read_on();
+        self.position += count as u64;
     }
 
     /// Notes that reading goes on where it was.
@@ -88,25 +132,23 @@ impl Reader {
 
 impl Read for Reader {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if out.is_empty() || self.position >= self.file.len() {
+        if out.is_empty() || self.is_at_end() {
             return Ok(0);
         }
         let past = if self.buffered().is_empty() { self.read_past_buffer(out)? } else { None };
-        let count = match past {
-            Some(count) => {
-                self.read_on();
-                count
-            }
-            None => self.fill_buf()?.read(out)?,
-        };
-        self.position += count as u64;
+        if let Some(count) = past {
+            self.passed(count);
+            return Ok(count);
+        }
+        let count = self.fill_buf()?.read(out)?;
+        self.consume(count);
         Ok(count)
     }
 }
 
 impl BufRead for Reader {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.buffered().is_empty() && self.position < self.file.len() {
+        if self.buffered().is_empty() && !self.is_at_end() {
             self.fill()?;
         }
         Ok(self.buffered())

@@ -5,6 +5,8 @@
 mod accounting;
 #[cfg(feature = "object_store")]
 mod any_store;
+#[cfg(feature = "tokio")]
+mod async_reader;
 mod bad_bound;
 mod bad_luck;
 mod bound;
@@ -33,6 +35,8 @@ mod log;
 mod memory_origin;
 mod model;
 mod mount;
+#[cfg(all(feature = "http", any(feature = "parquet", feature = "async-tiff")))]
+mod parsers;
 mod prefetch;
 mod processes;
 mod random;

@@ -7,13 +7,13 @@ use page_cache::{Advice, Cache, Reader, RetryPolicy};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone)]
-enum Step {
+pub(crate) enum Step {
     Read(usize),
     Seek(SeekFrom),
     FillAndConsume(usize),
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => (0usize..12_000).prop_map(Step::Read),
         2 => (0u64..40_000).prop_map(|offset| Step::Seek(SeekFrom::Start(offset))),

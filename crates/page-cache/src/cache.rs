@@ -74,6 +74,7 @@ pub(crate) struct Looked<T> {
 pub(crate) struct Known<'a> {
     pub(crate) stat: &'a Stat,
     /// Whether all pages that a range touches are held.
+    #[cfg_attr(not(feature = "object_store"), expect(dead_code, reason = "an object store asks for it"))]
     pub(crate) holds: &'a dyn Fn(&Range<u64>) -> bool,
     /// Whether it may be opened if the origin cannot say whether the object has changed.
     pub(crate) may_be_served: bool,
@@ -82,8 +83,10 @@ pub(crate) struct Known<'a> {
 /// An object that was opened.
 pub(crate) struct Opening {
     pub(crate) file: CachedFile,
+    #[cfg_attr(not(feature = "object_store"), expect(dead_code, reason = "an object store asks for it"))]
     pub(crate) attributes: Attributes,
     /// How long ago its origin confirmed it; `None` if that lies in the future.
+    #[cfg_attr(not(feature = "object_store"), expect(dead_code, reason = "an object store asks for it"))]
     pub(crate) age: Option<Duration>,
 }
 
@@ -293,6 +296,7 @@ impl Cache {
         Ok((opening(origin, looked.stat, opened, looked.attributes, age), with))
     }
 
+    #[cfg(feature = "object_store")]
     /// Lets whoever opens `key` next, in any process, ask its origin, under any policy but offline.
     pub(crate) fn doubt(&self, key: &str) {
         if let Some(directory) = self.inner.directory() {
@@ -304,10 +308,12 @@ impl Cache {
         self.inner.policy.offline
     }
 
+    #[cfg(feature = "object_store")]
     pub(crate) fn freshness(&self) -> Freshness {
         self.inner.policy.freshness
     }
 
+    #[cfg(feature = "object_store")]
     pub(crate) fn page_size(&self) -> u64 {
         self.inner.policy.page_size
     }

@@ -12,6 +12,7 @@ use crate::ls::Ls;
 use crate::map::Map;
 use crate::need::Need;
 use crate::prune::Prune;
+use crate::rm::Rm;
 
 use crate::stat::Stat;
 use crate::verify::Verify;
@@ -37,6 +38,7 @@ pub(crate) enum Command {
     Stat(Stat),
     Verify(Verify),
     Prune(Prune),
+    Rm(Rm),
 
     Export(Export),
     Demo(Demo),

@@ -1,5 +1,7 @@
 //! What is known of the objects of a cache, in the words of the command.
 
+use std::io;
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytesize::ByteSize;
@@ -104,11 +106,21 @@ pub(crate) fn key_of(url: &str) -> Result<String, Failure> {
 pub(crate) fn existing(options: &CacheOptions) -> Result<Result<Cache, String>, Failure> {
     let stack = options.stack();
     let dir = stack.cache_dir().ok_or(svf::Error::NoCacheDir)?;
-    // An empty directory is not one yet.
-    if !dir.join("CACHEDIR.TAG").exists() && std::fs::read_dir(&dir).map_or(true, |mut names| names.next().is_none()) {
+    if is_empty(&dir).map_err(Failure::io(format!("cannot read {}", dir.display())))? {
         return Ok(Err(dir.display().to_string()));
     }
     Ok(Ok(stack.cache()?))
+}
+
+/// Whether there is nothing at all in a directory, or it is not there.
+pub(crate) fn is_empty(dir: &Path) -> io::Result<bool> {
+    match dir.read_dir() {
+        Ok(mut names) => Ok(names.next().is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        // Whoever opens it says better what is wrong with it.
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod map;
 mod need;
 mod output;
 mod prune;
+mod rm;
 
 mod stat;
 mod verify;
@@ -48,7 +49,8 @@ fn main() -> ExitCode {
         Command::Ls(ls) => ls.run(output),
         Command::Stat(stat) => stat.run(output),
         Command::Verify(verify) => verify.run(output),
-        Command::Prune(prune) => prune.run(),
+        Command::Prune(prune) => prune.run(output),
+        Command::Rm(rm) => rm.run(output),
 
         Command::Export(export) => export.run(output),
         Command::Demo(demo) => demo.run(output),

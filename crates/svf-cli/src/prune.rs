@@ -1,17 +1,18 @@
 //! `svf prune`: makes the cache smaller.
 
 use std::collections::HashMap;
-use std::io;
-use std::path::Path;
+use std::fmt;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
-use svf::page_cache::{Cache, Usage};
+use serde::Serialize;
+use svf::page_cache::Cache;
 
 use crate::cache_options::CacheOptions;
+use crate::entries::is_empty;
 use crate::exit::Failure;
-use crate::output::print;
+use crate::output::Output;
 
 /// How long others are waited for that store something just now.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,12 +36,12 @@ pub(crate) struct Prune {
 }
 
 impl Prune {
-    pub(crate) fn run(&self) -> Result<(), Failure> {
+    pub(crate) fn run(&self, output: Output) -> Result<(), Failure> {
         let stack = self.cache.stack();
         let dir = stack.cache_dir().ok_or(svf::Error::NoCacheDir)?;
         // A cache that is not there is not made by making it smaller.
         if is_empty(&dir).map_err(Failure::io(format!("cannot read {}", dir.display())))? {
-            return print(&format!("{}: there is no cache\n", dir.display()));
+            return output.show(&Pruned { dir: dir.display().to_string(), ..Pruned::default() });
         }
         let cache = stack.cache()?;
         let (before, held_before) = (cache.usage(), held(&cache));
@@ -52,7 +53,17 @@ impl Prune {
             cache.evict_to(bytes)?;
         }
         let went = Went::between(&held_before, &held(&cache));
-        print(&report(&dir.display().to_string(), before, cache.usage(), &went, counted))?;
+        let now = cache.usage();
+        output.show(&Pruned {
+            dir: dir.display().to_string(),
+            whole: went.whole,
+            in_part: went.in_part,
+            bytes: went.bytes,
+            before: before.charged,
+            used: now.charged,
+            max: now.max_bytes,
+            counted,
+        })?;
         match self.to {
             // An empty directory takes something as well.
             Some(ByteSize(bytes)) if cache.usage().charged > bytes.max(cache.usage().fixed) => Err(Failure::InUse {
@@ -62,17 +73,6 @@ impl Prune {
             }),
             _ => Ok(()),
         }
-    }
-}
-
-/// Whether there is nothing at all in a directory, or it is not there.
-fn is_empty(dir: &Path) -> io::Result<bool> {
-    match dir.read_dir() {
-        Ok(mut names) => Ok(names.next().is_none()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-        // Whoever opens it says better what is wrong with it.
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(false),
-        Err(error) => Err(error),
     }
 }
 
@@ -103,13 +103,37 @@ impl Went {
     }
 }
 
-fn report(dir: &str, before: Usage, now: Usage, went: &Went, counted: bool) -> String {
-    let [before, now, limit] = [before.charged, now.charged, now.max_bytes].map(ByteSize);
-    let not_counted = if counted { "" } else { "; others are at work, and what nobody needs was left" };
-    let Went { whole, in_part, bytes } = *went;
-    let bytes = ByteSize(bytes);
-    format!(
-        "{dir}: {bytes} went, of {whole} files all and of {in_part} a part; {now} are used, {before} before, of at most \
-         {limit}{not_counted}\n"
-    )
+/// What became of a cache, in bytes.
+#[derive(Debug, Default, Serialize)]
+struct Pruned {
+    dir: String,
+    /// Files of which nothing is held any more.
+    whole: usize,
+    /// Files of which less is held.
+    in_part: usize,
+    /// Bytes that are held no more.
+    bytes: u64,
+    /// Of the disk, before and now.
+    before: u64,
+    used: u64,
+    /// The limit; 0 if there is no cache.
+    max: u64,
+    /// Whether everything was counted anew.
+    counted: bool,
+}
+
+impl fmt::Display for Pruned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { dir, whole, in_part, counted, .. } = self;
+        if self.max == 0 {
+            return writeln!(f, "{dir}: there is no cache");
+        }
+        let [bytes, before, used, max] = [self.bytes, self.before, self.used, self.max].map(ByteSize);
+        let not_counted = if *counted { "" } else { "; others are at work, and what nobody needs was left" };
+        writeln!(
+            f,
+            "{dir}: {bytes} went, of {whole} files all and of {in_part} a part; {used} are used, {before} before, of at \
+             most {max}{not_counted}"
+        )
+    }
 }

@@ -218,6 +218,27 @@ fn a_fetch_that_is_interrupted_leaves_a_valid_cache() {
 }
 
 #[test]
+fn rm_removes_all_of_a_file_and_prune_says_what_went() {
+    let scene = scene();
+    let url = scene.url();
+    assert_eq!(text(&scene, &["rm", &url]), "nothing was held\n");
+    assert_eq!(json(&scene, &["prune"])["max"], 0);
+    assert!(!scene.cache().exists());
+    scene.origin.put("/other", loopback_origin::Object::from_bytes(pattern(100_000)));
+    let other = scene.origin.url("/other");
+    stdout_of(&scene.svf(&["get", &url]));
+    stdout_of(&scene.svf(&["get", &other]));
+    let removed = json(&scene, &["rm", &url, &scene.origin.url("/unknown")]);
+    assert_eq!(removed, json!({"files": [{"url": url, "removed": LEN}]}));
+    assert_eq!(json(&scene, &["stat", &url]), Value::Null);
+    assert_eq!(json(&scene, &["stat", &other])["held"], 100_000);
+    let pruned = json(&scene, &["prune", "--to", "0"]);
+    assert_eq!((&pruned["whole"], &pruned["bytes"], &pruned["counted"]), (&json!(1), &json!(100_000), &json!(true)));
+    failure(&scene.svf(&["rm"]), 2);
+    failure(&scene.svf(&["rm", "/a/path"]), 2);
+}
+
+#[test]
 fn each_subcommand_refuses_what_is_wrong_in_one_line() {
     let scene = scene();
     let url = scene.url();

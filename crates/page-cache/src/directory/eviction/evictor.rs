@@ -426,7 +426,7 @@ impl Stock<'_> {
         }
         let (start, mut failed) = (Instant::now(), Vec::new());
         while !self.budget.is_short_no_more() {
-            if start.elapsed() >= ROUND {
+            if start.elapsed() >= ROUND || self.evictor.is_fold_due(self.budget) {
                 self.evictor.unfinished.store(true, Ordering::Relaxed);
                 self.maintenance.make_room();
                 break;

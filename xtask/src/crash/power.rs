@@ -75,8 +75,8 @@ impl Drop for Mounted {
 
 /// One cut; what the check of the rest says.
 fn cut_once(directory: &Path, test: &Path, number: u64, flushed: Flushed, after: Duration) -> Result<String> {
-    let (image, copy) = (directory.join("image"), directory.join("copy"));
-    for path in [&image, &copy] {
+    let [image, copy, kept] = ["image", "copy", "kept"].map(|name| directory.join(name));
+    for path in [&image, &copy, &kept] {
         _ = fs::remove_file(path);
     }
     File::create(&image)?.set_len(IMAGE_BYTES)?;
@@ -90,7 +90,7 @@ fn cut_once(directory: &Path, test: &Path, number: u64, flushed: Flushed, after:
             return Err("the writer failed".into());
         }
         output(program("sync", ["--file-system"]).arg(&mounted.at))?;
-        let mut writer = part(test, "write on", &cache, number).stdout(Stdio::null()).spawn()?;
+        let mut writer = part(test, "write on", &cache, number).env("KEPT", &kept).stdout(Stdio::null()).spawn()?;
         sleep(after);
         let flushed = flush(&cache, flushed);
         writer.kill()?;
@@ -110,7 +110,7 @@ fn cut_once(directory: &Path, test: &Path, number: u64, flushed: Flushed, after:
     let mounted = Mounted::new(&copy, directory.join("restarted"))?;
     let cache = mounted.at.join("cache");
     forget_boot(&cache)?;
-    Ok(output(&mut part(test, "check", &cache, number))?.trim().to_owned())
+    Ok(output(part(test, "check", &cache, number).env("KEPT", &kept))?.trim().to_owned())
 }
 
 /// The test program with a part to play.

@@ -251,7 +251,7 @@ fn others_are_let_in_between_blocks_of_an_index_that_go() {
     let _file = {
         // Until then none goes.
         let _section = shared.budget().enter().unwrap();
-        let (counter, file) = (Arc::clone(&punches), hollow_out(&cache, 80));
+        let (counter, file) = (Arc::clone(&punches), hollow_out(&cache, 100));
         disk.fail(move |operation, path: &Path| {
             if operation == Operation::Punch && path.extension().is_some_and(|ending| ending == "index") {
                 counter.fetch_add(1, Ordering::Relaxed);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use page_cache::{AsyncReader, Cache, CachedFile};
+use page_cache::{AsyncReader, Cache, CachedFile, RetryPolicy};
 use proptest::prelude::*;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncSeekExt};
@@ -29,7 +29,7 @@ fn scene(len: usize) -> Scene {
     let directory = tempfile::tempdir().unwrap();
     let bytes = pattern(len, 1);
     let origin = MemoryOrigin::new("a", bytes.clone());
-    let cache = Cache::builder(directory.path()).page_size(PAGE).open().unwrap();
+    let cache = Cache::builder(directory.path()).page_size(PAGE).retry(RetryPolicy::never()).open().unwrap();
     let file = cache.file(origin.clone()).unwrap();
     Scene { origin, bytes, file, _directory: directory }
 }
@@ -48,7 +48,7 @@ proptest! {
     fn reads_and_seeks_as_a_cursor_does(len in 0usize..30_000, stored in any::<bool>(), steps in steps()) {
         let scene = scene(len);
         let directory = tempfile::tempdir().unwrap();
-        let cache = Cache::builder(directory.path()).page_size(PAGE).open().unwrap();
+        let cache = Cache::builder(directory.path()).page_size(PAGE).retry(RetryPolicy::never()).open().unwrap();
         if !stored {
             scene.origin.set_validators(Default::default());
         }

@@ -161,10 +161,12 @@ async fn empty_objects_and_suffixes_longer_than_the_object() {
 #[tokio::test]
 async fn paths_with_every_character_and_of_every_length() {
     let setup = Setup::new();
-    let odd: String = (1..=0x2ff).filter_map(char::from_u32).filter(|c| *c != '/').collect();
+    let all: Vec<char> = (1..=0x2ff).filter_map(char::from_u32).filter(|c| *c != '/').collect();
+    // In keys of a length that stores allow.
+    let odd = all.chunks(200).map(|chunk| Path::from(chunk.iter().collect::<String>()));
     let long = format!("{}/{}", "x".repeat(500), "y".repeat(523));
-    let mut paths =
-        vec![Path::from(odd), Path::from(long), Path::from("a//b/%2F/%25"), Path::from("a b/c?d#e&f=ü\u{1F5C4}")];
+    let mut paths = vec![Path::from(long), Path::from("a//b/%2F/%25"), Path::from("a b/c?d#e&f=ü\u{1F5C4}")];
+    paths.extend(odd);
     paths.extend(Path::parse("raw/%41?version=1"));
     for (number, path) in paths.iter().enumerate() {
         setup.store.put(path, bytes(5_000 + number).into()).await.unwrap();

@@ -149,7 +149,8 @@ async fn tags_that_are_read_one_by_one_cost_no_request_each() {
     assert_eq!(scene.sent(), (1, super::PAGE));
     // What is no TIFF, and what ends too early.
     for damaged in [vec![], vec![7; 10_000], cog.file[..500].to_vec()] {
-        let reader = TiffReader::new(Scene::new(PROTOCOLS[0], damaged).file());
+        let scene = Scene::new(PROTOCOLS[0], damaged);
+        let reader = TiffReader::new(scene.file());
         let Ok(mut metadata) = TiffMetadataReader::try_open(&reader).await else { continue };
         assert!(metadata.read_all_ifds(&reader).await.is_err());
     }

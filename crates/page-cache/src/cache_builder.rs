@@ -120,7 +120,8 @@ impl CacheBuilder {
 
     /// How many requests this process has under way at once, for all files. Default: 16. More fetch scattered pieces from
     /// a distant origin sooner, and take more memory: each up to 8 MiB, or a page if that is larger. Of several caches of
-    /// a process over one directory the first one's number holds.
+    /// a process over one directory the first one's number holds. What an origin reads of other files within its requests
+    /// is not counted, and if no request has ended for as long as the patience of the one who waits, his is sent beside.
     pub fn max_in_flight(self, count: usize) -> Self {
         Self { settings: Settings { max_in_flight: count, ..self.settings }, ..self }
     }

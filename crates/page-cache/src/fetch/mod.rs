@@ -39,7 +39,7 @@ use crate::admission::{Admission, Admit};
 use crate::directory::{Budget, Damaged, Pair, Stock, Stored};
 use crate::error::ReadError;
 use crate::flights::{Boarding, Flights, Leader, Passenger, Until};
-use crate::in_flight::InFlight;
+use crate::in_flight::{InFlight, Turns};
 use crate::origin::{Origin, OriginError, Stat};
 use crate::stats::Counters;
 use crate::sync::{BackOff, Mutex};
@@ -189,8 +189,8 @@ impl Source<'_> {
     ) -> Result<(RangeSet, Again), ReadError> {
         let left = Left::default();
         self.for_each_request(pending, |request| {
-            self.share(store.pair.flights(), request, &left, destinations, |leader| {
-                self.fill_flight(store, leader, &left, destinations)
+            self.share(store.pair.flights(), request, &left, destinations, |leader, turns| {
+                self.fill_flight(store, leader, turns, &left, destinations)
             })
         })?;
         Ok(left.into_inner())
@@ -237,6 +237,7 @@ impl Source<'_> {
         &self,
         store: &Store<'_>,
         leader: &Leader<'_>,
+        turns: &mut Turns<'_>,
         left: &Left,
         destinations: &Mutex<Destinations<'_, '_>>,
     ) -> Result<(), ReadError> {
@@ -263,7 +264,7 @@ impl Source<'_> {
         self.report_damage(store, &new);
         store.pair.withdraw_damaged(store.budget, &found.damaged);
         for part in self.plan(&found.absent) {
-            let bytes = self.request(part.clone())?;
+            let bytes = self.request(part.clone(), turns)?;
             destinations.lock().take(part.start, &bytes);
             leader.land(part.start, &bytes);
             let stored = store.pair.store(store.budget, &store.room, part.start, &bytes);
@@ -288,17 +289,18 @@ impl Source<'_> {
         request: Range<u64>,
         left: &Left,
         destinations: &Mutex<Destinations<'_, '_>>,
-        lead: impl Fn(&Leader<'_>) -> Result<(), ReadError>,
+        lead: impl Fn(&Leader<'_>, &mut Turns<'_>) -> Result<(), ReadError>,
     ) -> Result<(), ReadError> {
         let (mut rest, mut passengers) = (request, Vec::new());
         while !rest.is_empty() {
             match flights.board(rest.clone()) {
                 Boarding::Leader(leader) => {
                     rest.start = leader.range().end;
-                    // The slot first, and then the locks: who has locks waits for nothing but its own request.
-                    let _slot = self.in_flight.map(InFlight::acquire);
+                    // The slot first, and then the locks: who has locks waits for one only if he has to try again.
+                    let mut turns = self.turns();
+                    turns.begin();
                     leader.depart();
-                    lead(&leader).inspect_err(|error| {
+                    lead(&leader, &mut turns).inspect_err(|error| {
                         if let ReadError::Origin(error) = error {
                             leader.fail(error, self.retry.deadline);
                         }
@@ -356,8 +358,8 @@ impl Source<'_> {
         while !wanted.is_empty() {
             let left = Left::default();
             self.for_each_request(&wanted, |request| {
-                self.share(self.passed_on, request, &left, destinations, |leader| {
-                    let bytes = self.request(leader.range().clone())?;
+                self.share(self.passed_on, request, &left, destinations, |leader, turns| {
+                    let bytes = self.request(leader.range().clone(), turns)?;
                     destinations.lock().take(leader.range().start, &bytes);
                     leader.land(leader.range().start, &bytes);
                     Ok(())
@@ -375,8 +377,7 @@ impl Source<'_> {
     /// The same without a look at what others fetch.
     fn fetch_beside(&self, wanted: &RangeSet, destinations: &Mutex<Destinations<'_, '_>>) -> Result<(), ReadError> {
         self.for_each_request(wanted, |request| {
-            let _slot = self.in_flight.map(InFlight::acquire);
-            let bytes = self.request(request.clone())?;
+            let bytes = self.request(request.clone(), &mut self.turns())?;
             destinations.lock().take(request.start, &bytes);
             Ok(())
         })
@@ -389,7 +390,13 @@ impl Source<'_> {
         work: impl Fn(Range<u64>) -> Result<(), ReadError> + Sync,
     ) -> Result<(), ReadError> {
         let stop = || self.watch.is_some_and(Watch::is_over);
-        for_each(&self.plan(absent), self.in_flight.map_or(1, InFlight::max), stop, work)
+        let requests = self.plan(absent);
+        // Before anybody is waited for.
+        if let Some(first) = requests.first().filter(|_| self.offline) {
+            let what = format!("bytes {}..{}", first.start, first.end);
+            return Err(OriginError::Offline { key: self.origin.key().to_owned(), what }.into());
+        }
+        for_each(&requests, self.in_flight.map_or(1, InFlight::max), stop, work)
     }
 
     /// What is worth fetching behind the pages that one contiguous read misses: nothing that is held or being fetched,
@@ -437,13 +444,13 @@ impl Source<'_> {
         }
     }
 
-    fn request(&self, range: Range<u64>) -> Result<Bytes, ReadError> {
-        if self.offline {
-            let what = format!("bytes {}..{}", range.start, range.end);
-            return Err(OriginError::Offline { key: self.origin.key().to_owned(), what }.into());
-        }
+    fn turns(&self) -> Turns<'_> {
+        Turns::new(self.in_flight, self.patience)
+    }
+
+    fn request(&self, range: Range<u64>, turns: &mut Turns<'_>) -> Result<Bytes, ReadError> {
         tracing::debug!(key = self.origin.key(), start = range.start, end = range.end, "fetch");
-        Ok(retry::read(self.origin, self.pinned, range, self.retry, self.counters)?)
+        Ok(retry::read(self.origin, self.pinned, range, self.retry, turns, self.counters)?)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use svf_core::RangeSet;
 
 use crate::error::ReadError;
+use crate::in_flight;
 use crate::sync::Mutex;
 
 /// Of a thread that sends requests.
@@ -76,11 +77,16 @@ pub(super) fn for_each(
             }
         }
     };
+    let is_within = in_flight::is_within_a_request();
+    let work_for_this = || {
+        in_flight::work_within_a_request(is_within);
+        work_off();
+    };
     let others = at_once.min(requests.len()).saturating_sub(1);
     std::thread::scope(|scope| {
         for _ in 0..others {
             let thread = std::thread::Builder::new().name("page-cache fetch".to_owned());
-            if let Err(error) = thread.stack_size(STACK).spawn_scoped(scope, work_off) {
+            if let Err(error) = thread.stack_size(STACK).spawn_scoped(scope, work_for_this) {
                 tracing::debug!(%error, "no more threads for requests; those that are there do all of it");
                 break;
             }

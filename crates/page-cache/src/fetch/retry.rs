@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
+use crate::in_flight::Turns;
 use crate::origin::{Origin, OriginError, Stat};
 use crate::stats::Counters;
 
@@ -158,12 +159,14 @@ pub(crate) fn stat(origin: &dyn Origin, policy: RetryPolicy, unreachable: Durati
     }
 }
 
-/// The bytes of `range`, which is not empty, all of them. Blocks for as long as the policy allows.
+/// The bytes of `range`, which is not empty, all of them. Blocks for as long as the policy allows; each
+/// attempt is a turn, and pauses are none.
 pub(super) fn read(
     origin: &dyn Origin,
     pinned: &Stat,
     range: Range<u64>,
     policy: RetryPolicy,
+    turns: &mut Turns<'_>,
     counters: &Counters,
 ) -> Result<Bytes, OriginError> {
     let (mut attempts, mut begin) = (Attempts::new(policy), BytesMut::new());
@@ -173,8 +176,12 @@ pub(super) fn read(
             counters.retried();
         }
         attempts.made += 1;
+        turns.begin();
         counters.requested();
-        let (wait, reason) = match ask(origin, &rest, pinned) {
+        let answer = ask(origin, &rest, pinned);
+        // Who waits for this origin, or stores what it gave, keeps nobody from asking another one.
+        turns.end();
+        let (wait, reason) = match answer {
             Ok(bytes) => {
                 let (part, asked) = (bytes.len() as u64, rest.end - rest.start);
                 counters.fetched(part);

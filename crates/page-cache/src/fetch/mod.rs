@@ -30,7 +30,7 @@ pub use self::read_ahead::Advice;
 use self::read_ahead::Miss;
 pub(crate) use self::read_ahead::ReadAhead;
 use self::requests::{Again, Left, for_each};
-use self::retry::RetryPolicy;
+use self::retry::{Failed, RetryPolicy};
 
 use bytes::Bytes;
 use svf_core::{NeedOptions, RangeSet};
@@ -108,11 +108,26 @@ impl Source<'_> {
             let pages = ahead.as_ref().map_or(0..0, |(_, pages)| pages.clone());
             destinations.store_also([pages.clone()].into_iter().collect());
             let destinations = Mutex::new(destinations);
-            let left = self.fetch_and_store(store, pending, &pages, &destinations);
-            if let (Err(_), Some((miss, _))) = (&left, &ahead) {
-                store.read_ahead.failed(miss);
-            }
-            pending = left?;
+            let begun = Instant::now();
+            pending = match self.fetch_and_store(store, pending.clone(), &pages, &destinations) {
+                Ok(left) => left,
+                Err(ReadError::Origin(error)) if !pages.is_empty() => {
+                    if let Some((miss, _)) = &ahead {
+                        store.read_ahead.failed(miss);
+                    }
+                    if error.is_of_all_bytes() {
+                        return Err(error.into());
+                    }
+                    // What nobody has asked for is no reason for a read to fail: what was, once more, alone.
+                    tracing::debug!(key = self.origin.key(), %error, "a request with what is read next has failed");
+                    let mut alone = destinations.lock();
+                    alone.store_also(RangeSet::new());
+                    pending = alone.look(store.pair, &pending).absent;
+                    drop(alone);
+                    self.with_the_rest_since(begun).fetch_and_store(store, pending, &(0..0), &destinations)?
+                }
+                Err(error) => return Err(error),
+            };
             destinations
         } else {
             withdraw_damaged(store, &found.damaged);
@@ -264,21 +279,45 @@ impl Source<'_> {
         self.report_damage(store, &new);
         store.pair.withdraw_damaged(store.budget, &found.damaged);
         for part in self.plan(&found.absent) {
-            let bytes = self.request(part.clone(), turns)?;
-            destinations.lock().take(part.start, &bytes);
-            leader.land(part.start, &bytes);
-            let stored = store.pair.store(store.budget, &store.room, part.start, &bytes);
-            if let Some(watch) = self.watch {
-                watch.note(bytes.len() as u64, stored);
-            }
-            if stored == Stored::NotAll {
-                self.counters.bypassed();
-                store.read_ahead.is_in_vain();
+            match self.request(part.clone(), turns) {
+                Ok(bytes) => self.hand_out_and_store(store, leader, destinations, part.start, &bytes),
+                Err(Failed { error, begin }) => {
+                    // Whole pages of what had come, so that who tries again gets on; of an answer that is wrong in the
+                    // end nothing is to be relied on.
+                    let good = if error.is_transient() { begin.len() as u64 } else { 0 };
+                    let whole = good / pages.page_size * pages.page_size;
+                    if whole > 0 {
+                        let begin = begin.slice(..whole as usize);
+                        self.hand_out_and_store(store, leader, destinations, part.start, &begin);
+                    }
+                    return Err(error.into());
+                }
             }
             // Who waits for these pages need not wait for the requests behind them.
             claim.release(pages.touching(&part));
         }
         Ok(())
+    }
+
+    /// What came goes to the caller and to those who wait for it, and then to the disk.
+    fn hand_out_and_store(
+        &self,
+        store: &Store<'_>,
+        leader: &Leader<'_>,
+        destinations: &Mutex<Destinations<'_, '_>>,
+        start: u64,
+        bytes: &Bytes,
+    ) {
+        destinations.lock().take(start, bytes);
+        leader.land(start, bytes);
+        let stored = store.pair.store(store.budget, &store.room, start, bytes);
+        if let Some(watch) = self.watch {
+            watch.note(bytes.len() as u64, stored);
+        }
+        if stored == Stored::NotAll {
+            self.counters.bypassed();
+            store.read_ahead.is_in_vain();
+        }
     }
 
     /// Does something for what nobody in this process is fetching of a request, and gives the destinations what others
@@ -359,10 +398,14 @@ impl Source<'_> {
             let left = Left::default();
             self.for_each_request(&wanted, |request| {
                 self.share(self.passed_on, request, &left, destinations, |leader, turns| {
-                    let bytes = self.request(leader.range().clone(), turns)?;
+                    let (bytes, result) = match self.request(leader.range().clone(), turns) {
+                        Ok(bytes) => (bytes, Ok(())),
+                        Err(Failed { error, begin }) if error.is_transient() => (begin, Err(error.into())),
+                        Err(Failed { error, .. }) => return Err(error.into()),
+                    };
                     destinations.lock().take(leader.range().start, &bytes);
                     leader.land(leader.range().start, &bytes);
-                    Ok(())
+                    result
                 })
             })?;
             let (rest, again) = left.into_inner();
@@ -377,7 +420,7 @@ impl Source<'_> {
     /// The same without a look at what others fetch.
     fn fetch_beside(&self, wanted: &RangeSet, destinations: &Mutex<Destinations<'_, '_>>) -> Result<(), ReadError> {
         self.for_each_request(wanted, |request| {
-            let bytes = self.request(request.clone(), &mut self.turns())?;
+            let bytes = self.request(request.clone(), &mut self.turns()).map_err(|failed| failed.error)?;
             destinations.lock().take(request.start, &bytes);
             Ok(())
         })
@@ -444,13 +487,19 @@ impl Source<'_> {
         }
     }
 
+    /// The same with as much time for further attempts as is left.
+    fn with_the_rest_since(&self, begun: Instant) -> Self {
+        let deadline = self.retry.deadline.saturating_sub(begun.elapsed());
+        Self { retry: RetryPolicy { deadline, ..self.retry }, ..*self }
+    }
+
     fn turns(&self) -> Turns<'_> {
         Turns::new(self.in_flight, self.patience)
     }
 
-    fn request(&self, range: Range<u64>, turns: &mut Turns<'_>) -> Result<Bytes, ReadError> {
+    fn request(&self, range: Range<u64>, turns: &mut Turns<'_>) -> Result<Bytes, Failed> {
         tracing::debug!(key = self.origin.key(), start = range.start, end = range.end, "fetch");
-        Ok(retry::read(self.origin, self.pinned, range, self.retry, turns, self.counters)?)
+        retry::read(self.origin, self.pinned, range, self.retry, turns, self.counters)
     }
 }
 

@@ -159,6 +159,14 @@ pub(crate) fn stat(origin: &dyn Origin, policy: RetryPolicy, unreachable: Durati
     }
 }
 
+/// A request that has failed in the end.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) error: OriginError,
+    /// What had come of it, from its start on.
+    pub(super) begin: Bytes,
+}
+
 /// The bytes of `range`, which is not empty, all of them. Blocks for as long as the policy allows; each
 /// attempt is a turn, and pauses are none.
 pub(super) fn read(
@@ -168,7 +176,7 @@ pub(super) fn read(
     policy: RetryPolicy,
     turns: &mut Turns<'_>,
     counters: &Counters,
-) -> Result<Bytes, OriginError> {
+) -> Result<Bytes, Failed> {
     let (mut attempts, mut begin) = (Attempts::new(policy), BytesMut::new());
     loop {
         let rest = range.start + begin.len() as u64..range.end;
@@ -196,19 +204,19 @@ pub(super) fn read(
                     return Ok(begin.freeze());
                 }
                 let received = begin.len() as u64;
-                let broken_off = || OriginError::Incomplete {
-                    key: origin.key().to_owned(),
-                    request: bytes_of(&range),
-                    received,
-                    attempts: attempts.made,
+                let Some(wait) = attempts.after_progress(part, asked) else {
+                    let (key, request) = (origin.key().to_owned(), bytes_of(&range));
+                    let error = OriginError::Incomplete { key, request, received, attempts: attempts.made };
+                    return Err(Failed { error, begin: begin.freeze() });
                 };
-                let error = broken_off();
-                let wait = attempts.after_progress(part, asked).ok_or(error)?;
                 (wait, "the response broke off".to_owned())
             }
             Err(error) => {
                 let reason = error.to_string();
-                (attempts.after(error)?, reason)
+                match attempts.after(error) {
+                    Ok(wait) => (wait, reason),
+                    Err(error) => return Err(Failed { error, begin: begin.freeze() }),
+                }
             }
         };
         attempts.wait(origin.key(), wait, &reason);

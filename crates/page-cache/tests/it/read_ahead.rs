@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use page_cache::{Advice, Cache, CachedFile, ReadError, RetryPolicy, WhenFull};
+use page_cache::{Advice, Cache, CachedFile, FnOrigin, ReadError, RetryPolicy, Stat, Validators, WhenFull};
 use tempfile::TempDir;
 
 use crate::memory_origin::{MemoryOrigin, pattern};
@@ -173,10 +173,28 @@ fn after_a_failure_a_read_is_fetched_for_alone() {
     scene.requests();
     scene.origin.fail(true);
     assert!(matches!(scene.file.bytes(13 * PAGE..13 * PAGE + 1), Err(ReadError::Origin(_))));
-    assert_eq!(scene.requests(), [13..22]);
+    assert_eq!(scene.requests(), [13..22, 13..14]);
     scene.origin.fail(false);
     scene.read(13);
     assert_eq!(scene.requests(), [13..14]);
+}
+
+/// What nobody has asked for is no reason for a read to fail.
+#[test]
+fn what_cannot_be_read_ahead_costs_no_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let validators = Validators { version: Some("1".into()), ..Validators::default() };
+    let origin = FnOrigin::new("bad", Stat { length: 100 * PAGE, validators }, |range: Range<u64>| {
+        if range.end > 30 * PAGE {
+            return Err(std::io::Error::other("a bad sector"));
+        }
+        Ok(vec![7; (range.end - range.start) as usize].into())
+    });
+    let file = Cache::builder(directory.path()).page_size(PAGE).open().unwrap().file(origin).unwrap();
+    for page in 0..30 {
+        assert_eq!(file.bytes(page * PAGE..page * PAGE + 2).unwrap(), [7, 7][..], "{page}");
+    }
+    assert!(file.bytes(30 * PAGE..30 * PAGE + 2).is_err());
 }
 
 #[test]

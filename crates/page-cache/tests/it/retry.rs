@@ -131,7 +131,11 @@ impl Scene {
     }
 
     fn error(&self, file: &CachedFile) -> OriginError {
-        match file.bytes(0..10_000).unwrap_err() {
+        self.error_of(file, 0..10_000)
+    }
+
+    fn error_of(&self, file: &CachedFile, range: Range<u64>) -> OriginError {
+        match file.bytes(range).unwrap_err() {
             ReadError::Origin(error) => error,
             other => panic!("{other}"),
         }
@@ -208,6 +212,22 @@ fn a_response_that_breaks_off_goes_on_where_it_stopped() {
     assert!(file.held().contains(0..whole));
 }
 
+/// However slow a line is, who tries again gets on.
+#[test]
+fn what_came_of_a_request_that_fails_is_kept() {
+    let scene = Scene::new();
+    let file = scene.file(RetryPolicy::never());
+    for tries in 1..=3 {
+        scene.origin.next([Instead::Part(2 * PAGE + 100)]);
+        let error = scene.error_of(&file, 0..8 * PAGE);
+        assert!(matches!(error, OriginError::Incomplete { .. }), "{error}");
+        assert_eq!(file.held().iter().collect::<Vec<_>>(), [0..2 * PAGE * tries]);
+    }
+    scene.check(&file, 0..8 * PAGE);
+    let reads = scene.origin.origin.take_reads();
+    assert_eq!(reads, [0..8 * PAGE, 2 * PAGE..8 * PAGE, 4 * PAGE..8 * PAGE, 6 * PAGE..8 * PAGE]);
+}
+
 #[test]
 fn a_response_that_goes_on_in_another_version_is_a_change_and_nothing_is_spliced() {
     let scene = Scene::new();
@@ -226,7 +246,7 @@ fn a_response_that_goes_on_in_another_version_is_a_change_and_nothing_is_spliced
         fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError> {
             let part = self.0.read(range, pinned)?;
             self.0.origin.set(pattern(LEN, 10), "\"2\"");
-            Ok(part.slice(..1_000))
+            Ok(part.slice(..PAGE as usize + 1_000))
         }
     }
     let file = scene.builder().retry(patient()).open().unwrap().file(Replaced(scene.origin.clone())).unwrap();

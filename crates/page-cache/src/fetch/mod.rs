@@ -38,7 +38,7 @@ use svf_core::{NeedOptions, RangeSet};
 use crate::admission::{Admission, Admit};
 use crate::directory::{Budget, Damaged, Pair, Stock, Stored};
 use crate::error::ReadError;
-use crate::flights::{Boarding, Flights, Leader, Passenger, Until};
+use crate::flights::{Asked, Boarding, Flights, Leader, Passenger, Until};
 use crate::in_flight::{InFlight, Turns};
 use crate::origin::{Origin, OriginError, Stat};
 use crate::stats::Counters;
@@ -82,6 +82,8 @@ pub(crate) struct Source<'a> {
     pub(crate) counters: &'a Counters,
     /// Who looks on while what is missing is stored, and nobody reads it.
     pub(crate) watch: Option<&'a Watch<'a>>,
+    /// Whether requests are longer than what somebody wants.
+    pub(crate) reads_ahead: bool,
 }
 
 impl Source<'_> {
@@ -109,7 +111,8 @@ impl Source<'_> {
             destinations.store_also([pages.clone()].into_iter().collect());
             let destinations = Mutex::new(destinations);
             let begun = Instant::now();
-            pending = match self.fetch_and_store(store, pending.clone(), &pages, &destinations) {
+            let longer = Self { reads_ahead: !pages.is_empty(), ..*self };
+            pending = match longer.fetch_and_store(store, pending.clone(), &pages, &destinations) {
                 Ok(left) => left,
                 Err(ReadError::Origin(error)) if !pages.is_empty() => {
                     if let Some((miss, _)) = &ahead {
@@ -340,8 +343,11 @@ impl Source<'_> {
                     turns.begin();
                     leader.depart();
                     lead(&leader, &mut turns).inspect_err(|error| {
-                        if let ReadError::Origin(error) = error {
-                            leader.fail(error, self.retry.deadline);
+                        // Whether others get the part that they want of a longer request, they find out.
+                        if let ReadError::Origin(error) = error
+                            && !self.reads_ahead
+                        {
+                            leader.fail(error, self.retry.deadline, Asked::new(self.origin));
                         }
                     })?;
                 }
@@ -379,10 +385,11 @@ impl Source<'_> {
             destinations.take(*start, bytes);
             got.insert(*start..start + bytes.len() as u64);
         }
-        if let Some((error, tried_for)) = arrival.failed
-            && tried_for >= self.retry.deadline
+        if let Some(failed) = arrival.failed
+            && failed.tried_for >= self.retry.deadline
+            && failed.asked == Asked::new(self.origin)
         {
-            return Err(error.into());
+            return Err(failed.error.into());
         }
         left.add(if self.watch.is_some() { vec![wanted] } else { got.gaps(wanted).collect() });
         if arrival.late {

@@ -302,6 +302,26 @@ fn who_waits_for_an_origin_in_trouble_is_told_at_once() {
     }
 }
 
+/// The other one may have other credentials, or another way to the object.
+#[test]
+fn the_error_of_another_origin_of_the_same_object_is_nobody_elses() {
+    let directory = tempfile::tempdir().unwrap();
+    let bytes = pattern(100_000, 6);
+    let gate = Gate::new(MemoryOrigin::new("shared", bytes.clone()));
+    let cache = builder(&directory).retry(RetryPolicy::never()).open().unwrap();
+    let bad = cache.file(gate.clone()).unwrap();
+    let good = cache.file(MemoryOrigin::new("shared", bytes.clone())).unwrap();
+    std::thread::scope(|scope| {
+        let leader = scope.spawn(|| bad.bytes(5..200));
+        wait_for("the first request", || gate.reads() == 1);
+        let other = scope.spawn(|| good.bytes(5..200));
+        wait_for("the other waits", || good.stats().waits == 1);
+        gate.let_through(Turn::Away);
+        assert!(matches!(leader.join().unwrap(), Err(ReadError::Origin(OriginError::Incomplete { .. }))));
+        assert_eq!(other.join().unwrap().unwrap(), bytes[5..200]);
+    });
+}
+
 /// The leader's bytes are there for all who wait as soon as they have come, though there is no slot for another request.
 #[test]
 fn who_waits_for_another_thread_needs_no_slot() {

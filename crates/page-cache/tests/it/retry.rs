@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -376,6 +376,60 @@ fn an_origin_that_cannot_be_reached_is_no_change_and_no_deletion() {
     assert!(matches!(open(Freshness::Always, OnUnreachable::ServeHeld), Err(OriginError::NotFound { .. })));
     scene.origin.always(None);
     scene.check(&open(Freshness::Always, OnUnreachable::Fail).unwrap(), 0..LEN as u64);
+}
+
+/// An origin of which the length is not told before it may be.
+#[derive(Debug, Clone)]
+struct Silent {
+    origin: MemoryOrigin,
+    is_silent: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Silent {
+    fn set(&self, is_silent: bool) {
+        *self.is_silent.0.lock().unwrap() = is_silent;
+        self.is_silent.1.notify_all();
+    }
+}
+
+impl Origin for Silent {
+    fn key(&self) -> &str {
+        self.origin.key()
+    }
+
+    fn stat(&self) -> Result<Stat, OriginError> {
+        let silent = self.is_silent.0.lock().unwrap();
+        drop(self.is_silent.1.wait_timeout_while(silent, Duration::from_secs(200), |silent| *silent).unwrap());
+        self.origin.stat()
+    }
+
+    fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError> {
+        self.origin.read(range, pinned)
+    }
+}
+
+#[test]
+fn an_opening_of_what_is_held_waits_for_no_silent_origin() {
+    let scene = Scene::new();
+    let origin = Silent { origin: scene.origin.origin.clone(), is_silent: Arc::default() };
+    let open = |freshness| scene.builder().freshness(freshness).open().unwrap();
+    let always = open(Freshness::Always);
+    scene.check(&always.file(origin.clone()).unwrap(), 0..10_000);
+    origin.set(true);
+    origin.origin.set(pattern(LEN, 10), "\"2\"");
+    let start = Instant::now();
+    let file = always.file(origin.clone()).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(100), "{:?}", start.elapsed());
+    scene.check(&file, 0..10_000);
+    // It is not served any more to anybody, once the origin has said that it is over.
+    let immutable = open(Freshness::Immutable);
+    let is_old = |file: &CachedFile| file.stat().validators.etag.as_deref() == Some("\"1\"");
+    assert!(is_old(&immutable.file(origin.clone()).unwrap()));
+    origin.set(false);
+    while is_old(&immutable.file(origin.clone()).unwrap()) {
+        assert!(start.elapsed() < Duration::from_secs(100));
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]

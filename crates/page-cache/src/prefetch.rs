@@ -133,13 +133,19 @@ impl CachedFile {
         }
     }
 
+    /// In pieces of so many bytes what will be needed is fetched: a part of the limit, so that there may be room for one.
+    fn most_at_once(&self) -> u64 {
+        let Some((directory, pair)) = self.opened().pair() else { return MAX_AT_ONCE };
+        (directory.budget().max_bytes() / PIECES).clamp(pair.pages().page_size, MAX_AT_ONCE.max(pair.pages().page_size))
+    }
+
     /// Starts the thread that fetches what will be needed.
     fn fetch_wanted(&self) {
         let file = self.downgrade();
         let fetch = move || {
             // Without a handle of its own while it does not fetch, so that the file is closed with the last of the others.
             while let Some(file) = file.upgrade() {
-                let Some(range) = file.read_ahead().next_wanted(MAX_AT_ONCE) else { return };
+                let Some(range) = file.read_ahead().next_wanted(file.most_at_once()) else { return };
                 let go_on = |_| if file.is_last() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
                 if let Err(error) = file.prefetch(&[range], go_on) {
                     tracing::debug!(%error, "what will be needed was not fetched");
@@ -155,5 +161,7 @@ impl CachedFile {
     }
 }
 
-/// What will be needed is fetched in pieces of so many bytes, so that what is needed no more is not begun.
+/// What will be needed is fetched in pieces of so many bytes at most, so that what is needed no more is not begun.
 const MAX_AT_ONCE: u64 = 64 << 20;
+/// And of this part of the limit.
+const PIECES: u64 = 8;

@@ -206,7 +206,7 @@ fn advice_is_taken() {
     assert_eq!(scene.requests().len(), 10);
     scene.file.advise(bytes(1000..2000), Advice::Sequential);
     scene.read(1000);
-    assert_eq!(scene.requests(), [1000..3048]);
+    assert_eq!(scene.requests(), [1000..2000]);
     scene.file.advise(0..u64::MAX, Advice::Normal);
     (10..14).for_each(|page| scene.read(page));
     assert_eq!(scene.requests().last(), Some(&(13..15)));
@@ -244,6 +244,29 @@ fn what_will_be_needed_is_fetched_meanwhile() {
     scene.read(50);
     scene.read(3500);
     assert_eq!(scene.requests(), []);
+}
+
+#[test]
+fn advice_ends_where_its_range_does() {
+    let scene = scene(200);
+    scene.file.advise(0..10 * PAGE - 5, Advice::Sequential);
+    scene.file.advise(40 * PAGE..50 * PAGE, Advice::Random);
+    scene.read(0);
+    assert_eq!(scene.requests(), [0..10]);
+    // Nobody has said how what is between them is read.
+    (20..40).for_each(|page| scene.read(page));
+    assert_eq!(scene.requests(), [20..21, 21..22, 22..23, 23..25, 25..28, 28..33, 33..40]);
+}
+
+#[test]
+fn what_will_be_needed_may_be_more_than_the_limit() {
+    let scene = scene_within(4096, 8 << 20, WhenFull::Evict);
+    scene.file.advise(0..u64::MAX, Advice::WillNeed);
+    let start = Instant::now();
+    while scene.file.held().num_bytes() < 4 << 20 {
+        assert!(start.elapsed() < Duration::from_secs(60), "{:?}", scene.file.held());
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// The thread that fetches what will be needed does not keep a file open.

@@ -52,15 +52,21 @@ pub(crate) fn work_within_a_request(is_within: bool) {
 pub(crate) struct Turns<'a> {
     in_flight: Option<&'a InFlight>,
     patience: Duration,
+    stop: &'a dyn Fn() -> bool,
     slot: Option<Slot<'a>>,
     has_begun: bool,
 }
 
 impl<'a> Turns<'a> {
     /// With no slots each begins at once. It is waited for one as long as others are given back, and from then on for
-    /// `patience`.
-    pub(crate) fn new(in_flight: Option<&'a InFlight>, patience: Duration) -> Self {
-        Self { in_flight, patience, slot: None, has_begun: false }
+    /// `patience`. Once `stop` says so there is to be no further one.
+    pub(crate) fn new(in_flight: Option<&'a InFlight>, patience: Duration, stop: &'a dyn Fn() -> bool) -> Self {
+        Self { in_flight, patience, stop, slot: None, has_begun: false }
+    }
+
+    /// Whether there is to be no further turn.
+    pub(crate) fn are_over(&self) -> bool {
+        (self.stop)()
     }
 
     /// Waits for a slot, unless it has begun.
@@ -169,7 +175,7 @@ mod tests {
     #[test]
     fn a_turn_has_one_slot_until_it_ends() {
         let in_flight = InFlight::new(1);
-        let mut turns = Turns::new(Some(&in_flight), LONG);
+        let mut turns = Turns::new(Some(&in_flight), LONG, &|| false);
         for _ in 0..2 {
             turns.begin();
             turns.begin();

@@ -24,8 +24,9 @@ impl CachedFile {
     /// Fetches what is missing of these ranges, and stores it, in whole pages and as many requests at once as may be under
     /// way. Nothing is handed out, and no more is in memory than these requests bring: of each at most 8 MiB, or a page.
     ///
-    /// `progress` is called, from one thread at a time, at least whenever something has been stored, and when it returns
-    /// [`ControlFlow::Break`] no further request is sent; those that are under way are stored still. It should be quick,
+    /// `progress` is called, from one thread at a time, at least whenever something has been stored, and now and then in
+    /// a pause between two attempts at an origin in trouble. When it returns [`ControlFlow::Break`] no further request is
+    /// sent, and nothing is tried again; those that are under way are stored still. It should be quick,
     /// since the next request waits for it.
     ///
     /// Ranges are half-open, in bytes, and clipped at the end; they may overlap and be in any order. Blocks until all is

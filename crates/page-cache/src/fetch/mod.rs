@@ -206,8 +206,8 @@ impl Source<'_> {
         destinations: &Mutex<Destinations<'_, '_>>,
     ) -> Result<(RangeSet, Again), ReadError> {
         let left = Left::default();
-        self.for_each_request(pending, |request| {
-            self.share(store.pair.flights(), request, &left, destinations, |leader, turns| {
+        self.for_each_request(pending, |request, stop| {
+            self.share(store.pair.flights(), request, stop, &left, destinations, |leader, turns| {
                 self.fill_flight(store, leader, turns, &left, destinations)
             })
         })?;
@@ -329,6 +329,7 @@ impl Source<'_> {
         &self,
         flights: &Flights,
         request: Range<u64>,
+        stop: &dyn Fn() -> bool,
         left: &Left,
         destinations: &Mutex<Destinations<'_, '_>>,
         lead: impl Fn(&Leader<'_>, &mut Turns<'_>) -> Result<(), ReadError>,
@@ -339,13 +340,15 @@ impl Source<'_> {
                 Boarding::Leader(leader) => {
                     rest.start = leader.range().end;
                     // The slot first, and then the locks: who has locks waits for one only if he has to try again.
-                    let mut turns = self.turns();
+                    let mut turns = self.turns(stop);
                     turns.begin();
                     leader.depart();
                     lead(&leader, &mut turns).inspect_err(|error| {
-                        // Whether others get the part that they want of a longer request, they find out.
+                        // Whether others get the part that they want of a longer request, they find out; also if this
+                        // one has no use for it any more.
                         if let ReadError::Origin(error) = error
                             && !self.reads_ahead
+                            && !stop()
                         {
                             leader.fail(error, self.retry.deadline, Asked::new(self.origin));
                         }
@@ -403,8 +406,8 @@ impl Source<'_> {
     fn pass_on(&self, mut wanted: RangeSet, destinations: &Mutex<Destinations<'_, '_>>) -> Result<(), ReadError> {
         while !wanted.is_empty() {
             let left = Left::default();
-            self.for_each_request(&wanted, |request| {
-                self.share(self.passed_on, request, &left, destinations, |leader, turns| {
+            self.for_each_request(&wanted, |request, stop| {
+                self.share(self.passed_on, request, stop, &left, destinations, |leader, turns| {
                     let (bytes, result) = match self.request(leader.range().clone(), turns) {
                         Ok(bytes) => (bytes, Ok(())),
                         Err(Failed { error, begin }) if error.is_transient() => (begin, Err(error.into())),
@@ -426,8 +429,8 @@ impl Source<'_> {
 
     /// The same without a look at what others fetch.
     fn fetch_beside(&self, wanted: &RangeSet, destinations: &Mutex<Destinations<'_, '_>>) -> Result<(), ReadError> {
-        self.for_each_request(wanted, |request| {
-            let bytes = self.request(request.clone(), &mut self.turns()).map_err(|failed| failed.error)?;
+        self.for_each_request(wanted, |request, stop| {
+            let bytes = self.request(request.clone(), &mut self.turns(stop)).map_err(|failed| failed.error)?;
             destinations.lock().take(request.start, &bytes);
             Ok(())
         })
@@ -437,7 +440,7 @@ impl Source<'_> {
     fn for_each_request(
         &self,
         absent: &RangeSet,
-        work: impl Fn(Range<u64>) -> Result<(), ReadError> + Sync,
+        work: impl Fn(Range<u64>, &dyn Fn() -> bool) -> Result<(), ReadError> + Sync,
     ) -> Result<(), ReadError> {
         let stop = || self.watch.is_some_and(Watch::is_over);
         let requests = self.plan(absent);
@@ -446,7 +449,9 @@ impl Source<'_> {
             let what = format!("bytes {}..{}", first.start, first.end);
             return Err(OriginError::Offline { key: self.origin.key().to_owned(), what }.into());
         }
-        for_each(&requests, self.in_flight.map_or(1, InFlight::max), stop, work)
+        for_each(&requests, self.in_flight.map_or(1, InFlight::max), stop, |request, has_failed| {
+            work(request, &|| has_failed() || self.watch.is_some_and(Watch::ask))
+        })
     }
 
     /// What is worth fetching behind the pages that one contiguous read misses: nothing that is held or being fetched,
@@ -500,8 +505,8 @@ impl Source<'_> {
         Self { retry: RetryPolicy { deadline, ..self.retry }, ..*self }
     }
 
-    fn turns(&self) -> Turns<'_> {
-        Turns::new(self.in_flight, self.patience)
+    fn turns<'t>(&'t self, stop: &'t dyn Fn() -> bool) -> Turns<'t> {
+        Turns::new(self.in_flight, self.patience, stop)
     }
 
     fn request(&self, range: Range<u64>, turns: &mut Turns<'_>) -> Result<Bytes, Failed> {

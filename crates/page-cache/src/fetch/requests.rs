@@ -58,21 +58,22 @@ impl Left {
     }
 }
 
-/// Does something for each request, in up to `at_once` threads. What comes first of the errors is returned, and no further
+/// Does something for each request, in up to `at_once` threads, which are told whether another one has failed. What comes first of the errors is returned, and no further
 /// request is begun behind it, nor when all is to `stop`.
 pub(super) fn for_each(
     requests: &[Range<u64>],
     at_once: usize,
     stop: impl Fn() -> bool + Sync,
-    work: impl Fn(Range<u64>) -> Result<(), ReadError> + Sync,
+    work: impl Fn(Range<u64>, &dyn Fn() -> bool) -> Result<(), ReadError> + Sync,
 ) -> Result<(), ReadError> {
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(None));
+    let has_failed = || failed.lock().is_some();
     let work_off = || {
-        while failed.lock().is_none()
+        while !has_failed()
             && !stop()
             && let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed))
         {
-            if let Err(error) = work(request.clone()) {
+            if let Err(error) = work(request.clone(), &has_failed) {
                 failed.lock().get_or_insert(error);
             }
         }

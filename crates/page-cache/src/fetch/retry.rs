@@ -75,6 +75,8 @@ impl Default for RetryPolicy {
 const UNUSABLE: u32 = 2;
 /// A response that brought this part of what was asked for is continued without a pause.
 const MUCH: u64 = 16;
+/// So often it is looked at in a pause whether it is of use still.
+const STEP: Duration = Duration::from_millis(50);
 /// Who waits for longer should know why.
 const LONG: Duration = Duration::from_secs(3);
 
@@ -125,15 +127,20 @@ impl Attempts {
         self.begun.elapsed().saturating_add(wait) < self.policy.deadline
     }
 
-    /// Waits, and notes that the next attempt begins.
-    fn wait(&self, key: &str, wait: Duration, reason: &dyn std::fmt::Display) {
+    /// Waits, and notes that the next attempt begins; not if there is to `stop`.
+    fn wait(&self, key: &str, wait: Duration, reason: &dyn std::fmt::Display, stop: impl Fn() -> bool) -> bool {
         let (tried, millis) = (self.made, wait.as_millis() as u64);
         if wait >= LONG {
             tracing::warn!(key, tried, %reason, millis, "an origin is in trouble, and is asked again after a pause");
         } else {
             tracing::debug!(key, tried, %reason, millis, "an origin is asked again");
         }
-        std::thread::sleep(wait);
+        let (begun, mut rest) = (Instant::now(), wait);
+        while !rest.is_zero() && !stop() {
+            std::thread::sleep(rest.min(STEP));
+            rest = wait.saturating_sub(begun.elapsed());
+        }
+        rest.is_zero()
     }
 }
 
@@ -155,7 +162,7 @@ pub(crate) fn stat(origin: &dyn Origin, policy: RetryPolicy, unreachable: Durati
         attempts.policy.deadline = if no_answer { policy.deadline.min(unreachable) } else { policy.deadline };
         let reason = error.to_string();
         let wait = attempts.after(error)?;
-        attempts.wait(origin.key(), wait, &reason);
+        attempts.wait(origin.key(), wait, &reason, || false);
     }
 }
 
@@ -203,11 +210,8 @@ pub(super) fn read(
                 if part == asked {
                     return Ok(begin.freeze());
                 }
-                let received = begin.len() as u64;
                 let Some(wait) = attempts.after_progress(part, asked) else {
-                    let (key, request) = (origin.key().to_owned(), bytes_of(&range));
-                    let error = OriginError::Incomplete { key, request, received, attempts: attempts.made };
-                    return Err(Failed { error, begin: begin.freeze() });
+                    return Err(incomplete(origin, &range, begin, attempts.made));
                 };
                 (wait, "the response broke off".to_owned())
             }
@@ -219,8 +223,15 @@ pub(super) fn read(
                 }
             }
         };
-        attempts.wait(origin.key(), wait, &reason);
+        if !attempts.wait(origin.key(), wait, &reason, || turns.are_over()) {
+            return Err(incomplete(origin, &range, begin, attempts.made));
+        }
     }
+}
+
+fn incomplete(origin: &dyn Origin, range: &Range<u64>, begin: BytesMut, attempts: u32) -> Failed {
+    let (key, request, received) = (origin.key().to_owned(), bytes_of(range), begin.len() as u64);
+    Failed { error: OriginError::Incomplete { key, request, received, attempts }, begin: begin.freeze() }
 }
 
 /// A beginning of `range`, not empty: an origin may be anybody's, and more than that is nothing to rely on.

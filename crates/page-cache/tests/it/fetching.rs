@@ -418,6 +418,28 @@ fn an_origin_that_needs_another_slot_gets_on_after_patience() {
     assert_eq!(in_time("reading", move || outer.bytes(0..10).unwrap()), pattern(1 << 20, 4)[..10]);
 }
 
+/// What is known to fail is not held back by requests that may succeed later.
+#[test]
+fn an_error_does_not_wait_for_an_origin_in_trouble() {
+    let directory = tempfile::tempdir().unwrap();
+    let hour = Duration::from_secs(3600);
+    let policy = RetryPolicy { deadline: 10 * hour, first_pause: hour, longest_pause: hour };
+    let in_trouble = Arc::new((Mutex::new(false), Condvar::new()));
+    let origin = FnOrigin::new("trouble", versioned(1 << 20), move |range: Range<u64>| {
+        let mut is_so = in_trouble.0.lock().unwrap();
+        if range.start > 0 {
+            *is_so = true;
+            in_trouble.1.notify_all();
+            return Err(std::io::ErrorKind::ConnectionReset.into());
+        }
+        drop(in_trouble.1.wait_while(is_so, |is_so| !*is_so).unwrap());
+        Err(std::io::Error::other("for good"))
+    });
+    let file = builder(&directory).retry(policy).open().unwrap().file(origin).unwrap();
+    let error = in_time("reading", move || file.read_ranges(&[0..1, 100 * PAGE..100 * PAGE + 1]).unwrap_err());
+    assert!(error.to_string().contains("for good"), "{error}");
+}
+
 /// A pause needs no slot.
 #[test]
 fn an_origin_in_trouble_keeps_no_other_one_waiting() {

@@ -144,9 +144,9 @@ impl CacheBuilder {
     }
 
     /// How long, and with what pauses, a request to an origin is tried again that may succeed later. Default: for two
-    /// minutes; [`RetryPolicy::never`] switches it off. An opening tries an origin that cannot be reached at all for five
-    /// seconds at most, since that is where an address shows to be wrong; and for two seconds one in any trouble, if it
-    /// may open what is held.
+    /// minutes; [`RetryPolicy::never`] switches it off. An opening begins no further attempt after
+    /// five seconds at an origin that cannot be reached at all, since that is where an address shows to be wrong; and it
+    /// waits two seconds in all for one in any trouble, or silent, if it may open what is held.
     pub fn retry(self, retry: RetryPolicy) -> Self {
         Self { policy: Policy { retry, ..self.policy }, ..self }
     }

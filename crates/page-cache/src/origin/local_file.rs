@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 
+use super::url::without_secrets;
 use super::{Origin, OriginError, Stat, Validators};
 
 const NOT_IN_A_KEY: &AsciiSet = &CONTROLS.add(b'%');
@@ -45,7 +46,7 @@ impl LocalFile {
     ///
     /// [`OriginError::InvalidUrl`] if it names another host or says more than a path; else as [`new`](Self::new).
     pub fn from_url(url: &str) -> Result<Self, OriginError> {
-        let invalid = |reason: &str| OriginError::InvalidUrl { url: url.to_owned(), reason: reason.to_owned() };
+        let invalid = |reason: &str| OriginError::InvalidUrl { url: without_secrets(url), reason: reason.to_owned() };
         let scheme = url.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("file://"));
         let rest = scheme.and_then(|_| url.get(7..)).ok_or_else(|| invalid("give a URL like file:///path"))?;
         let path = rest.strip_prefix("localhost").unwrap_or(rest);

@@ -2,6 +2,7 @@
 
 mod observe;
 mod options;
+mod query;
 mod response;
 mod url_key;
 
@@ -18,8 +19,6 @@ pub(super) use self::options::Options;
 #[cfg(any(feature = "aws", feature = "azure"))]
 pub(super) use self::options::is_on;
 pub(super) use self::url_key::UrlParts;
-#[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]
-pub(super) use self::url_key::without_secrets;
 use super::object_store::{
     Attempt, Failure, Request, Timeouts, conditional, innermost, is_network_failure, presentable,
 };

@@ -14,7 +14,7 @@ use super::objects::{Name, Object};
 use super::{Shared, attributes, error};
 use crate::cache::{Known, Looked, check_length};
 use crate::fetch::MAX_REQUEST;
-use crate::origin::{ObjectStoreOrigin, Origin, OriginError, Stat, stat_of};
+use crate::origin::{ObjectStoreOrigin, Origin, OriginError, Stat, looked_at};
 use crate::runtime::{block_on, unblock};
 
 /// What is to be read of an object that may have to be looked at before.
@@ -163,7 +163,7 @@ impl Shared {
     }
 
     fn looked(&self, origin: &ObjectStoreOrigin, (meta, attributes, piece): Asked) -> Result<Looked<Option<Piece>>> {
-        let stat = check_length(origin.key(), stat_of(&meta));
+        let stat = check_length(origin.key(), looked_at(&meta));
         Ok(Looked {
             stat: stat.map_err(|error| error::of_origin(&meta.location, error))?,
             attributes: attributes::to_head(&attributes),

@@ -111,7 +111,7 @@ impl Origin for LocalFile {
 
 fn stat_of(metadata: &Metadata) -> Stat {
     let etag = format!("\"{:x}-{:x}.{:x}\"", metadata.ino(), metadata.mtime(), metadata.mtime_nsec());
-    let validators = Validators { etag: Some(etag), version: None, last_modified: metadata.modified().ok() };
+    let validators = Validators { etag: Some(etag), last_modified: metadata.modified().ok(), ..Validators::default() };
     Stat { length: metadata.len(), validators }
 }
 

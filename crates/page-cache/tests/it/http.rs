@@ -198,6 +198,29 @@ fn dates_pin_where_there_is_no_etag() {
 }
 
 #[test]
+fn a_date_that_is_not_over_vouches_for_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    // However slow this machine is, it is not over when the server is asked.
+    let soon = SystemTime::now() + Duration::from_secs(1_000);
+    let object = |seed, date| Object::from_bytes(pattern(LEN, seed)).without_etag().with_last_modified(date);
+    let server = Server::builder().serve("/a", object(1, soon)).start().unwrap();
+    let cache = Cache::builder(directory.path()).page_size(PAGE).freshness(Freshness::Always).open().unwrap();
+    let open = || cache.file(HttpOrigin::new(&server.url("/a")).unwrap()).unwrap();
+    let file = open();
+    assert!(file.bytes(0..10_000).unwrap() == pattern(LEN, 1)[..10_000]);
+    assert_eq!(file.page_size(), None, "it is not stored");
+    server.put("/a", object(2, soon));
+    assert!(open().bytes(0..20_000).unwrap() == pattern(LEN, 2)[..20_000], "nothing of the old one is in it");
+    // Though it vouches for nothing, another date is a change.
+    server.put("/a", object(3, soon + Duration::from_secs(10)));
+    let error = file.bytes(0..10).unwrap_err();
+    assert!(matches!(error, ReadError::Origin(OriginError::Changed { .. })), "{error}");
+    // The server says what time it is, so seconds are enough, and not what this machine's clock may be off.
+    server.put("/a", object(4, SystemTime::now() - Duration::from_secs(5)));
+    assert_eq!(open().page_size(), Some(PAGE));
+}
+
+#[test]
 fn without_any_validator_nothing_is_stored() {
     let directory = tempfile::tempdir().unwrap();
     let object = Object::from_bytes(pattern(LEN, 1)).without_etag().without_last_modified();

@@ -8,6 +8,7 @@ mod url_key;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use object_store::path::Path;
@@ -26,6 +27,9 @@ use super::{OriginError, Stat};
 use crate::sys::PerProcess;
 
 type Built = object_store::Result<Arc<dyn ObjectStore>>;
+
+/// How much older than a response a date in it must be to vouch for anything, both in whole seconds and by one clock.
+const SAME_CLOCK: Duration = Duration::from_secs(2);
 
 /// An object in a store that is built anew in each process, and whose requests are observed.
 pub(super) struct Remote {
@@ -61,7 +65,9 @@ impl Remote {
 
     /// The length and validators by a request with these options.
     pub(super) fn stat_by(&self, options: GetOptions) -> Result<Stat, Refused> {
-        self.observed(options, None, Attempt::stat)
+        let (stat, date) = self.observed(options, None, Attempt::stat)?;
+        let Some(date) = date else { return Ok(stat) };
+        Ok(Stat { validators: stat.validators.looked_at(date, SAME_CLOCK), ..stat })
     }
 
     /// The length and validators by a `HEAD`.
@@ -75,15 +81,17 @@ impl Remote {
         // The observer has checked the response before the store saw it.
         let read = |attempt: Attempt| attempt.read(range.clone(), |_| Ok(()));
         self.observed(options, Some(pinned), read)
+            .map(|(bytes, _)| bytes)
             .map_err(|refused| refused.explain(&self.key, &Request::Bytes(range.clone())))
     }
 
+    /// What a request gives, and when the server says that was.
     fn observed<T>(
         &self,
         mut options: GetOptions,
         pinned: Option<&Stat>,
         send: impl FnOnce(Attempt) -> Result<T, Failure>,
-    ) -> Result<T, Refused> {
+    ) -> Result<(T, Option<SystemTime>), Refused> {
         let observation = Arc::new(Observation::new(pinned.cloned(), self.timeouts.stall));
         options.extensions.insert(Arc::clone(&observation));
         let (path, timeouts) = (self.path.clone(), self.timeouts);
@@ -93,7 +101,8 @@ impl Remote {
                 Err(Failure::Abandoned(format!("its client could not be made: {}", presentable(&innermost(error)))))
             }
         };
-        sent.map_err(|failure| Refused { failure, outcome: observation.outcome() })
+        sent.map(|given| (given, observation.date()))
+            .map_err(|failure| Refused { failure, outcome: observation.outcome() })
     }
 }
 

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -34,6 +34,7 @@ pub(in crate::origin) struct Observation {
     /// How long the server may take to begin its response.
     stall: Duration,
     outcome: Mutex<Option<Outcome>>,
+    date: Mutex<Option<SystemTime>>,
 }
 
 /// What came of an attempt.
@@ -49,12 +50,17 @@ pub(in crate::origin) enum Outcome {
 
 impl Observation {
     pub(in crate::origin) fn new(pinned: Option<Stat>, stall: Duration) -> Self {
-        Self { pinned, stall, outcome: Mutex::default() }
+        Self { pinned, stall, outcome: Mutex::default(), date: Mutex::default() }
     }
 
     /// The outcome of the last attempt, if there was one.
     pub(in crate::origin) fn outcome(&self) -> Option<Outcome> {
         self.outcome.lock().clone()
+    }
+
+    /// When the server made its last response, if it says so.
+    pub(in crate::origin) fn date(&self) -> Option<SystemTime> {
+        *self.date.lock()
     }
 }
 
@@ -190,6 +196,7 @@ impl HttpService for ObservingService {
             },
             Ok(response) => {
                 let status = response.status();
+                *observation.date.lock() = response::date(response.headers());
                 if !status.is_success() {
                     // The store would read it whole, however long it is, for a message that nobody is shown.
                     *response.body_mut() = Bytes::new().into();

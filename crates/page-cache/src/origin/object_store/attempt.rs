@@ -13,7 +13,7 @@ use object_store::{GetOptions, GetResult, ObjectStore};
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::{Failure, Rejected};
-use super::version::stat_of;
+use super::version::looked_at;
 use crate::origin::Stat;
 use crate::runtime;
 
@@ -79,7 +79,7 @@ impl Attempt {
         block_on(async move {
             let deadline = Deadline::of(self.timeouts);
             let response = deadline.bound(self.store.get_opts(&self.path, self.options)).await??;
-            Ok(stat_of(&response.meta))
+            Ok(looked_at(&response.meta))
         })
     }
 

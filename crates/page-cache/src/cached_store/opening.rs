@@ -184,7 +184,7 @@ type Asked = (ObjectMeta, Attributes, Option<Piece>);
 /// One request to the store below; of the bytes no more than `longest` are taken.
 fn ask(store: &Arc<dyn ObjectStore>, path: &Path, options: GetOptions, longest: u64) -> Result<Asked> {
     let (inner, path) = (Arc::clone(store), path.clone());
-    let answer = block_on(async move {
+    let asked = async move {
         let head = options.head;
         let result = inner.get_opts(&path, options).await?;
         let (meta, attributes, range) = (result.meta.clone(), result.attributes.clone(), result.range.clone());
@@ -203,7 +203,9 @@ fn ask(store: &Arc<dyn ObjectStore>, path: &Path, options: GetOptions, longest: 
         // What is not as long as it says is fetched again, with all checks.
         let piece = (bytes.len() as u64 == expected).then(|| Piece { start: range.start, bytes: bytes.freeze() });
         Ok((meta, attributes, piece))
-    });
+    };
+    // How long it may take is the store's own affair, as in all that goes to it directly.
+    let answer = block_on(asked, None);
     answer.map_err(error::generic)?
 }
 

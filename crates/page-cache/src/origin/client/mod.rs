@@ -123,6 +123,7 @@ impl Refused {
             Some(Outcome::Status(status, retry_after)) => (status, retry_after),
             Some(Outcome::Rejected(rejected)) => return rejected.explain(&key, request),
             Some(Outcome::Failed(reason)) => return OriginError::Unreachable { key, request: what, reason, attempts },
+            None if matches!(failure, Failure::NotSent(_)) => return failure.explain(&key, request),
             None => {
                 let reason = failure.reason();
                 return OriginError::Unreachable { key, request: what, reason, attempts };

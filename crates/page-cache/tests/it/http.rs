@@ -198,6 +198,21 @@ fn dates_pin_where_there_is_no_etag() {
 }
 
 #[test]
+fn what_would_fail_again_is_not_tried_again() {
+    let server = Server::builder().serve_bytes("/a", pattern(LEN, 1)).start().unwrap();
+    let untrusted = HttpOrigin::new(&server.url("/a").replace("http://", "https://")).unwrap();
+    let error = untrusted.stat().unwrap_err();
+    assert!(matches!(error, OriginError::Store { .. }) && !error.is_transient(), "{error:?}");
+
+    let origin = HttpOrigin::new(&server.url("/a")).unwrap();
+    let stat = origin.stat().unwrap();
+    server.inject(Fault::Redirect { status: 302, location: "ftp://h/?sig=SECRET".into() }, Times::every());
+    let error = origin.read(0..10, &stat).unwrap_err();
+    assert!(matches!(error, OriginError::InvalidResponse { .. }) && !error.is_transient(), "{error:?}");
+    assert!(!format!("{error:?}").contains("SECRET"), "{error:?}");
+}
+
+#[test]
 fn a_date_that_is_not_over_vouches_for_nothing() {
     let directory = tempfile::tempdir().unwrap();
     // However slow this machine is, it is not over when the server is asked.

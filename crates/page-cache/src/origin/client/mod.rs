@@ -98,7 +98,7 @@ impl Remote {
         let sent = match self.store.get(&self.build) {
             Ok(store) => send(Attempt { store: Arc::clone(store), path, options, timeouts }),
             Err(error) => {
-                Err(Failure::Abandoned(format!("its client could not be made: {}", presentable(&innermost(error)))))
+                Err(Failure::NotSent(format!("its client could not be made: {}", presentable(&innermost(error)))))
             }
         };
         sent.map(|given| (given, observation.date()))
@@ -122,8 +122,14 @@ impl Refused {
         let (status, retry_after) = match outcome {
             Some(Outcome::Status(status, retry_after)) => (status, retry_after),
             Some(Outcome::Rejected(rejected)) => return rejected.explain(&key, request),
+            Some(Outcome::NotSent(reason)) => return OriginError::Store { key, reason },
             Some(Outcome::Failed(reason)) => return OriginError::Unreachable { key, request: what, reason, attempts },
             None if matches!(failure, Failure::NotSent(_)) => return failure.explain(&key, request),
+            // The store sent nothing: it has no credentials, or none that it could use.
+            None if matches!(&failure, Failure::Store(error) if !may_pass(error)) => {
+                let reason = format!("no request could be signed ({}); check the credentials", failure.reason());
+                return OriginError::Store { key, reason };
+            }
             None => {
                 let reason = failure.reason();
                 return OriginError::Unreachable { key, request: what, reason, attempts };
@@ -152,6 +158,13 @@ impl Refused {
             _ => OriginError::Status { key, status, request: what, retry_after, attempts },
         }
     }
+}
+
+/// Whether who gives out credentials may give some later.
+fn may_pass(error: &object_store::Error) -> bool {
+    // The type that has the status is the store's own.
+    let said = innermost(error);
+    is_network_failure(error) || ["status code: 5", "status code: 429"].iter().any(|status| said.contains(status))
 }
 
 /// That stores which are built here try nothing again by themselves: the cache does, and counts.

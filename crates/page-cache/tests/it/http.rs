@@ -213,6 +213,29 @@ fn what_would_fail_again_is_not_tried_again() {
 }
 
 #[test]
+fn every_request_wants_it_unencoded_and_tells_nobody_where_it_came_from() {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let answers = ["HTTP/1.1 302 Found\r\nLocation: /b\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n"];
+    let server = std::thread::spawn(move || {
+        answers.map(|answer| {
+            let stream = listener.accept().unwrap().0;
+            let lines = BufReader::new(&stream).lines().map(|line| line.unwrap().to_ascii_lowercase());
+            let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+            (&stream).write_all(format!("{answer}Connection: close\r\n\r\n").as_bytes()).unwrap();
+            head
+        })
+    });
+    let origin = HttpOrigin::new(&format!("http://{address}/a?token=SECRET")).unwrap();
+    assert_eq!(origin.stat().unwrap().length, 10);
+    for head in server.join().unwrap() {
+        assert!(head.iter().any(|line| line == "accept-encoding: identity"), "{head:?}");
+        assert!(!head.iter().any(|line| line.starts_with("referer")), "{head:?}");
+    }
+}
+
+#[test]
 fn a_date_that_is_not_over_vouches_for_nothing() {
     let directory = tempfile::tempdir().unwrap();
     // However slow this machine is, it is not over when the server is asked.

@@ -26,7 +26,7 @@ const STEPS: [Step; 14] = [
     ("svf-core alone", || run(&mut cargo(["test", "-p", "svf-core", "--no-default-features"]))),
     ("page-cache alone", || run(&mut cargo(["clippy", "-p", "page-cache", "--all-targets", "--", "-D", "warnings"]))),
     ("page-cache by feature", || {
-        for feature in ["object_store", "tokio", "parquet", "async-tiff", "http", "aws", "gcp", "azure"] {
+        for feature in ["object_store", "tokio,parquet,async-tiff", "http", "aws", "gcp", "azure"] {
             run(&mut cargo(["clippy", "-p", "page-cache", "--features", feature, "--", "-D", "warnings"]))?;
         }
         Ok(())

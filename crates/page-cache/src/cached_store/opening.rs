@@ -14,7 +14,7 @@ use super::objects::{Name, Object};
 use super::{Shared, attributes, error};
 use crate::cache::{Known, Looked, check_length};
 use crate::fetch::MAX_REQUEST;
-use crate::origin::{ObjectStoreOrigin, Origin, OriginError, Stat, stat_of};
+use crate::origin::{ObjectStoreOrigin, Origin, OriginError, Stat, looked_at};
 use crate::runtime::{block_on, unblock};
 
 /// What is to be read of an object that may have to be looked at before.
@@ -163,7 +163,7 @@ impl Shared {
     }
 
     fn looked(&self, origin: &ObjectStoreOrigin, (meta, attributes, piece): Asked) -> Result<Looked<Option<Piece>>> {
-        let stat = check_length(origin.key(), stat_of(&meta));
+        let stat = check_length(origin.key(), looked_at(&meta));
         Ok(Looked {
             stat: stat.map_err(|error| error::of_origin(&meta.location, error))?,
             attributes: attributes::to_head(&attributes),
@@ -184,7 +184,7 @@ type Asked = (ObjectMeta, Attributes, Option<Piece>);
 /// One request to the store below; of the bytes no more than `longest` are taken.
 fn ask(store: &Arc<dyn ObjectStore>, path: &Path, options: GetOptions, longest: u64) -> Result<Asked> {
     let (inner, path) = (Arc::clone(store), path.clone());
-    let answer = block_on(async move {
+    let asked = async move {
         let head = options.head;
         let result = inner.get_opts(&path, options).await?;
         let (meta, attributes, range) = (result.meta.clone(), result.attributes.clone(), result.range.clone());
@@ -203,7 +203,9 @@ fn ask(store: &Arc<dyn ObjectStore>, path: &Path, options: GetOptions, longest: 
         // What is not as long as it says is fetched again, with all checks.
         let piece = (bytes.len() as u64 == expected).then(|| Piece { start: range.start, bytes: bytes.freeze() });
         Ok((meta, attributes, piece))
-    });
+    };
+    // How long it may take is the store's own affair, as in all that goes to it directly.
+    let answer = block_on(asked, None);
     answer.map_err(error::generic)?
 }
 

@@ -112,6 +112,7 @@ mod tests {
         let validators = Validators {
             etag: Some("\"a\"".into()),
             version: None,
+            date_is_young: false,
             last_modified: Some(UNIX_EPOCH + Duration::from_nanos(1_234_567_890_123_456_789)),
         };
         Head::new("http://host/a".into(), Stat { length: u64::MAX, validators }, "pair".into())

@@ -263,3 +263,29 @@ impl fmt::Display for Later {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_of_a_network_may_pass_and_of_a_file_does_not() {
+        let is_transient =
+            |kind: io::ErrorKind| OriginError::Io { key: "a".into(), source: kind.into() }.is_transient();
+        for kind in [
+            io::ErrorKind::TimedOut,
+            io::ErrorKind::Interrupted,
+            io::ErrorKind::ConnectionRefused,
+            io::ErrorKind::ConnectionReset,
+            io::ErrorKind::ConnectionAborted,
+            io::ErrorKind::NetworkDown,
+            io::ErrorKind::NetworkUnreachable,
+            io::ErrorKind::HostUnreachable,
+        ] {
+            assert!(is_transient(kind), "{kind}");
+        }
+        for kind in [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied, io::ErrorKind::UnexpectedEof] {
+            assert!(!is_transient(kind), "{kind}");
+        }
+    }
+}

@@ -28,9 +28,10 @@ pub struct HttpOrigin {
 impl HttpOrigin {
     /// The object behind `url`. Sends no request yet.
     ///
-    /// A user name and password in the URL are sent as basic authentication; they, and the parameters by which the
+    /// A user name and password in the URL are sent as basic authentication; the password, and the parameters by which the
     /// object stores sign a URL, are no part of [`key`](Origin::key), so a link that was signed anew finds the pieces
-    /// that were read by the old one.
+    /// that were read by the old one. For the user name, and for parameters whose names are those of secrets, digests
+    /// stand in the key.
     ///
     /// # Errors
     ///

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 
+use super::url::without_secrets;
 use super::{Origin, OriginError, Stat, Validators};
 
 const NOT_IN_A_KEY: &AsciiSet = &CONTROLS.add(b'%');
@@ -18,7 +19,8 @@ const NOT_IN_A_KEY: &AsciiSet = &CONTROLS.add(b'%');
 /// An origin that reads a local file by its path.
 ///
 /// The version is told by inode, length and time of modification, looked at before and after every read: a file that
-/// is replaced, or rewritten so that its time changes, is [`OriginError::Changed`].
+/// is replaced, or rewritten so that its time changes, is [`OriginError::Changed`]. Let no one write to it in the moment
+/// that it is opened: two writes within one tick of the file system's clock have one time.
 #[derive(Debug, Clone)]
 pub struct LocalFile {
     path: PathBuf,
@@ -45,7 +47,7 @@ impl LocalFile {
     ///
     /// [`OriginError::InvalidUrl`] if it names another host or says more than a path; else as [`new`](Self::new).
     pub fn from_url(url: &str) -> Result<Self, OriginError> {
-        let invalid = |reason: &str| OriginError::InvalidUrl { url: url.to_owned(), reason: reason.to_owned() };
+        let invalid = |reason: &str| OriginError::InvalidUrl { url: without_secrets(url), reason: reason.to_owned() };
         let scheme = url.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("file://"));
         let rest = scheme.and_then(|_| url.get(7..)).ok_or_else(|| invalid("give a URL like file:///path"))?;
         let path = rest.strip_prefix("localhost").unwrap_or(rest);
@@ -98,19 +100,29 @@ impl Origin for LocalFile {
     }
 
     fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError> {
+        self.read_by(pinned, |file| {
+            let mut bytes = vec![0; (range.end - range.start) as usize];
+            file.read_exact_at(&mut bytes, range.start)?;
+            Ok(bytes.into())
+        })
+    }
+}
+
+impl LocalFile {
+    /// What `read` gives of the pinned version, which it is before and behind that.
+    fn read_by(&self, pinned: &Stat, read: impl FnOnce(&File) -> io::Result<Bytes>) -> Result<Bytes, OriginError> {
         let (file, stat) = self.open()?;
         self.check(&stat, pinned)?;
-        let mut bytes = vec![0; (range.end - range.start) as usize];
-        let read = file.read_exact_at(&mut bytes, range.start);
+        let read = read(&file);
+        // A change is the better reason for what the read said.
         self.check(&stat_of(&file.metadata().map_err(|error| io_error(&self.key, error))?), pinned)?;
-        read.map_err(|error| io_error(&self.key, error))?;
-        Ok(bytes.into())
+        read.map_err(|error| io_error(&self.key, error))
     }
 }
 
 fn stat_of(metadata: &Metadata) -> Stat {
     let etag = format!("\"{:x}-{:x}.{:x}\"", metadata.ino(), metadata.mtime(), metadata.mtime_nsec());
-    let validators = Validators { etag: Some(etag), version: None, last_modified: metadata.modified().ok() };
+    let validators = Validators { etag: Some(etag), last_modified: metadata.modified().ok(), ..Validators::default() };
     Stat { length: metadata.len(), validators }
 }
 
@@ -143,6 +155,24 @@ mod tests {
         std::fs::write(&other, b"one version").unwrap();
         std::fs::rename(&other, &path).unwrap();
         assert!(matches!(origin.read(4..11, &stat), Err(OriginError::Changed { .. })));
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_has_changed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        std::fs::write(&path, b"one version").unwrap();
+        let origin = LocalFile::new(&path).unwrap();
+        let stat = origin.stat().unwrap();
+        for result in [Ok(Bytes::from_static(b"mixed")), Err(io::ErrorKind::UnexpectedEof.into())] {
+            std::fs::write(&path, b"one version").unwrap();
+            File::open(&path).unwrap().set_modified(stat.validators.last_modified.unwrap()).unwrap();
+            let read = origin.read_by(&stat, |_| {
+                std::fs::write(&path, b"one longer version").unwrap();
+                result
+            });
+            assert!(matches!(read, Err(OriginError::Changed { .. })), "{read:?}");
+        }
     }
 
     #[test]

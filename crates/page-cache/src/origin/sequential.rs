@@ -135,3 +135,29 @@ fn check_version(key: &str, now: &Stat, pinned: &Stat) -> Result<(), OriginError
     let reason = "it was given with another length or other validators".to_owned();
     Err(OriginError::Changed { key: key.to_owned(), reason })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    #[test]
+    fn what_was_pinned_by_another_version_is_not_read() {
+        let validators = |version: &str| Validators { version: Some(version.to_owned()), ..Validators::default() };
+        let stat = |length, version| Stat { length, validators: validators(version) };
+        let seek = SeekOrigin::new("a:", validators("1"), Cursor::new(vec![7; 10])).unwrap();
+        let closure =
+            FnOrigin::new("a:", stat(10, "1"), |range| Ok(vec![7; (range.end - range.start) as usize].into()));
+        for origin in [&seek as &dyn Origin, &closure] {
+            assert_eq!(origin.read(2..5, &stat(10, "1")).unwrap(), [7; 3][..]);
+            for pinned in [stat(10, "2"), stat(11, "1")] {
+                let read = origin.read(2..5, &pinned);
+                assert!(matches!(read, Err(OriginError::Changed { .. })), "{origin:?} {read:?}");
+            }
+        }
+        // Nothing vouches for it, but it was given with just this.
+        let unvalidated = SeekOrigin::new("a:", Validators::default(), Cursor::new(vec![7; 10])).unwrap();
+        assert_eq!(unvalidated.read(2..5, &unvalidated.stat().unwrap()).unwrap(), [7; 3][..]);
+    }
+}

@@ -93,7 +93,7 @@ fn open(url: &str, options: Vec<(String, String)>) -> Result<Box<dyn Origin>, Or
         "file" if options.is_empty() => Ok(Box::new(LocalFile::from_url(url)?)),
         "file" => {
             let reason = "a local file has no options".to_owned();
-            Err(OriginError::InvalidUrl { url: url.to_owned(), reason })
+            Err(OriginError::InvalidUrl { url: without_secrets(url), reason })
         }
         #[cfg(feature = "http")]
         "http" | "https" => Ok(Box::new(super::HttpOrigin::with_options(url, &Options::new(url, options)?)?)),
@@ -110,6 +110,15 @@ fn open(url: &str, options: Vec<(String, String)>) -> Result<Box<dyn Origin>, Or
             Err(OriginError::InvalidUrl { url, reason })
         }
     }
+}
+
+/// The part of anything that was given for a URL that may stand in a message: no user and password, no query.
+pub(in crate::origin) fn without_secrets(text: &str) -> String {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
+    // A password may have any character in it, so everything up to the last @ is taken for one.
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    let host = host.split(['?', '#']).next().unwrap_or_default();
+    if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") }
 }
 
 fn is_scheme(text: &str) -> bool {
@@ -178,10 +187,15 @@ mod tests {
         let origin = UrlOrigin::new(&url).unwrap();
         assert_eq!(origin.key(), LocalFile::new(&path).unwrap().key());
         assert_eq!(origin.read(3..7, &origin.stat().unwrap()).unwrap(), "tent");
-        for bad in ["file://host/a", "file:a", "file:///a?b", "file:///a#b"] {
-            assert!(matches!(UrlOrigin::new(bad), Err(OriginError::InvalidUrl { .. })), "{bad}");
+        let bad = ["file://host/a", "file:a", "file:///a?sig=SECRET", "file:///a#SECRET", "file://me:SECRET@host/a"];
+        for error in bad.map(|bad| UrlOrigin::new(bad).unwrap_err()) {
+            assert!(
+                matches!(error, OriginError::InvalidUrl { .. }) && !error.to_string().contains("SECRET"),
+                "{error}"
+            );
         }
         assert!(matches!(UrlOrigin::new("file:///does/not/exist"), Err(OriginError::NotFound { .. })));
-        assert!(matches!(UrlOrigin::with_options(&url, [("a", "b")]), Err(OriginError::InvalidUrl { .. })));
+        let error = UrlOrigin::with_options("file:///a?sig=SECRET", [("a", "b")]).unwrap_err();
+        assert!(matches!(error, OriginError::InvalidUrl { .. }) && !error.to_string().contains("SECRET"), "{error}");
     }
 }

@@ -1,5 +1,8 @@
 //! What tells one version of an object from another.
 
+use std::ops::Not;
+#[cfg(feature = "object_store")]
+use std::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +34,10 @@ pub struct Validators {
     pub version: Option<String>,
     /// The time of the last modification.
     pub last_modified: Option<SystemTime>,
+    /// Whether that was so short a time before the look at it that another version may have the same date. Such a date
+    /// tells of changes, but vouches for nothing.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub date_is_young: bool,
 }
 
 impl Validators {
@@ -40,7 +47,7 @@ impl Validators {
     }
 
     /// What these validators identify a version by, in a normal form: the version id, else the strong ETag, else the
-    /// date of modification together with a weak ETag if there is one.
+    /// date of modification, unless it is [young](Self::date_is_young), together with a weak ETag if there is one.
     ///
     /// `None` if nothing vouches for the bytes; a weak ETag alone does not.
     pub fn identity(&self) -> Option<String> {
@@ -50,10 +57,21 @@ impl Validators {
         if let Some(etag) = self.strong_etag() {
             return Some(format!("etag {etag}"));
         }
+        if self.date_is_young {
+            return None;
+        }
         // Before 1970 nothing was put on a server: such a date means that there is none.
         let since_1970 = self.last_modified?.duration_since(UNIX_EPOCH).ok().filter(|time| !time.is_zero())?;
         let weak = self.etag.as_deref().map_or("", |etag| etag.trim()).trim_start_matches(['W', 'w']);
         Some(format!("date {}.{:09} {weak}", since_1970.as_secs(), since_1970.subsec_nanos()))
+    }
+
+    /// The same, looked at when it was `now`, by a clock that the one of the date may be off by less than `margin`.
+    #[cfg(feature = "object_store")]
+    pub(super) fn looked_at(self, now: SystemTime, margin: Duration) -> Self {
+        // A date in the future is younger than any.
+        let is_young = |date| now.duration_since(date).map_or(true, |age| age < margin);
+        Self { date_is_young: self.last_modified.is_some_and(is_young), ..self }
     }
 }
 
@@ -97,6 +115,19 @@ mod tests {
     fn the_epoch_is_no_date() {
         assert_eq!(dated(0).identity(), None);
         assert_ne!(dated(1).identity(), dated(2).identity());
+    }
+
+    #[cfg(feature = "object_store")]
+    #[test]
+    fn a_date_vouches_only_once_it_is_over() {
+        let looked_at = |seconds| {
+            dated(1_000).looked_at(UNIX_EPOCH + Duration::from_secs(seconds), Duration::from_secs(2)).identity()
+        };
+        assert_eq!((looked_at(0), looked_at(1_000), looked_at(1_001)), (None, None, None));
+        assert_eq!(looked_at(1_002), dated(1_000).identity());
+        let tagged = Validators { last_modified: dated(1_000).last_modified, ..etag("\"a\"") };
+        let young = tagged.clone().looked_at(UNIX_EPOCH, Duration::from_secs(2));
+        assert_eq!(young.identity(), tagged.identity(), "a strong ETag needs no date");
     }
 
     #[test]

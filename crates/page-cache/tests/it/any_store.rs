@@ -156,6 +156,22 @@ fn a_store_that_waits_for_its_callers_thread_is_given_up() {
     assert!(matches!(error, OriginError::Unreachable { .. }), "{error}");
 }
 
+#[test]
+fn a_store_that_reads_through_a_cached_file_is_told_so_and_holds_up_nobody() {
+    let (inner, _directory) = cache();
+    let beneath = open(&inner, &in_memory());
+    let store = Altered::new(move |result| beneath.bytes(0..10).map(|_| result).map_err(failing));
+    let (outer, _other_directory) = cache();
+    let file = open(&outer, &store);
+    for _ in 0..4 {
+        let error = file.bytes(0..10).unwrap_err();
+        assert!(matches!(&error, ReadError::Origin(OriginError::Store { .. })), "{error:?}");
+        assert!(error.to_string().contains("would wait for its own thread"), "{error}");
+    }
+    let (third, _third_directory) = cache();
+    read(&open(&third, &in_memory()), 0..10, 1);
+}
+
 type Alter = Box<dyn Fn(GetResult) -> Result<GetResult> + Send + Sync>;
 
 /// A store that ignores all conditions and alters its answers.

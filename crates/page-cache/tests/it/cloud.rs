@@ -213,6 +213,19 @@ fn credentials_that_cannot_be_had_are_an_error() {
 }
 
 #[test]
+fn credentials_that_will_be_missing_again_are_not_waited_for() {
+    let options = [
+        ("account_name", "me"),
+        ("client_id", "T0pSecret"),
+        ("tenant_id", "tenant"),
+        ("federated_token_file", "/does/not/exist"),
+    ];
+    let error = UrlOrigin::with_options("az://c/k", options).unwrap().stat().unwrap_err();
+    assert!(matches!(error, OriginError::Store { .. }) && !error.is_transient(), "{error:?}");
+    assert!(error.to_string().contains("check the credentials"), "{error}");
+}
+
+#[test]
 fn plain_http_is_an_option() {
     let ((cache, _directory), server) = (cache(), server());
     // Who gives Google's builder an endpoint by http has allowed that by it.

@@ -198,6 +198,67 @@ fn dates_pin_where_there_is_no_etag() {
 }
 
 #[test]
+fn what_would_fail_again_is_not_tried_again() {
+    let server = Server::builder().serve_bytes("/a", pattern(LEN, 1)).start().unwrap();
+    let untrusted = HttpOrigin::new(&server.url("/a").replace("http://", "https://")).unwrap();
+    let error = untrusted.stat().unwrap_err();
+    assert!(matches!(error, OriginError::Store { .. }) && !error.is_transient(), "{error:?}");
+
+    let origin = HttpOrigin::new(&server.url("/a")).unwrap();
+    let stat = origin.stat().unwrap();
+    server.inject(Fault::Redirect { status: 302, location: "ftp://h/?sig=SECRET".into() }, Times::every());
+    let error = origin.read(0..10, &stat).unwrap_err();
+    assert!(matches!(error, OriginError::InvalidResponse { .. }) && !error.is_transient(), "{error:?}");
+    assert!(!format!("{error:?}").contains("SECRET"), "{error:?}");
+}
+
+#[test]
+fn every_request_wants_it_unencoded_and_tells_nobody_where_it_came_from() {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let answers = ["HTTP/1.1 302 Found\r\nLocation: /b\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n"];
+    let server = std::thread::spawn(move || {
+        answers.map(|answer| {
+            let stream = listener.accept().unwrap().0;
+            let lines = BufReader::new(&stream).lines().map(|line| line.unwrap().to_ascii_lowercase());
+            let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+            (&stream).write_all(format!("{answer}Connection: close\r\n\r\n").as_bytes()).unwrap();
+            head
+        })
+    });
+    let origin = HttpOrigin::new(&format!("http://{address}/a?token=SECRET")).unwrap();
+    assert_eq!(origin.stat().unwrap().length, 10);
+    for head in server.join().unwrap() {
+        assert!(head.iter().any(|line| line == "accept-encoding: identity"), "{head:?}");
+        assert!(!head.iter().any(|line| line.starts_with("referer")), "{head:?}");
+    }
+}
+
+#[test]
+fn a_date_that_is_not_over_vouches_for_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    // However slow this machine is, it is not over when the server is asked.
+    let soon = SystemTime::now() + Duration::from_secs(1_000);
+    let object = |seed, date| Object::from_bytes(pattern(LEN, seed)).without_etag().with_last_modified(date);
+    let server = Server::builder().serve("/a", object(1, soon)).start().unwrap();
+    let cache = Cache::builder(directory.path()).page_size(PAGE).freshness(Freshness::Always).open().unwrap();
+    let open = || cache.file(HttpOrigin::new(&server.url("/a")).unwrap()).unwrap();
+    let file = open();
+    assert!(file.bytes(0..10_000).unwrap() == pattern(LEN, 1)[..10_000]);
+    assert_eq!(file.page_size(), None, "it is not stored");
+    server.put("/a", object(2, soon));
+    assert!(open().bytes(0..20_000).unwrap() == pattern(LEN, 2)[..20_000], "nothing of the old one is in it");
+    // Though it vouches for nothing, another date is a change.
+    server.put("/a", object(3, soon + Duration::from_secs(10)));
+    let error = file.bytes(0..10).unwrap_err();
+    assert!(matches!(error, ReadError::Origin(OriginError::Changed { .. })), "{error}");
+    // The server says what time it is, so seconds are enough, and not what this machine's clock may be off.
+    server.put("/a", object(4, SystemTime::now() - Duration::from_secs(5)));
+    assert_eq!(open().page_size(), Some(PAGE));
+}
+
+#[test]
 fn without_any_validator_nothing_is_stored() {
     let directory = tempfile::tempdir().unwrap();
     let object = Object::from_bytes(pattern(LEN, 1)).without_etag().without_last_modified();

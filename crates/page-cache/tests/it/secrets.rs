@@ -93,7 +93,7 @@ fn places(server: &Server) -> Vec<(String, Vec<(&'static str, String)>)> {
         (with_user, vec![]),
         (url("?X-Amz-Credential=T0pSecret&X-Amz-Signature=T0pSecret"), vec![]),
         (url("?sv=1&sig=T0pSecret"), vec![]),
-        (url("?token=T0pSecret&api_key=T0pSecret"), vec![]),
+        (url("?token=T0pSecret&api_key=T0pSecret&client_secret=T0pSecret&X-Plex-Token=T0pSecret"), vec![]),
         (url(""), vec![("proxy_url", "http://me:T0pSecret@127.0.0.1:1".into())]),
         // By the environment alone.
         s3(&[]),

@@ -37,8 +37,13 @@ pub(crate) enum Use {
 
 /// The last uses of this process.
 #[derive(Debug, Default)]
-pub(crate) struct RecentUses {
-    uses: Mutex<HashMap<u64, LastUse>>,
+pub(crate) struct RecentUses(Mutex<Uses>);
+
+#[derive(Debug, Default)]
+struct Uses {
+    by_extent: HashMap<u64, LastUse>,
+    /// When there are so many, some are forgotten: so rarely that it costs each use the same.
+    full: usize,
 }
 
 #[derive(Debug)]
@@ -54,8 +59,8 @@ impl RecentUses {
     /// Takes down that pages of an extent are used now, when so many bytes have been `filled`, where a use is `length` bytes
     /// long.
     pub(crate) fn note(&self, extent: u64, pages: &Range<u64>, filled: u64, length: u64, time: Instant) -> Use {
-        let mut uses = self.uses.lock();
-        if let Some(last) = uses.get_mut(&extent) {
+        let mut uses = self.0.lock();
+        if let Some(last) = uses.by_extent.get_mut(&extent) {
             // Another limit is another measure, by which it may be less than it was.
             let is_over =
                 filled.abs_diff(last.filled) >= length || time.saturating_duration_since(last.time) >= ONE_USE;
@@ -69,10 +74,11 @@ impl RecentUses {
                 return if is_over { Use::GoesOn } else { Use::Same };
             }
         }
-        if uses.len() >= REMEMBERED && uses.len() == uses.capacity() {
-            forget(&mut uses, filled, length);
+        if uses.by_extent.len() >= uses.full.max(REMEMBERED) {
+            forget(&mut uses.by_extent, filled, length);
+            uses.full = 2 * uses.by_extent.len();
         }
-        uses.insert(extent, LastUse { reach: pages.end, filled, time });
+        uses.by_extent.insert(extent, LastUse { reach: pages.end, filled, time });
         Use::Another
     }
 }
@@ -94,9 +100,9 @@ mod tests {
 
     const LENGTH: u64 = 100;
 
-    struct Uses(RecentUses, Instant);
+    struct Noted(RecentUses, Instant);
 
-    impl Uses {
+    impl Noted {
         fn new() -> Self {
             Self(RecentUses::default(), Instant::now())
         }
@@ -108,7 +114,7 @@ mod tests {
 
     #[test]
     fn what_belongs_together_is_one_use() {
-        let uses = Uses::new();
+        let uses = Noted::new();
         assert_eq!(uses.note(5, 0..1, 1_000), Use::Another);
         assert_eq!(uses.note(5, 0..1, 1_099), Use::Same, "whatever borders lie between");
         assert_eq!(uses.note(6, 0..1, 1_099), Use::Another, "another extent");
@@ -118,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_reader_who_goes_forward_makes_one_use_however_slow_it_is() {
-        let uses = Uses::new();
+        let uses = Noted::new();
         assert_eq!(uses.note(5, 0..2, 1_000), Use::Another);
         assert_eq!(uses.note(5, 2..3, 2_000), Use::GoesOn);
         assert_eq!(uses.note(5, 2..5, 2_050), Use::Same, "it begins in a page that was seen");
@@ -131,7 +137,7 @@ mod tests {
 
     #[test]
     fn what_is_used_much_later_is_used_again_though_nothing_was_filled() {
-        let uses = Uses::new();
+        let uses = Noted::new();
         assert_eq!(uses.note(5, 0..1, 0), Use::Another);
         let later = uses.1 + ONE_USE;
         assert_eq!(uses.0.note(5, &(0..1), 0, LENGTH, later), Use::Another);
@@ -140,18 +146,18 @@ mod tests {
 
     #[test]
     fn a_lower_limit_does_not_stop_the_count() {
-        let uses = Uses::new();
+        let uses = Noted::new();
         assert_eq!(uses.note(5, 0..1, 1 << 40), Use::Another);
         assert_eq!(uses.note(5, 0..1, 1_000), Use::Another);
     }
 
     #[test]
     fn what_is_over_is_forgotten_and_of_too_many_the_older_half() {
-        let uses = Uses::new();
+        let uses = Noted::new();
         (0..100_000).for_each(|extent| _ = uses.note(extent, 0..1, extent));
-        assert!(uses.0.uses.lock().len() < 10_000);
+        assert!(uses.0.0.lock().by_extent.len() < 10_000);
         (0..300_000).for_each(|extent| _ = uses.note(extent, 0..1, 1_000_000 + extent / 10_000));
-        assert!(uses.0.uses.lock().len() <= 2 * MOST);
+        assert!(uses.0.0.lock().by_extent.len() <= 2 * MOST);
         assert_eq!(uses.note(299_999, 0..1, 1_000_030), Use::Same);
     }
 

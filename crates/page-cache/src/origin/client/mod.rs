@@ -2,11 +2,13 @@
 
 mod observe;
 mod options;
+mod query;
 mod response;
 mod url_key;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use object_store::path::Path;
@@ -18,8 +20,6 @@ pub(super) use self::options::Options;
 #[cfg(any(feature = "aws", feature = "azure"))]
 pub(super) use self::options::is_on;
 pub(super) use self::url_key::UrlParts;
-#[cfg(any(feature = "aws", feature = "azure", feature = "gcp"))]
-pub(super) use self::url_key::without_secrets;
 use super::object_store::{
     Attempt, Failure, Request, Timeouts, conditional, innermost, is_network_failure, presentable,
 };
@@ -27,6 +27,9 @@ use super::{OriginError, Stat};
 use crate::sys::PerProcess;
 
 type Built = object_store::Result<Arc<dyn ObjectStore>>;
+
+/// How much older than a response a date in it must be to vouch for anything, both in whole seconds and by one clock.
+const SAME_CLOCK: Duration = Duration::from_secs(2);
 
 /// An object in a store that is built anew in each process, and whose requests are observed.
 pub(super) struct Remote {
@@ -62,7 +65,9 @@ impl Remote {
 
     /// The length and validators by a request with these options.
     pub(super) fn stat_by(&self, options: GetOptions) -> Result<Stat, Refused> {
-        self.observed(options, None, Attempt::stat)
+        let (stat, date) = self.observed(options, None, Attempt::stat)?;
+        let Some(date) = date else { return Ok(stat) };
+        Ok(Stat { validators: stat.validators.looked_at(date, SAME_CLOCK), ..stat })
     }
 
     /// The length and validators by a `HEAD`.
@@ -76,25 +81,28 @@ impl Remote {
         // The observer has checked the response before the store saw it.
         let read = |attempt: Attempt| attempt.read(range.clone(), |_| Ok(()));
         self.observed(options, Some(pinned), read)
+            .map(|(bytes, _)| bytes)
             .map_err(|refused| refused.explain(&self.key, &Request::Bytes(range.clone())))
     }
 
+    /// What a request gives, and when the server says that was.
     fn observed<T>(
         &self,
         mut options: GetOptions,
         pinned: Option<&Stat>,
         send: impl FnOnce(Attempt) -> Result<T, Failure>,
-    ) -> Result<T, Refused> {
+    ) -> Result<(T, Option<SystemTime>), Refused> {
         let observation = Arc::new(Observation::new(pinned.cloned(), self.timeouts.stall));
         options.extensions.insert(Arc::clone(&observation));
         let (path, timeouts) = (self.path.clone(), self.timeouts);
         let sent = match self.store.get(&self.build) {
             Ok(store) => send(Attempt { store: Arc::clone(store), path, options, timeouts }),
             Err(error) => {
-                Err(Failure::Abandoned(format!("its client could not be made: {}", presentable(&innermost(error)))))
+                Err(Failure::NotSent(format!("its client could not be made: {}", presentable(&innermost(error)))))
             }
         };
-        sent.map_err(|failure| Refused { failure, outcome: observation.outcome() })
+        sent.map(|given| (given, observation.date()))
+            .map_err(|failure| Refused { failure, outcome: observation.outcome() })
     }
 }
 
@@ -114,7 +122,14 @@ impl Refused {
         let (status, retry_after) = match outcome {
             Some(Outcome::Status(status, retry_after)) => (status, retry_after),
             Some(Outcome::Rejected(rejected)) => return rejected.explain(&key, request),
+            Some(Outcome::NotSent(reason)) => return OriginError::Store { key, reason },
             Some(Outcome::Failed(reason)) => return OriginError::Unreachable { key, request: what, reason, attempts },
+            None if matches!(failure, Failure::NotSent(_)) => return failure.explain(&key, request),
+            // The store sent nothing: it has no credentials, or none that it could use.
+            None if matches!(&failure, Failure::Store(error) if !may_pass(error)) => {
+                let reason = format!("no request could be signed ({}); check the credentials", failure.reason());
+                return OriginError::Store { key, reason };
+            }
             None => {
                 let reason = failure.reason();
                 return OriginError::Unreachable { key, request: what, reason, attempts };
@@ -143,6 +158,13 @@ impl Refused {
             _ => OriginError::Status { key, status, request: what, retry_after, attempts },
         }
     }
+}
+
+/// Whether who gives out credentials may give some later.
+fn may_pass(error: &object_store::Error) -> bool {
+    // The type that has the status is the store's own.
+    let said = innermost(error);
+    is_network_failure(error) || ["status code: 5", "status code: 429"].iter().any(|status| said.contains(status))
 }
 
 /// That stores which are built here try nothing again by themselves: the cache does, and counts.

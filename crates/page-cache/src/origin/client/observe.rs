@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -34,6 +34,7 @@ pub(in crate::origin) struct Observation {
     /// How long the server may take to begin its response.
     stall: Duration,
     outcome: Mutex<Option<Outcome>>,
+    date: Mutex<Option<SystemTime>>,
 }
 
 /// What came of an attempt.
@@ -43,18 +44,25 @@ pub(in crate::origin) enum Outcome {
     Status(u16, Option<Duration>),
     /// A partial response that must not be used.
     Rejected(Rejected),
+    /// Nothing was sent, or to nobody who could be trusted, for a reason that stays.
+    NotSent(String),
     /// No response, for this reason.
     Failed(String),
 }
 
 impl Observation {
     pub(in crate::origin) fn new(pinned: Option<Stat>, stall: Duration) -> Self {
-        Self { pinned, stall, outcome: Mutex::default() }
+        Self { pinned, stall, outcome: Mutex::default(), date: Mutex::default() }
     }
 
     /// The outcome of the last attempt, if there was one.
     pub(in crate::origin) fn outcome(&self) -> Option<Outcome> {
         self.outcome.lock().clone()
+    }
+
+    /// When the server made its last response, if it says so.
+    pub(in crate::origin) fn date(&self) -> Option<SystemTime> {
+        *self.date.lock()
     }
 }
 
@@ -186,10 +194,12 @@ impl HttpService for ObservingService {
         let outcome = match &mut response {
             Err(error) => match no_answer(error) {
                 Some(reason) => Outcome::Rejected(Rejected::Invalid(reason)),
+                None if is_tls(error) => Outcome::NotSent(innermost(error)),
                 None => Outcome::Failed(innermost(error)),
             },
             Ok(response) => {
                 let status = response.status();
+                *observation.date.lock() = response::date(response.headers());
                 if !status.is_success() {
                     // The store would read it whole, however long it is, for a message that nobody is shown.
                     *response.body_mut() = Bytes::new().into();
@@ -214,6 +224,9 @@ fn no_answer(error: &HttpError) -> Option<String> {
         if error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_redirect) {
             return Some("it redirects in a circle, or too often".to_owned());
         }
+        if error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_builder) {
+            return Some("it redirects to what is no http or https URL".to_owned());
+        }
         // It would not be sent the next time either.
         if error.is::<NotAllowed>() {
             return Some(NotAllowed.to_string());
@@ -224,6 +237,26 @@ fn no_answer(error: &HttpError) -> Option<String> {
         cause = error.source();
     }
     None
+}
+
+/// Whether who answered speaks no TLS, or has no certificate to be trusted: the TLS library says both as data that is
+/// invalid, and nothing else between a client and a response does.
+fn is_tls(error: &HttpError) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    let mut connecting = false;
+    while let Some(error) = cause {
+        connecting |= error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect);
+        let Some(io) = error.downcast_ref::<io::Error>() else {
+            cause = error.source();
+            continue;
+        };
+        if connecting && io.kind() == io::ErrorKind::InvalidData {
+            return true;
+        }
+        // Its source would be that of the error that it wraps.
+        cause = io.get_ref().map(|inner| inner as &(dyn Error + 'static));
+    }
+    false
 }
 
 #[derive(Debug, thiserror::Error)]

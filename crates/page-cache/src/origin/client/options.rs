@@ -3,9 +3,9 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::url_key::without_secrets;
 use crate::origin::OriginError;
 use crate::origin::object_store::{Timeouts, innermost, presentable};
+use crate::origin::url::without_secrets;
 
 /// Options by the names that the stores' builders know, and two that are kept above the stores.
 #[derive(Default)]

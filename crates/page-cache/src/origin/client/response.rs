@@ -58,9 +58,14 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Ok(seconds) = after.parse() {
         return Some(Duration::from_secs(seconds));
     }
-    let now = text(DATE).and_then(|date| httpdate::parse_http_date(date).ok()).unwrap_or_else(SystemTime::now);
+    let now = date(headers).unwrap_or_else(SystemTime::now);
     // A date that is over asks for nothing.
     Some(httpdate::parse_http_date(after).ok()?.duration_since(now).unwrap_or_default())
+}
+
+/// When the server made the response, by its own clock.
+pub(super) fn date(headers: &HeaderMap) -> Option<SystemTime> {
+    headers.get(DATE)?.to_str().ok().and_then(|date| httpdate::parse_http_date(date.trim()).ok())
 }
 
 fn validators(headers: &HeaderMap, pinned: &Stat) -> Validators {
@@ -73,6 +78,7 @@ fn validators(headers: &HeaderMap, pinned: &Stat) -> Validators {
         last_modified: text(&LAST_MODIFIED)
             .and_then(|date| httpdate::parse_http_date(date).ok())
             .filter(|&date| date != SystemTime::UNIX_EPOCH),
+        date_is_young: false,
     }
 }
 

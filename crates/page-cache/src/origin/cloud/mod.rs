@@ -21,8 +21,9 @@ pub(super) use self::azure::azure;
 pub(super) use self::gcs::gcs;
 #[cfg(feature = "aws")]
 pub(super) use self::s3::s3;
-use super::client::{ObservingConnector, Remote, UrlParts, without_secrets};
+use super::client::{ObservingConnector, Remote, UrlParts};
 use super::object_store::Request;
+use super::url::without_secrets;
 use super::{Origin, OriginError, Stat};
 
 /// What would end a path in a key.

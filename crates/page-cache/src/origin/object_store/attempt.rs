@@ -13,9 +13,9 @@ use object_store::{GetOptions, GetResult, ObjectStore};
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::{Failure, Rejected};
-use super::version::stat_of;
+use super::version::looked_at;
 use crate::origin::Stat;
-use crate::runtime;
+use crate::runtime::{self, Abandoned};
 
 /// How long one request may take. What came of a body before the time was up is not lost: the rest is asked for by
 /// another request.
@@ -76,10 +76,10 @@ pub(in crate::origin) struct Attempt {
 impl Attempt {
     /// The object's length and validators. Blocks.
     pub(in crate::origin) fn stat(self) -> Result<Stat, Failure> {
-        block_on(async move {
+        block_on(self.timeouts, async move {
             let deadline = Deadline::of(self.timeouts);
             let response = deadline.bound(self.store.get_opts(&self.path, self.options)).await??;
-            Ok(stat_of(&response.meta))
+            Ok(looked_at(&response.meta))
         })
     }
 
@@ -90,7 +90,7 @@ impl Attempt {
         range: Range<u64>,
         check: impl FnOnce(&GetResult) -> Result<(), Failure> + Send + 'static,
     ) -> Result<Bytes, Failure> {
-        block_on(async move {
+        block_on(self.timeouts, async move {
             let deadline = Deadline::of(self.timeouts);
             let response = deadline.bound(self.store.get_opts(&self.path, self.options)).await??;
             check(&response)?;
@@ -99,10 +99,21 @@ impl Attempt {
     }
 }
 
+/// How much later than the future itself who waits for it gives up: only if the future cannot do so.
+const GRACE: Duration = Duration::from_secs(1);
+
 fn block_on<T: Send + 'static>(
+    timeouts: Timeouts,
     future: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, Failure> {
-    runtime::block_on(future).unwrap_or_else(|abandoned| Err(Failure::Abandoned(abandoned.to_string())))
+    runtime::block_on(future, timeouts.total.checked_add(GRACE)).unwrap_or_else(|abandoned| {
+        let reason = abandoned.to_string();
+        Err(match abandoned {
+            Abandoned::Late(_) => Failure::TimedOut(reason),
+            Abandoned::OnItsOwnThread => Failure::NotSent(reason),
+            Abandoned::NotStarted(_) | Abandoned::Died => Failure::Abandoned(reason),
+        })
+    })
 }
 
 /// When a request must be at its end.

@@ -19,6 +19,8 @@ pub(in crate::origin) enum Failure {
     Rejected(Rejected),
     /// There is no runtime that could send it.
     Abandoned(String),
+    /// It cannot be sent, now or later.
+    NotSent(String),
 }
 
 /// Why a response must not be used.
@@ -61,7 +63,8 @@ impl Failure {
             Self::Store(error) => presentable(&innermost(error)),
             Self::Rejected(Rejected::Changed(reason) | Rejected::Invalid(reason))
             | Self::TimedOut(reason)
-            | Self::Abandoned(reason) => reason.clone(),
+            | Self::Abandoned(reason)
+            | Self::NotSent(reason) => reason.clone(),
         }
     }
 
@@ -76,6 +79,7 @@ impl Failure {
             Self::Store(StoreError::Precondition { .. } | StoreError::NotModified { .. }) => {
                 OriginError::Changed { key, reason: "it is no longer the version that was opened".to_owned() }
             }
+            Self::NotSent(_) => OriginError::Store { key, reason },
             Self::Store(error) if !is_network_failure(&error) => OriginError::Store { key, reason },
             Self::Store(_) | Self::TimedOut(_) | Self::Abandoned(_) => {
                 OriginError::Unreachable { key, request: request.to_string(), reason, attempts: 1 }

@@ -14,6 +14,6 @@ pub(super) use self::attempt::{Attempt, Request};
 #[cfg(feature = "_client")]
 pub(super) use self::failure::{Failure, Rejected, innermost, is_network_failure, presentable};
 pub use self::store_origin::ObjectStoreOrigin;
-pub(crate) use self::version::stat_of;
+pub(crate) use self::version::looked_at;
 #[cfg(feature = "_client")]
 pub(super) use self::version::{compare, conditional};

@@ -28,7 +28,8 @@ const NOT_IN_A_NAMESPACE: &AsciiSet = &CONTROLS.add(b'%').add(b'/');
 /// The store's futures are run by a small runtime of this crate's own, and the caller's thread blocks meanwhile. A store
 /// that has tied itself to a runtime of yours (by a spawned connector, or by connections that it opened there) needs
 /// that one to go on: with a current-thread runtime, which stands still while its thread waits for this, a request then
-/// ends with its [`Timeouts`]. A store whose futures block a thread instead of waiting holds up all others.
+/// ends with its [`Timeouts`]. A store whose futures block a thread instead of waiting holds up others; one whose
+/// futures read through a [`CachedFile`](crate::CachedFile) gets an error, and has to use its async methods.
 ///
 /// # Retries
 ///

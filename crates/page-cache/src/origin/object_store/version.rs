@@ -1,14 +1,24 @@
 //! Which version of an object a store speaks of.
 
 use std::ops::Range;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use object_store::{GetOptions, GetRange, ObjectMeta};
 
 use super::failure::Rejected;
 use crate::origin::{Stat, Validators};
 
-pub(crate) fn stat_of(meta: &ObjectMeta) -> Stat {
+/// How far another machine's clock may be off ours.
+const CLOCKS: Duration = Duration::from_secs(60);
+
+/// What a look at an object found, just now.
+pub(crate) fn looked_at(meta: &ObjectMeta) -> Stat {
+    let Stat { length, validators } = stat_of(meta);
+    Stat { length, validators: validators.looked_at(SystemTime::now(), CLOCKS) }
+}
+
+/// What a response says, to be compared with what was found by a look.
+pub(super) fn stat_of(meta: &ObjectMeta) -> Stat {
     Stat {
         length: meta.size,
         validators: Validators {
@@ -17,6 +27,7 @@ pub(crate) fn stat_of(meta: &ObjectMeta) -> Stat {
             version: meta.version.clone().filter(|version| version != "null"),
             // Stores fill in the epoch where a server sent no date.
             last_modified: Some(SystemTime::from(meta.last_modified)).filter(|&date| date != SystemTime::UNIX_EPOCH),
+            date_is_young: false,
         },
     }
 }
@@ -68,8 +79,12 @@ mod tests {
 
     fn pinned(etag: Option<&str>, version: Option<&str>, seconds: u64) -> Stat {
         let date = Some(UNIX_EPOCH + Duration::from_secs(seconds)).filter(|_| seconds > 0);
-        let validators =
-            Validators { etag: etag.map(str::to_owned), version: version.map(str::to_owned), last_modified: date };
+        let validators = Validators {
+            etag: etag.map(str::to_owned),
+            version: version.map(str::to_owned),
+            last_modified: date,
+            ..Validators::default()
+        };
         Stat { length: 100, validators }
     }
 
@@ -98,6 +113,24 @@ mod tests {
         };
         assert_eq!(stat_of(&meta("null")), pinned(Some("\"1\""), None, 0));
         assert_eq!(stat_of(&meta("3")), pinned(Some("\"1\""), Some("3"), 0));
+    }
+
+    #[test]
+    fn by_our_own_clock_a_date_is_young_for_longer() {
+        let meta = |age: u64| ObjectMeta {
+            location: "a".into(),
+            last_modified: (SystemTime::now() - Duration::from_secs(age)).into(),
+            size: 100,
+            e_tag: None,
+            version: None,
+        };
+        assert_eq!(looked_at(&meta(10)).validators.identity(), None);
+        assert!(looked_at(&meta(1_000)).validators.identity().is_some());
+        // What was found when it was young still shows a change.
+        let (found, now) = (looked_at(&meta(10)), stat_of(&meta(5)));
+        assert!(matches!(compare(&now, &found), Err(Rejected::Changed(_))));
+        assert!(conditional(0..1, &found).if_unmodified_since.is_some());
+        assert!(matches!(compare(&stat_of(&meta(5)), &looked_at(&meta(1_000))), Err(Rejected::Changed(_))));
     }
 
     #[test]

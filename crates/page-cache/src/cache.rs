@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use crate::admission::Admit;
@@ -213,7 +213,7 @@ impl Cache {
         let asked = Arc::clone(&origin);
         let ask = |known: Option<Known<'_>>| {
             let held = known.filter(|known| known.may_be_served);
-            let (stat, is_confirmed) = match self.ask(&*asked, held.is_some()) {
+            let (stat, is_confirmed) = match self.ask(&asked, held.as_ref()) {
                 Ok(stat) => (stat, true),
                 Err(error) => match held.filter(|_| error.is_transient()) {
                     Some(known) => {
@@ -319,16 +319,51 @@ impl Cache {
     }
 
     /// The object's length and version, from its origin, which is not tried for long if there is something to serve.
-    fn ask(&self, origin: &dyn Origin, held: bool) -> Result<Stat, OriginError> {
+    fn ask(&self, origin: &Arc<dyn Origin>, held: Option<&Known<'_>>) -> Result<Stat, OriginError> {
         if self.inner.policy.offline {
             let what = "its length and version".to_owned();
             return Err(OriginError::Offline { key: origin.key().to_owned(), what });
         }
+        let retry = self.inner.policy.retry;
+        let stat = match held {
+            Some(known) => self.ask_for_a_while(origin, known.stat)?,
+            None => retry::stat(&**origin, retry, OPENING_UNREACHABLE)?,
+        };
+        check_length(origin.key(), stat)
+    }
+
+    /// The same where something may be served: after [`OPENING_HELD`] it is given up, even if the origin is silent for
+    /// longer than that. Should it say later that the object has changed, the next opening does not serve what is held.
+    fn ask_for_a_while(&self, origin: &Arc<dyn Origin>, known: &Stat) -> Result<Stat, OriginError> {
         let mut retry = self.inner.policy.retry;
-        if held {
-            retry.deadline = retry.deadline.min(OPENING_HELD);
+        retry.deadline = retry.deadline.min(OPENING_HELD);
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let (asked, known, inner) = (Arc::clone(origin), known.clone(), Arc::downgrade(&self.inner));
+        let ask = move || {
+            let (key, stat) = (asked.key().to_owned(), retry::stat(&*asked, retry, OPENING_UNREACHABLE));
+            drop(asked);
+            if let Err(mpsc::SendError(Ok(stat))) = sender.send(stat)
+                && let Some(inner) = inner.upgrade()
+                && !inner.policy.unvalidated.same_version(&known, &stat)
+            {
+                inner.doubt(&key, &known);
+            }
+        };
+        let thread = match std::thread::Builder::new().name("page-cache opening".to_owned()).spawn(ask) {
+            Ok(thread) => thread,
+            Err(error) => {
+                tracing::debug!(%error, "no thread for an opening, which takes as long as the origin does");
+                return retry::stat(&**origin, retry, OPENING_UNREACHABLE);
+            }
+        };
+        match receiver.recv_timeout(OPENING_HELD) {
+            Ok(stat) => stat,
+            Err(mpsc::RecvTimeoutError::Disconnected) => match thread.join() {
+                Err(panic) => std::panic::resume_unwind(panic),
+                Ok(()) => Err(no_answer(origin.key())),
+            },
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(no_answer(origin.key())),
         }
-        check_length(origin.key(), retry::stat(origin, retry, OPENING_UNREACHABLE)?)
     }
 
     /// Whether what was known before may be opened if the origin cannot be reached.
@@ -414,10 +449,16 @@ fn save_head(directory: &Directory, key: &str, looked: &Looked<()>, pair: &Pair,
     saved.is_ok()
 }
 
-/// For how long an opening tries an origin that cannot be reached at all: where an address is wrong, it shows here.
+/// For how long an opening tries an origin again that cannot be reached at all: where an address is wrong, it shows here.
 const OPENING_UNREACHABLE: Duration = Duration::from_secs(5);
 /// For how long it tries an origin in trouble, where there is something to open that was asked for before.
 const OPENING_HELD: Duration = Duration::from_secs(2);
+
+fn no_answer(key: &str) -> OriginError {
+    let (key, request) = (key.to_owned(), "the object's length".to_owned());
+    let reason = format!("no answer came within {OPENING_HELD:?}");
+    OriginError::Unreachable { key, request, reason, attempts: 1 }
+}
 
 /// No object is longer, in bytes: 1 PiB. What says so is a server in error, and its pages could not even be counted.
 const MAX_LENGTH: u64 = 1 << 50;

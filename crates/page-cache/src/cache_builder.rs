@@ -120,7 +120,8 @@ impl CacheBuilder {
 
     /// How many requests this process has under way at once, for all files. Default: 16. More fetch scattered pieces from
     /// a distant origin sooner, and take more memory: each up to 8 MiB, or a page if that is larger. Of several caches of
-    /// a process over one directory the first one's number holds.
+    /// a process over one directory the first one's number holds. What an origin reads of other files within its requests
+    /// is not counted, and if no request has ended for as long as the patience of the one who waits, his is sent beside.
     pub fn max_in_flight(self, count: usize) -> Self {
         Self { settings: Settings { max_in_flight: count, ..self.settings }, ..self }
     }
@@ -143,9 +144,9 @@ impl CacheBuilder {
     }
 
     /// How long, and with what pauses, a request to an origin is tried again that may succeed later. Default: for two
-    /// minutes; [`RetryPolicy::never`] switches it off. An opening tries an origin that cannot be reached at all for five
-    /// seconds at most, since that is where an address shows to be wrong; and for two seconds one in any trouble, if it
-    /// may open what is held.
+    /// minutes; [`RetryPolicy::never`] switches it off. An opening begins no further attempt after
+    /// five seconds at an origin that cannot be reached at all, since that is where an address shows to be wrong; and it
+    /// waits two seconds in all for one in any trouble, or silent, if it may open what is held.
     pub fn retry(self, retry: RetryPolicy) -> Self {
         Self { policy: Policy { retry, ..self.policy }, ..self }
     }

@@ -333,6 +333,7 @@ impl CachedFile {
             retry: cache.policy.retry,
             counters: self.counters(),
             watch: None,
+            reads_ahead: false,
         }
     }
 

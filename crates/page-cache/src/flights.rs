@@ -6,9 +6,9 @@
 //! passenger    board ─► wait ───────────────────► takes the leader's bytes
 //! ```
 //!
-//! Nobody waits for a flight while he leads one, and who leads waits for nothing but a slot and his own request; so no two
-//! can wait for each other. A flight ends with its leader, whatever becomes of him: what it did not bring is for the
-//! passengers to look for.
+//! Nobody waits for a flight while he leads one, and who leads waits for nothing but a slot, for a bounded time, and his
+//! own request; so no two can wait for each other. A flight ends with its leader, whatever becomes of him: what it did not
+//! bring is for the passengers to look for.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use svf_core::RangeSet;
 
-use crate::origin::OriginError;
+use crate::origin::{Origin, OriginError};
 use crate::pages::overlap;
 use crate::sync::{Condvar, Mutex};
 
@@ -48,8 +48,34 @@ struct Cargo {
     departed: bool,
     /// Whether the leader has stored it, or given up.
     over: bool,
-    /// Why the leader has given up, if that may pass, and for how long he tried.
-    failed: Option<(OriginError, Duration)>,
+    failed: Option<Failure>,
+}
+
+/// Why a leader has given up, if that may pass.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: OriginError,
+    /// For how long he tried.
+    pub(crate) tried_for: Duration,
+    pub(crate) asked: Asked,
+}
+
+impl Failure {
+    fn again(&self) -> Option<Self> {
+        let Self { error, tried_for, asked } = self;
+        Some(Self { error: error.again_if_transient()?, tried_for: *tried_for, asked: *asked })
+    }
+}
+
+/// Which origin was asked: of one object there may be several, with other credentials or by another way. It is told by its
+/// address, so only those that are there at once can be told from each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asked(usize);
+
+impl Asked {
+    pub(crate) fn new(origin: &dyn Origin) -> Self {
+        Self(std::ptr::from_ref(origin).cast::<()>().addr())
+    }
 }
 
 /// For what a passenger waits.
@@ -92,9 +118,8 @@ pub(crate) struct Arrival {
     pub(crate) pieces: Vec<(u64, Bytes)>,
     /// Whether the flight was still under way when the passenger had waited for long enough.
     pub(crate) late: bool,
-    /// Why there is no more, if that may pass, and for how long the leader tried: it is no use to try again at once who
-    /// would not try for longer.
-    pub(crate) failed: Option<(OriginError, Duration)>,
+    /// Why there is no more: it is no use to ask the same origin again at once for who would not try for longer.
+    pub(crate) failed: Option<Failure>,
 }
 
 impl Flights {
@@ -147,9 +172,10 @@ impl Leader<'_> {
         self.flight.changed.notify_all();
     }
 
-    /// Tells the passengers why they get nothing more, if that may pass, and for how long it was tried.
-    pub(crate) fn fail(&self, error: &OriginError, tried_for: Duration) {
-        self.flight.cargo.lock().failed = error.again_if_transient().map(|error| (error, tried_for));
+    /// Tells the passengers why they get nothing more, if that may pass, who was asked, and for how long.
+    pub(crate) fn fail(&self, error: &OriginError, tried_for: Duration, asked: Asked) {
+        let failed = error.again_if_transient().map(|error| Failure { error, tried_for, asked });
+        self.flight.cargo.lock().failed = failed;
     }
 
     /// Gives the passengers what was fetched.
@@ -197,7 +223,7 @@ impl Passenger {
         let pieces = cargo.landed.iter().filter(|(start, bytes)| touches(*start, bytes)).cloned().collect();
         // What the leader was not going to bring is not what has failed.
         let failed = cargo.failed.as_ref().filter(|_| is_expected(&cargo));
-        let failed = failed.and_then(|(error, tried_for)| Some((error.again_if_transient()?, *tried_for)));
+        let failed = failed.and_then(Failure::again);
         Arrival { pieces, late: is_under_way(&cargo), failed }
     }
 }

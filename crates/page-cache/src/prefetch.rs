@@ -24,8 +24,9 @@ impl CachedFile {
     /// Fetches what is missing of these ranges, and stores it, in whole pages and as many requests at once as may be under
     /// way. Nothing is handed out, and no more is in memory than these requests bring: of each at most 8 MiB, or a page.
     ///
-    /// `progress` is called, from one thread at a time, at least whenever something has been stored, and when it returns
-    /// [`ControlFlow::Break`] no further request is sent; those that are under way are stored still. It should be quick,
+    /// `progress` is called, from one thread at a time, at least whenever something has been stored, and now and then in
+    /// a pause between two attempts at an origin in trouble. When it returns [`ControlFlow::Break`] no further request is
+    /// sent, and nothing is tried again; those that are under way are stored still. It should be quick,
     /// since the next request waits for it.
     ///
     /// Ranges are half-open, in bytes, and clipped at the end; they may overlap and be in any order. Blocks until all is
@@ -133,13 +134,19 @@ impl CachedFile {
         }
     }
 
+    /// In pieces of so many bytes what will be needed is fetched: a part of the limit, so that there may be room for one.
+    fn most_at_once(&self) -> u64 {
+        let Some((directory, pair)) = self.opened().pair() else { return MAX_AT_ONCE };
+        (directory.budget().max_bytes() / PIECES).clamp(pair.pages().page_size, MAX_AT_ONCE.max(pair.pages().page_size))
+    }
+
     /// Starts the thread that fetches what will be needed.
     fn fetch_wanted(&self) {
         let file = self.downgrade();
         let fetch = move || {
             // Without a handle of its own while it does not fetch, so that the file is closed with the last of the others.
             while let Some(file) = file.upgrade() {
-                let Some(range) = file.read_ahead().next_wanted(MAX_AT_ONCE) else { return };
+                let Some(range) = file.read_ahead().next_wanted(file.most_at_once()) else { return };
                 let go_on = |_| if file.is_last() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
                 if let Err(error) = file.prefetch(&[range], go_on) {
                     tracing::debug!(%error, "what will be needed was not fetched");
@@ -155,5 +162,7 @@ impl CachedFile {
     }
 }
 
-/// What will be needed is fetched in pieces of so many bytes, so that what is needed no more is not begun.
+/// What will be needed is fetched in pieces of so many bytes at most, so that what is needed no more is not begun.
 const MAX_AT_ONCE: u64 = 64 << 20;
+/// And of this part of the limit.
+const PIECES: u64 = 8;

@@ -14,7 +14,7 @@ pub struct Stats {
     pub hits: u64,
     /// Reads of which some bytes were not.
     pub misses: u64,
-    /// Requests to the origin for bytes, each attempt counted.
+    /// Requests to the origin for bytes, each attempt counted; not those of openings, for lengths and versions.
     pub requests: u64,
     /// Those of the requests that tried again what had failed, or continued what had broken off.
     pub retries: u64,

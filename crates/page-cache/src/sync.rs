@@ -56,6 +56,13 @@ impl Condvar {
         }
     }
 
+    /// The same for one of them.
+    pub(crate) fn notify_one(&self) {
+        if self.waiting.load(std::sync::atomic::Ordering::Relaxed) > 0 {
+            self.changed.notify_one();
+        }
+    }
+
     /// Waits for a notification, for no longer than `timeout`.
     pub(crate) fn wait_for<'a, T>(&self, guard: MutexGuard<'a, T>, timeout: Duration) -> MutexGuard<'a, T> {
         self.waiting.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

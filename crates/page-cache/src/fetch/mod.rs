@@ -30,7 +30,7 @@ pub use self::read_ahead::Advice;
 use self::read_ahead::Miss;
 pub(crate) use self::read_ahead::ReadAhead;
 use self::requests::{Again, Left, for_each};
-use self::retry::RetryPolicy;
+use self::retry::{Failed, RetryPolicy};
 
 use bytes::Bytes;
 use svf_core::{NeedOptions, RangeSet};
@@ -38,8 +38,8 @@ use svf_core::{NeedOptions, RangeSet};
 use crate::admission::{Admission, Admit};
 use crate::directory::{Budget, Damaged, Pair, Stock, Stored};
 use crate::error::ReadError;
-use crate::flights::{Boarding, Flights, Leader, Passenger, Until};
-use crate::in_flight::InFlight;
+use crate::flights::{Asked, Boarding, Flights, Leader, Passenger, Until};
+use crate::in_flight::{InFlight, Turns};
 use crate::origin::{Origin, OriginError, Stat};
 use crate::stats::Counters;
 use crate::sync::{BackOff, Mutex};
@@ -82,6 +82,8 @@ pub(crate) struct Source<'a> {
     pub(crate) counters: &'a Counters,
     /// Who looks on while what is missing is stored, and nobody reads it.
     pub(crate) watch: Option<&'a Watch<'a>>,
+    /// Whether requests are longer than what somebody wants.
+    pub(crate) reads_ahead: bool,
 }
 
 impl Source<'_> {
@@ -108,11 +110,27 @@ impl Source<'_> {
             let pages = ahead.as_ref().map_or(0..0, |(_, pages)| pages.clone());
             destinations.store_also([pages.clone()].into_iter().collect());
             let destinations = Mutex::new(destinations);
-            let left = self.fetch_and_store(store, pending, &pages, &destinations);
-            if let (Err(_), Some((miss, _))) = (&left, &ahead) {
-                store.read_ahead.failed(miss);
-            }
-            pending = left?;
+            let begun = Instant::now();
+            let longer = Self { reads_ahead: !pages.is_empty(), ..*self };
+            pending = match longer.fetch_and_store(store, pending.clone(), &pages, &destinations) {
+                Ok(left) => left,
+                Err(ReadError::Origin(error)) if !pages.is_empty() => {
+                    if let Some((miss, _)) = &ahead {
+                        store.read_ahead.failed(miss);
+                    }
+                    if error.is_of_all_bytes() {
+                        return Err(error.into());
+                    }
+                    // What nobody has asked for is no reason for a read to fail: what was, once more, alone.
+                    tracing::debug!(key = self.origin.key(), %error, "a request with what is read next has failed");
+                    let mut alone = destinations.lock();
+                    alone.store_also(RangeSet::new());
+                    pending = alone.look(store.pair, &pending).absent;
+                    drop(alone);
+                    self.with_the_rest_since(begun).fetch_and_store(store, pending, &(0..0), &destinations)?
+                }
+                Err(error) => return Err(error),
+            };
             destinations
         } else {
             withdraw_damaged(store, &found.damaged);
@@ -188,9 +206,9 @@ impl Source<'_> {
         destinations: &Mutex<Destinations<'_, '_>>,
     ) -> Result<(RangeSet, Again), ReadError> {
         let left = Left::default();
-        self.for_each_request(pending, |request| {
-            self.share(store.pair.flights(), request, &left, destinations, |leader| {
-                self.fill_flight(store, leader, &left, destinations)
+        self.for_each_request(pending, |request, stop| {
+            self.share(store.pair.flights(), request, stop, &left, destinations, |leader, turns| {
+                self.fill_flight(store, leader, turns, &left, destinations)
             })
         })?;
         Ok(left.into_inner())
@@ -237,6 +255,7 @@ impl Source<'_> {
         &self,
         store: &Store<'_>,
         leader: &Leader<'_>,
+        turns: &mut Turns<'_>,
         left: &Left,
         destinations: &Mutex<Destinations<'_, '_>>,
     ) -> Result<(), ReadError> {
@@ -263,21 +282,45 @@ impl Source<'_> {
         self.report_damage(store, &new);
         store.pair.withdraw_damaged(store.budget, &found.damaged);
         for part in self.plan(&found.absent) {
-            let bytes = self.request(part.clone())?;
-            destinations.lock().take(part.start, &bytes);
-            leader.land(part.start, &bytes);
-            let stored = store.pair.store(store.budget, &store.room, part.start, &bytes);
-            if let Some(watch) = self.watch {
-                watch.note(bytes.len() as u64, stored);
-            }
-            if stored == Stored::NotAll {
-                self.counters.bypassed();
-                store.read_ahead.is_in_vain();
+            match self.request(part.clone(), turns) {
+                Ok(bytes) => self.hand_out_and_store(store, leader, destinations, part.start, &bytes),
+                Err(Failed { error, begin }) => {
+                    // Whole pages of what had come, so that who tries again gets on; of an answer that is wrong in the
+                    // end nothing is to be relied on.
+                    let good = if error.is_transient() { begin.len() as u64 } else { 0 };
+                    let whole = good / pages.page_size * pages.page_size;
+                    if whole > 0 {
+                        let begin = begin.slice(..whole as usize);
+                        self.hand_out_and_store(store, leader, destinations, part.start, &begin);
+                    }
+                    return Err(error.into());
+                }
             }
             // Who waits for these pages need not wait for the requests behind them.
             claim.release(pages.touching(&part));
         }
         Ok(())
+    }
+
+    /// What came goes to the caller and to those who wait for it, and then to the disk.
+    fn hand_out_and_store(
+        &self,
+        store: &Store<'_>,
+        leader: &Leader<'_>,
+        destinations: &Mutex<Destinations<'_, '_>>,
+        start: u64,
+        bytes: &Bytes,
+    ) {
+        destinations.lock().take(start, bytes);
+        leader.land(start, bytes);
+        let stored = store.pair.store(store.budget, &store.room, start, bytes);
+        if let Some(watch) = self.watch {
+            watch.note(bytes.len() as u64, stored);
+        }
+        if stored == Stored::NotAll {
+            self.counters.bypassed();
+            store.read_ahead.is_in_vain();
+        }
     }
 
     /// Does something for what nobody in this process is fetching of a request, and gives the destinations what others
@@ -286,21 +329,28 @@ impl Source<'_> {
         &self,
         flights: &Flights,
         request: Range<u64>,
+        stop: &dyn Fn() -> bool,
         left: &Left,
         destinations: &Mutex<Destinations<'_, '_>>,
-        lead: impl Fn(&Leader<'_>) -> Result<(), ReadError>,
+        lead: impl Fn(&Leader<'_>, &mut Turns<'_>) -> Result<(), ReadError>,
     ) -> Result<(), ReadError> {
         let (mut rest, mut passengers) = (request, Vec::new());
         while !rest.is_empty() {
             match flights.board(rest.clone()) {
                 Boarding::Leader(leader) => {
                     rest.start = leader.range().end;
-                    // The slot first, and then the locks: who has locks waits for nothing but its own request.
-                    let _slot = self.in_flight.map(InFlight::acquire);
+                    // The slot first, and then the locks: who has locks waits for one only if he has to try again.
+                    let mut turns = self.turns(stop);
+                    turns.begin();
                     leader.depart();
-                    lead(&leader).inspect_err(|error| {
-                        if let ReadError::Origin(error) = error {
-                            leader.fail(error, self.retry.deadline);
+                    lead(&leader, &mut turns).inspect_err(|error| {
+                        // Whether others get the part that they want of a longer request, they find out; also if this
+                        // one has no use for it any more.
+                        if let ReadError::Origin(error) = error
+                            && !self.reads_ahead
+                            && !stop()
+                        {
+                            leader.fail(error, self.retry.deadline, Asked::new(self.origin));
                         }
                     })?;
                 }
@@ -338,10 +388,11 @@ impl Source<'_> {
             destinations.take(*start, bytes);
             got.insert(*start..start + bytes.len() as u64);
         }
-        if let Some((error, tried_for)) = arrival.failed
-            && tried_for >= self.retry.deadline
+        if let Some(failed) = arrival.failed
+            && failed.tried_for >= self.retry.deadline
+            && failed.asked == Asked::new(self.origin)
         {
-            return Err(error.into());
+            return Err(failed.error.into());
         }
         left.add(if self.watch.is_some() { vec![wanted] } else { got.gaps(wanted).collect() });
         if arrival.late {
@@ -355,12 +406,16 @@ impl Source<'_> {
     fn pass_on(&self, mut wanted: RangeSet, destinations: &Mutex<Destinations<'_, '_>>) -> Result<(), ReadError> {
         while !wanted.is_empty() {
             let left = Left::default();
-            self.for_each_request(&wanted, |request| {
-                self.share(self.passed_on, request, &left, destinations, |leader| {
-                    let bytes = self.request(leader.range().clone())?;
+            self.for_each_request(&wanted, |request, stop| {
+                self.share(self.passed_on, request, stop, &left, destinations, |leader, turns| {
+                    let (bytes, result) = match self.request(leader.range().clone(), turns) {
+                        Ok(bytes) => (bytes, Ok(())),
+                        Err(Failed { error, begin }) if error.is_transient() => (begin, Err(error.into())),
+                        Err(Failed { error, .. }) => return Err(error.into()),
+                    };
                     destinations.lock().take(leader.range().start, &bytes);
                     leader.land(leader.range().start, &bytes);
-                    Ok(())
+                    result
                 })
             })?;
             let (rest, again) = left.into_inner();
@@ -374,9 +429,8 @@ impl Source<'_> {
 
     /// The same without a look at what others fetch.
     fn fetch_beside(&self, wanted: &RangeSet, destinations: &Mutex<Destinations<'_, '_>>) -> Result<(), ReadError> {
-        self.for_each_request(wanted, |request| {
-            let _slot = self.in_flight.map(InFlight::acquire);
-            let bytes = self.request(request.clone())?;
+        self.for_each_request(wanted, |request, stop| {
+            let bytes = self.request(request.clone(), &mut self.turns(stop)).map_err(|failed| failed.error)?;
             destinations.lock().take(request.start, &bytes);
             Ok(())
         })
@@ -386,10 +440,18 @@ impl Source<'_> {
     fn for_each_request(
         &self,
         absent: &RangeSet,
-        work: impl Fn(Range<u64>) -> Result<(), ReadError> + Sync,
+        work: impl Fn(Range<u64>, &dyn Fn() -> bool) -> Result<(), ReadError> + Sync,
     ) -> Result<(), ReadError> {
         let stop = || self.watch.is_some_and(Watch::is_over);
-        for_each(&self.plan(absent), self.in_flight.map_or(1, InFlight::max), stop, work)
+        let requests = self.plan(absent);
+        // Before anybody is waited for.
+        if let Some(first) = requests.first().filter(|_| self.offline) {
+            let what = format!("bytes {}..{}", first.start, first.end);
+            return Err(OriginError::Offline { key: self.origin.key().to_owned(), what }.into());
+        }
+        for_each(&requests, self.in_flight.map_or(1, InFlight::max), stop, |request, has_failed| {
+            work(request, &|| has_failed() || self.watch.is_some_and(Watch::ask))
+        })
     }
 
     /// What is worth fetching behind the pages that one contiguous read misses: nothing that is held or being fetched,
@@ -437,13 +499,19 @@ impl Source<'_> {
         }
     }
 
-    fn request(&self, range: Range<u64>) -> Result<Bytes, ReadError> {
-        if self.offline {
-            let what = format!("bytes {}..{}", range.start, range.end);
-            return Err(OriginError::Offline { key: self.origin.key().to_owned(), what }.into());
-        }
+    /// The same with as much time for further attempts as is left.
+    fn with_the_rest_since(&self, begun: Instant) -> Self {
+        let deadline = self.retry.deadline.saturating_sub(begun.elapsed());
+        Self { retry: RetryPolicy { deadline, ..self.retry }, ..*self }
+    }
+
+    fn turns<'t>(&'t self, stop: &'t dyn Fn() -> bool) -> Turns<'t> {
+        Turns::new(self.in_flight, self.patience, stop)
+    }
+
+    fn request(&self, range: Range<u64>, turns: &mut Turns<'_>) -> Result<Bytes, Failed> {
         tracing::debug!(key = self.origin.key(), start = range.start, end = range.end, "fetch");
-        Ok(retry::read(self.origin, self.pinned, range, self.retry, self.counters)?)
+        retry::read(self.origin, self.pinned, range, self.retry, turns, self.counters)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use svf_core::RangeSet;
 
@@ -11,11 +11,14 @@ use super::destinations::Destinations;
 use super::requests::Again;
 use super::{Source, Store};
 use crate::directory::Stored;
-use crate::error::PrefetchError;
+use crate::error::{PrefetchError, ReadError};
 use crate::sync::{BackOff, Mutex};
 
 /// How often in a row nothing that was fetched could be stored, before no more is fetched.
 const ATTEMPTS: usize = 3;
+
+/// How often it is asked whether to end, while nothing comes.
+const ASKED: Duration = Duration::from_millis(100);
 
 /// How far a prefetch has come, in bytes of whole pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,16 +40,37 @@ pub(crate) struct Watch<'a> {
     cancelled: AtomicBool,
     /// Whether no further request is to be begun in this round.
     halted: AtomicBool,
+    /// When it was asked for the last time whether to end.
+    asked: Mutex<Instant>,
 }
 
 impl<'a> Watch<'a> {
     pub(crate) fn new(total: u64, report: &'a (dyn Fn(Progress) -> ControlFlow<()> + Sync)) -> Self {
         let (cancelled, halted) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { report, total, done: AtomicU64::new(0), brought: AtomicU64::new(0), cancelled, halted }
+        Self {
+            report,
+            total,
+            done: AtomicU64::new(0),
+            brought: AtomicU64::new(0),
+            cancelled,
+            halted,
+            asked: Mutex::new(Instant::now()),
+        }
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is to end: who looks on is asked that again while nothing comes, but not too often.
+    pub(super) fn ask(&self) -> bool {
+        let mut asked = self.asked.lock();
+        if !self.is_cancelled() && asked.elapsed() >= ASKED {
+            *asked = Instant::now();
+            drop(asked);
+            self.report(self.done.load(Ordering::Relaxed));
+        }
+        self.is_cancelled()
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -101,7 +125,12 @@ impl<'a> Source<'a> {
             let mut destinations = Destinations::new(&mut []);
             destinations.store_also(pending.clone());
             let destinations = Mutex::new(destinations);
-            let (left, again) = watched.fill(store, &pending, &destinations)?;
+            let (left, again) = match watched.fill(store, &pending, &destinations) {
+                Ok(filled) => filled,
+                // What was not tried again for that.
+                Err(ReadError::Origin(error)) if watch.is_cancelled() && error.is_transient() => return Ok(()),
+                Err(error) => return Err(error.into()),
+            };
             let missing = destinations.lock().look(store.pair, &pending).absent;
             watch.begin_round(missing.num_bytes());
             if !missing.is_empty() && watch.brought.load(Ordering::Relaxed) >= watch.total.saturating_mul(2) {

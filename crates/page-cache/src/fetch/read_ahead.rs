@@ -92,14 +92,15 @@ impl ReadAhead {
         let is_sequential = state.is_sequential(missing);
         if let Some(stream) = state.streams.iter().find(|stream| stream.is_continued_by(miss)) {
             let next = (missing.end - missing.start).max(2 * stream.window).next_multiple_of(page_size);
-            return Some(if is_sequential { max } else { next.min(max) * u64::from(stream.misses >= COINCIDENCE) });
+            let next = if is_sequential { max } else { next.min(max) * u64::from(stream.misses >= COINCIDENCE) };
+            return Some(state.as_advised(missing, next, page_size));
         }
         // Another thread reads the same, or what was fetched is already gone.
         let is_known = |stream: &Stream| stream.fetched.contains(read_start) || stream.fetched.contains(&missing.start);
         if state.streams.iter().any(is_known) {
             return None;
         }
-        Some(if is_sequential { max } else { 0 })
+        Some(state.as_advised(missing, if is_sequential { max } else { 0 }, page_size))
     }
 
     /// Notes what is fetched for a miss, `window` bytes of it ahead.
@@ -174,6 +175,21 @@ impl ReadAhead {
 impl State {
     fn is_sequential(&self, missing: &Range<u64>) -> bool {
         self.sequential.range_at(missing.start).is_some()
+    }
+
+    /// What of so many bytes behind a miss is to be read as it is: no more than the page in which that ends, and none of
+    /// what is read here and there.
+    fn as_advised(&self, missing: &Range<u64>, window: u64, page_size: u64) -> u64 {
+        let (start, mut end) = (missing.end, missing.end.saturating_add(window));
+        if let Some(sequential) = self.sequential.range_at(missing.start) {
+            end = end.min(sequential.end.div_ceil(page_size).saturating_mul(page_size));
+        }
+        if start < end
+            && let Some(random) = self.random.intersection(start..end).next()
+        {
+            end = random.start / page_size * page_size;
+        }
+        end.saturating_sub(start)
     }
 }
 

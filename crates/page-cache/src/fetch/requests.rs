@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use svf_core::RangeSet;
 
 use crate::error::ReadError;
+use crate::in_flight;
 use crate::sync::Mutex;
 
 /// Of a thread that sends requests.
@@ -57,30 +58,36 @@ impl Left {
     }
 }
 
-/// Does something for each request, in up to `at_once` threads. What comes first of the errors is returned, and no further
+/// Does something for each request, in up to `at_once` threads, which are told whether another one has failed. What comes first of the errors is returned, and no further
 /// request is begun behind it, nor when all is to `stop`.
 pub(super) fn for_each(
     requests: &[Range<u64>],
     at_once: usize,
     stop: impl Fn() -> bool + Sync,
-    work: impl Fn(Range<u64>) -> Result<(), ReadError> + Sync,
+    work: impl Fn(Range<u64>, &dyn Fn() -> bool) -> Result<(), ReadError> + Sync,
 ) -> Result<(), ReadError> {
     let (next, failed) = (AtomicUsize::new(0), Mutex::new(None));
+    let has_failed = || failed.lock().is_some();
     let work_off = || {
-        while failed.lock().is_none()
+        while !has_failed()
             && !stop()
             && let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed))
         {
-            if let Err(error) = work(request.clone()) {
+            if let Err(error) = work(request.clone(), &has_failed) {
                 failed.lock().get_or_insert(error);
             }
         }
+    };
+    let is_within = in_flight::is_within_a_request();
+    let work_for_this = || {
+        in_flight::work_within_a_request(is_within);
+        work_off();
     };
     let others = at_once.min(requests.len()).saturating_sub(1);
     std::thread::scope(|scope| {
         for _ in 0..others {
             let thread = std::thread::Builder::new().name("page-cache fetch".to_owned());
-            if let Err(error) = thread.stack_size(STACK).spawn_scoped(scope, work_off) {
+            if let Err(error) = thread.stack_size(STACK).spawn_scoped(scope, work_for_this) {
                 tracing::debug!(%error, "no more threads for requests; those that are there do all of it");
                 break;
             }

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
+use crate::in_flight::Turns;
 use crate::origin::{Origin, OriginError, Stat};
 use crate::stats::Counters;
 
@@ -74,6 +75,8 @@ impl Default for RetryPolicy {
 const UNUSABLE: u32 = 2;
 /// A response that brought this part of what was asked for is continued without a pause.
 const MUCH: u64 = 16;
+/// So often it is looked at in a pause whether it is of use still.
+const STEP: Duration = Duration::from_millis(50);
 /// Who waits for longer should know why.
 const LONG: Duration = Duration::from_secs(3);
 
@@ -124,15 +127,20 @@ impl Attempts {
         self.begun.elapsed().saturating_add(wait) < self.policy.deadline
     }
 
-    /// Waits, and notes that the next attempt begins.
-    fn wait(&self, key: &str, wait: Duration, reason: &dyn std::fmt::Display) {
+    /// Waits, and notes that the next attempt begins; not if there is to `stop`.
+    fn wait(&self, key: &str, wait: Duration, reason: &dyn std::fmt::Display, stop: impl Fn() -> bool) -> bool {
         let (tried, millis) = (self.made, wait.as_millis() as u64);
         if wait >= LONG {
             tracing::warn!(key, tried, %reason, millis, "an origin is in trouble, and is asked again after a pause");
         } else {
             tracing::debug!(key, tried, %reason, millis, "an origin is asked again");
         }
-        std::thread::sleep(wait);
+        let (begun, mut rest) = (Instant::now(), wait);
+        while !rest.is_zero() && !stop() {
+            std::thread::sleep(rest.min(STEP));
+            rest = wait.saturating_sub(begun.elapsed());
+        }
+        rest.is_zero()
     }
 }
 
@@ -154,18 +162,28 @@ pub(crate) fn stat(origin: &dyn Origin, policy: RetryPolicy, unreachable: Durati
         attempts.policy.deadline = if no_answer { policy.deadline.min(unreachable) } else { policy.deadline };
         let reason = error.to_string();
         let wait = attempts.after(error)?;
-        attempts.wait(origin.key(), wait, &reason);
+        attempts.wait(origin.key(), wait, &reason, || false);
     }
 }
 
-/// The bytes of `range`, which is not empty, all of them. Blocks for as long as the policy allows.
+/// A request that has failed in the end.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) error: OriginError,
+    /// What had come of it, from its start on.
+    pub(super) begin: Bytes,
+}
+
+/// The bytes of `range`, which is not empty, all of them. Blocks for as long as the policy allows; each
+/// attempt is a turn, and pauses are none.
 pub(super) fn read(
     origin: &dyn Origin,
     pinned: &Stat,
     range: Range<u64>,
     policy: RetryPolicy,
+    turns: &mut Turns<'_>,
     counters: &Counters,
-) -> Result<Bytes, OriginError> {
+) -> Result<Bytes, Failed> {
     let (mut attempts, mut begin) = (Attempts::new(policy), BytesMut::new());
     loop {
         let rest = range.start + begin.len() as u64..range.end;
@@ -173,8 +191,12 @@ pub(super) fn read(
             counters.retried();
         }
         attempts.made += 1;
+        turns.begin();
         counters.requested();
-        let (wait, reason) = match ask(origin, &rest, pinned) {
+        let answer = ask(origin, &rest, pinned);
+        // Who waits for this origin, or stores what it gave, keeps nobody from asking another one.
+        turns.end();
+        let (wait, reason) = match answer {
             Ok(bytes) => {
                 let (part, asked) = (bytes.len() as u64, rest.end - rest.start);
                 counters.fetched(part);
@@ -188,24 +210,28 @@ pub(super) fn read(
                 if part == asked {
                     return Ok(begin.freeze());
                 }
-                let received = begin.len() as u64;
-                let broken_off = || OriginError::Incomplete {
-                    key: origin.key().to_owned(),
-                    request: bytes_of(&range),
-                    received,
-                    attempts: attempts.made,
+                let Some(wait) = attempts.after_progress(part, asked) else {
+                    return Err(incomplete(origin, &range, begin, attempts.made));
                 };
-                let error = broken_off();
-                let wait = attempts.after_progress(part, asked).ok_or(error)?;
                 (wait, "the response broke off".to_owned())
             }
             Err(error) => {
                 let reason = error.to_string();
-                (attempts.after(error)?, reason)
+                match attempts.after(error) {
+                    Ok(wait) => (wait, reason),
+                    Err(error) => return Err(Failed { error, begin: begin.freeze() }),
+                }
             }
         };
-        attempts.wait(origin.key(), wait, &reason);
+        if !attempts.wait(origin.key(), wait, &reason, || turns.are_over()) {
+            return Err(incomplete(origin, &range, begin, attempts.made));
+        }
     }
+}
+
+fn incomplete(origin: &dyn Origin, range: &Range<u64>, begin: BytesMut, attempts: u32) -> Failed {
+    let (key, request, received) = (origin.key().to_owned(), bytes_of(range), begin.len() as u64);
+    Failed { error: OriginError::Incomplete { key, request, received, attempts }, begin: begin.freeze() }
 }
 
 /// A beginning of `range`, not empty: an origin may be anybody's, and more than that is nothing to rely on.

@@ -191,6 +191,11 @@ impl OriginError {
         self
     }
 
+    /// Whether it is so for whatever part of the object is asked for.
+    pub(crate) fn is_of_all_bytes(&self) -> bool {
+        matches!(self, Self::NotFound { .. } | Self::Denied { .. } | Self::Changed { .. } | Self::Offline { .. })
+    }
+
     /// The same, for another one who waited for the same request, if it may pass.
     pub(crate) fn again_if_transient(&self) -> Option<Self> {
         if !self.is_transient() {

@@ -248,7 +248,9 @@ fn one_fault_alone(number: usize) {
         Err(error) => {
             // Of a range of which something came, the rest is named.
             check_message(&error, &fault, "..143360");
-            assert_eq!(file.held().num_bytes(), PAGE, "{fault:?} left something behind");
+            // What broke off is right as far as it goes.
+            let begins = matches!(fault, Fault::ShortBody { .. }) && error.is_transient();
+            assert!(file.held().num_bytes() == PAGE || begins, "{fault:?} left something behind");
         }
     }
     // All that a request took of an answer without an end, with what was on its way in sockets.

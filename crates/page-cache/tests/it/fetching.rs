@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::memory_origin::{MemoryOrigin, pattern};
 use bytes::Bytes;
-use page_cache::{Cache, CacheBuilder, CachedFile, Origin, OriginError, ReadError, Stat};
+use page_cache::{
+    Cache, CacheBuilder, CachedFile, FnOrigin, Origin, OriginError, ReadError, RetryPolicy, Stat, Validators,
+};
 use tempfile::TempDir;
 
 const PAGE: u64 = 4096;
@@ -300,6 +302,26 @@ fn who_waits_for_an_origin_in_trouble_is_told_at_once() {
     }
 }
 
+/// The other one may have other credentials, or another way to the object.
+#[test]
+fn the_error_of_another_origin_of_the_same_object_is_nobody_elses() {
+    let directory = tempfile::tempdir().unwrap();
+    let bytes = pattern(100_000, 6);
+    let gate = Gate::new(MemoryOrigin::new("shared", bytes.clone()));
+    let cache = builder(&directory).retry(RetryPolicy::never()).open().unwrap();
+    let bad = cache.file(gate.clone()).unwrap();
+    let good = cache.file(MemoryOrigin::new("shared", bytes.clone())).unwrap();
+    std::thread::scope(|scope| {
+        let leader = scope.spawn(|| bad.bytes(5..200));
+        wait_for("the first request", || gate.reads() == 1);
+        let other = scope.spawn(|| good.bytes(5..200));
+        wait_for("the other waits", || good.stats().waits == 1);
+        gate.let_through(Turn::Away);
+        assert!(matches!(leader.join().unwrap(), Err(ReadError::Origin(OriginError::Incomplete { .. }))));
+        assert_eq!(other.join().unwrap().unwrap(), bytes[5..200]);
+    });
+}
+
 /// The leader's bytes are there for all who wait as soon as they have come, though there is no slot for another request.
 #[test]
 fn who_waits_for_another_thread_needs_no_slot() {
@@ -347,4 +369,114 @@ fn a_thread_that_is_stuck_is_not_waited_for_longer_than_patience() {
         });
         assert_eq!(file.stats().requests, 2);
     }
+}
+
+fn versioned(length: u64) -> Stat {
+    Stat { length, validators: Validators { version: Some("1".into()), ..Validators::default() } }
+}
+
+/// What a call returns, unless it takes too long.
+fn in_time<T: Send + 'static>(what: &str, call: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(call()));
+    receiver.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| panic!("{what} never ends"))
+}
+
+/// Each request of the one is many reads of the other, and both have the same few slots.
+#[test]
+fn an_origin_may_read_other_files_of_its_cache() {
+    for max in [1, 4] {
+        let directory = tempfile::tempdir().unwrap();
+        let bytes = pattern(1 << 20, 4);
+        // So that whoever waits for a slot in vain is found out.
+        let cache = builder(&directory).max_in_flight(max).patience(Duration::from_secs(600)).open().unwrap();
+        let inner = cache.file(MemoryOrigin::new("inner", bytes.clone())).unwrap();
+        let origin = FnOrigin::new("outer", versioned(1 << 20), move |range: Range<u64>| {
+            let halves = [range.start..range.start + 10, range.start + 10..range.end];
+            let halves = inner.read_ranges(&halves).map_err(std::io::Error::other)?;
+            Ok(halves.concat().into())
+        });
+        let outer = cache.file(origin).unwrap();
+        let read = in_time("reading", move || outer.read_ranges(&scattered(40)).unwrap());
+        for (range, read) in scattered(40).into_iter().zip(read) {
+            assert!(read == bytes[range.start as usize..range.end as usize], "{range:?}");
+        }
+    }
+}
+
+/// It reads in a thread of its own, in which nothing tells that somebody waits for it with a slot.
+#[test]
+fn an_origin_that_needs_another_slot_gets_on_after_patience() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = builder(&directory).max_in_flight(1).patience(Duration::from_millis(50)).open().unwrap();
+    let inner = cache.file(MemoryOrigin::new("inner", pattern(1 << 20, 4))).unwrap();
+    let origin = FnOrigin::new("outer", versioned(1 << 20), move |range: Range<u64>| {
+        let inner = inner.clone();
+        std::thread::spawn(move || inner.bytes(range)).join().unwrap().map_err(std::io::Error::other)
+    });
+    let outer = cache.file(origin).unwrap();
+    assert_eq!(in_time("reading", move || outer.bytes(0..10).unwrap()), pattern(1 << 20, 4)[..10]);
+}
+
+/// What is known to fail is not held back by requests that may succeed later.
+#[test]
+fn an_error_does_not_wait_for_an_origin_in_trouble() {
+    let directory = tempfile::tempdir().unwrap();
+    let hour = Duration::from_secs(3600);
+    let policy = RetryPolicy { deadline: 10 * hour, first_pause: hour, longest_pause: hour };
+    let in_trouble = Arc::new((Mutex::new(false), Condvar::new()));
+    let origin = FnOrigin::new("trouble", versioned(1 << 20), move |range: Range<u64>| {
+        let mut is_so = in_trouble.0.lock().unwrap();
+        if range.start > 0 {
+            *is_so = true;
+            in_trouble.1.notify_all();
+            return Err(std::io::ErrorKind::ConnectionReset.into());
+        }
+        drop(in_trouble.1.wait_while(is_so, |is_so| !*is_so).unwrap());
+        Err(std::io::Error::other("for good"))
+    });
+    let file = builder(&directory).retry(policy).open().unwrap().file(origin).unwrap();
+    let error = in_time("reading", move || file.read_ranges(&[0..1, 100 * PAGE..100 * PAGE + 1]).unwrap_err());
+    assert!(error.to_string().contains("for good"), "{error}");
+}
+
+/// A pause needs no slot.
+#[test]
+fn an_origin_in_trouble_keeps_no_other_one_waiting() {
+    let directory = tempfile::tempdir().unwrap();
+    let policy = RetryPolicy { first_pause: Duration::from_secs(3), ..RetryPolicy::default() };
+    let cache = builder(&directory).max_in_flight(1).retry(policy).open().unwrap();
+    let down = MemoryOrigin::new("down", pattern(100_000, 1));
+    let (trouble, healthy) =
+        (cache.file(down.clone()).unwrap(), cache.file(MemoryOrigin::new("good", pattern(100_000, 2))).unwrap());
+    down.fail(true);
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| (trouble.bytes(0..10).unwrap(), Instant::now()));
+        wait_for("the first attempt", || !down.take_reads().is_empty());
+        assert_eq!(healthy.bytes(0..10).unwrap(), pattern(100_000, 2)[..10]);
+        let read = Instant::now();
+        down.fail(false);
+        let (bytes, end) = slow.join().unwrap();
+        assert_eq!(bytes, pattern(100_000, 1)[..10]);
+        assert!(read < end, "it has waited for the pause of another origin");
+    });
+}
+
+/// An offline read asks nobody, so it waits for nobody.
+#[test]
+fn an_offline_read_needs_no_slot() {
+    let directory = tempfile::tempdir().unwrap();
+    let gate = Gate::new(MemoryOrigin::new("offline", pattern(100_000, 6)));
+    let online = builder(&directory).max_in_flight(1).open().unwrap();
+    let file = online.file(gate.clone()).unwrap();
+    let offline = builder(&directory).max_in_flight(1).offline(true).open().unwrap().file(gate.clone()).unwrap();
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| file.bytes(0..10).unwrap());
+        wait_for("the first request", || gate.reads() == 1);
+        let error = offline.bytes(50_000..50_010);
+        let is_early = !slow.is_finished();
+        gate.let_through(Turn::Give);
+        assert!(matches!(error, Err(ReadError::Origin(OriginError::Offline { .. }))), "{error:?}");
+        assert!(is_early);
+    });
 }

@@ -218,3 +218,42 @@ fn an_origin_that_fails_ends_it_and_what_has_come_stays() {
     Origin::stat(&builder(&directory).open().unwrap().file(origin.clone()).map(|_| origin.clone()).unwrap()).unwrap();
     assert!(origin.stats() > asked + 1, "who opens it next asks");
 }
+
+#[test]
+fn it_ends_when_it_is_told_to_though_nothing_comes() {
+    let directory = tempfile::tempdir().unwrap();
+    let origin = MemoryOrigin::new("a", pattern(1 << 20, 1));
+    let hour = Duration::from_secs(3600);
+    let policy = RetryPolicy { deadline: 10 * hour, first_pause: hour, longest_pause: hour };
+    let file = builder(&directory).retry(policy).open().unwrap().file(origin.clone()).unwrap();
+    origin.fail(true);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(file.prefetch(&[0..u64::MAX], |_| ControlFlow::Break(()))));
+    let prefetched = receiver.recv_timeout(Duration::from_secs(60)).unwrap().unwrap();
+    assert!(prefetched.cancelled && prefetched.held.is_empty());
+    assert_eq!(origin.take_reads().len(), 1);
+}
+
+/// The one who looks on has no slot, and neither have those who wait until they may tell.
+#[test]
+fn who_looks_on_may_read_other_files() {
+    for max in [1, 4] {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = builder(&directory).max_in_flight(max).patience(Duration::from_secs(600)).open().unwrap();
+        let file = cache.file(MemoryOrigin::new("a", pattern(1 << 20, 1))).unwrap();
+        let other = cache.file(MemoryOrigin::new("b", pattern(1 << 20, 2))).unwrap();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let ranges: Vec<_> = (0..40).map(|number| number * 5 * PAGE..number * 5 * PAGE + 1).collect();
+            let mut calls = 0;
+            let prefetched = file.prefetch(&ranges, |_| {
+                let start = calls * 6 * PAGE;
+                other.read_ranges(&[start..start + 1, start + 3 * PAGE..start + 3 * PAGE + 1]).unwrap();
+                calls = (calls + 1) % 40;
+                ControlFlow::Continue(())
+            });
+            sender.send(prefetched.unwrap().held.num_bytes())
+        });
+        assert_eq!(receiver.recv_timeout(Duration::from_secs(60)), Ok(40 * PAGE), "it never ends");
+    }
+}

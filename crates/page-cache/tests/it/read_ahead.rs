@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use page_cache::{Advice, Cache, CachedFile, ReadError, RetryPolicy, WhenFull};
+use page_cache::{Advice, Cache, CachedFile, FnOrigin, ReadError, RetryPolicy, Stat, Validators, WhenFull};
 use tempfile::TempDir;
 
 use crate::memory_origin::{MemoryOrigin, pattern};
@@ -173,10 +173,28 @@ fn after_a_failure_a_read_is_fetched_for_alone() {
     scene.requests();
     scene.origin.fail(true);
     assert!(matches!(scene.file.bytes(13 * PAGE..13 * PAGE + 1), Err(ReadError::Origin(_))));
-    assert_eq!(scene.requests(), [13..22]);
+    assert_eq!(scene.requests(), [13..22, 13..14]);
     scene.origin.fail(false);
     scene.read(13);
     assert_eq!(scene.requests(), [13..14]);
+}
+
+/// What nobody has asked for is no reason for a read to fail.
+#[test]
+fn what_cannot_be_read_ahead_costs_no_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let validators = Validators { version: Some("1".into()), ..Validators::default() };
+    let origin = FnOrigin::new("bad", Stat { length: 100 * PAGE, validators }, |range: Range<u64>| {
+        if range.end > 30 * PAGE {
+            return Err(std::io::Error::other("a bad sector"));
+        }
+        Ok(vec![7; (range.end - range.start) as usize].into())
+    });
+    let file = Cache::builder(directory.path()).page_size(PAGE).open().unwrap().file(origin).unwrap();
+    for page in 0..30 {
+        assert_eq!(file.bytes(page * PAGE..page * PAGE + 2).unwrap(), [7, 7][..], "{page}");
+    }
+    assert!(file.bytes(30 * PAGE..30 * PAGE + 2).is_err());
 }
 
 #[test]
@@ -188,7 +206,7 @@ fn advice_is_taken() {
     assert_eq!(scene.requests().len(), 10);
     scene.file.advise(bytes(1000..2000), Advice::Sequential);
     scene.read(1000);
-    assert_eq!(scene.requests(), [1000..3048]);
+    assert_eq!(scene.requests(), [1000..2000]);
     scene.file.advise(0..u64::MAX, Advice::Normal);
     (10..14).for_each(|page| scene.read(page));
     assert_eq!(scene.requests().last(), Some(&(13..15)));
@@ -226,6 +244,29 @@ fn what_will_be_needed_is_fetched_meanwhile() {
     scene.read(50);
     scene.read(3500);
     assert_eq!(scene.requests(), []);
+}
+
+#[test]
+fn advice_ends_where_its_range_does() {
+    let scene = scene(200);
+    scene.file.advise(0..10 * PAGE - 5, Advice::Sequential);
+    scene.file.advise(40 * PAGE..50 * PAGE, Advice::Random);
+    scene.read(0);
+    assert_eq!(scene.requests(), [0..10]);
+    // Nobody has said how what is between them is read.
+    (20..40).for_each(|page| scene.read(page));
+    assert_eq!(scene.requests(), [20..21, 21..22, 22..23, 23..25, 25..28, 28..33, 33..40]);
+}
+
+#[test]
+fn what_will_be_needed_may_be_more_than_the_limit() {
+    let scene = scene_within(4096, 8 << 20, WhenFull::Evict);
+    scene.file.advise(0..u64::MAX, Advice::WillNeed);
+    let start = Instant::now();
+    while scene.file.held().num_bytes() < 4 << 20 {
+        assert!(start.elapsed() < Duration::from_secs(60), "{:?}", scene.file.held());
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// The thread that fetches what will be needed does not keep a file open.

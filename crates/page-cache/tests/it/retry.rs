@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -131,7 +131,11 @@ impl Scene {
     }
 
     fn error(&self, file: &CachedFile) -> OriginError {
-        match file.bytes(0..10_000).unwrap_err() {
+        self.error_of(file, 0..10_000)
+    }
+
+    fn error_of(&self, file: &CachedFile, range: Range<u64>) -> OriginError {
+        match file.bytes(range).unwrap_err() {
             ReadError::Origin(error) => error,
             other => panic!("{other}"),
         }
@@ -208,6 +212,22 @@ fn a_response_that_breaks_off_goes_on_where_it_stopped() {
     assert!(file.held().contains(0..whole));
 }
 
+/// However slow a line is, who tries again gets on.
+#[test]
+fn what_came_of_a_request_that_fails_is_kept() {
+    let scene = Scene::new();
+    let file = scene.file(RetryPolicy::never());
+    for tries in 1..=3 {
+        scene.origin.next([Instead::Part(2 * PAGE + 100)]);
+        let error = scene.error_of(&file, 0..8 * PAGE);
+        assert!(matches!(error, OriginError::Incomplete { .. }), "{error}");
+        assert_eq!(file.held().iter().collect::<Vec<_>>(), [0..2 * PAGE * tries]);
+    }
+    scene.check(&file, 0..8 * PAGE);
+    let reads = scene.origin.origin.take_reads();
+    assert_eq!(reads, [0..8 * PAGE, 2 * PAGE..8 * PAGE, 4 * PAGE..8 * PAGE, 6 * PAGE..8 * PAGE]);
+}
+
 #[test]
 fn a_response_that_goes_on_in_another_version_is_a_change_and_nothing_is_spliced() {
     let scene = Scene::new();
@@ -226,7 +246,7 @@ fn a_response_that_goes_on_in_another_version_is_a_change_and_nothing_is_spliced
         fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError> {
             let part = self.0.read(range, pinned)?;
             self.0.origin.set(pattern(LEN, 10), "\"2\"");
-            Ok(part.slice(..1_000))
+            Ok(part.slice(..PAGE as usize + 1_000))
         }
     }
     let file = scene.builder().retry(patient()).open().unwrap().file(Replaced(scene.origin.clone())).unwrap();
@@ -356,6 +376,60 @@ fn an_origin_that_cannot_be_reached_is_no_change_and_no_deletion() {
     assert!(matches!(open(Freshness::Always, OnUnreachable::ServeHeld), Err(OriginError::NotFound { .. })));
     scene.origin.always(None);
     scene.check(&open(Freshness::Always, OnUnreachable::Fail).unwrap(), 0..LEN as u64);
+}
+
+/// An origin of which the length is not told before it may be.
+#[derive(Debug, Clone)]
+struct Silent {
+    origin: MemoryOrigin,
+    is_silent: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Silent {
+    fn set(&self, is_silent: bool) {
+        *self.is_silent.0.lock().unwrap() = is_silent;
+        self.is_silent.1.notify_all();
+    }
+}
+
+impl Origin for Silent {
+    fn key(&self) -> &str {
+        self.origin.key()
+    }
+
+    fn stat(&self) -> Result<Stat, OriginError> {
+        let silent = self.is_silent.0.lock().unwrap();
+        drop(self.is_silent.1.wait_timeout_while(silent, Duration::from_secs(200), |silent| *silent).unwrap());
+        self.origin.stat()
+    }
+
+    fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError> {
+        self.origin.read(range, pinned)
+    }
+}
+
+#[test]
+fn an_opening_of_what_is_held_waits_for_no_silent_origin() {
+    let scene = Scene::new();
+    let origin = Silent { origin: scene.origin.origin.clone(), is_silent: Arc::default() };
+    let open = |freshness| scene.builder().freshness(freshness).open().unwrap();
+    let always = open(Freshness::Always);
+    scene.check(&always.file(origin.clone()).unwrap(), 0..10_000);
+    origin.set(true);
+    origin.origin.set(pattern(LEN, 10), "\"2\"");
+    let start = Instant::now();
+    let file = always.file(origin.clone()).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(100), "{:?}", start.elapsed());
+    scene.check(&file, 0..10_000);
+    // It is not served any more to anybody, once the origin has said that it is over.
+    let immutable = open(Freshness::Immutable);
+    let is_old = |file: &CachedFile| file.stat().validators.etag.as_deref() == Some("\"1\"");
+    assert!(is_old(&immutable.file(origin.clone()).unwrap()));
+    origin.set(false);
+    while is_old(&immutable.file(origin.clone()).unwrap()) {
+        assert!(start.elapsed() < Duration::from_secs(100));
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]

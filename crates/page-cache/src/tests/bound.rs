@@ -112,13 +112,19 @@ fn what_cannot_be_punched_is_charged_until_it_can() {
     assert!(allocated(directory.path()) <= cache.usage().charged && cache.usage().charged <= LIMIT);
     assert!(cache.stats().bypasses > 0);
     disk.fail(|_, _| None);
-    // While it is counted what could not be punched, nothing is stored.
-    let has_room = (3..30).any(|seed| {
+    // While it is counted what could not be punched, nothing is stored; and after one that fails no other punch is tried
+    // for a while.
+    let (start, mut seed) = (Instant::now(), 3);
+    let mut has_room = || {
+        seed += 1;
         let bypasses = cache.stats().bypasses;
         read_about(&cache, &objects, seed, 40);
         cache.stats().bypasses == bypasses
-    });
-    assert!(has_room, "there is room again");
+    };
+    while !has_room() {
+        assert!(start.elapsed() < Duration::from_secs(100), "there is no room again");
+        std::thread::sleep(Duration::from_millis(50));
+    }
     let found = cache.recount(Duration::from_secs(10)).unwrap().unwrap();
     assert!(found.allocated <= found.charged && found.charged <= found.charged_before, "{found:?}");
 }
@@ -266,7 +272,7 @@ fn others_are_let_in_between_blocks_of_an_index_that_go() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             // The thread of the directory may be at it as well.
-            while punches.load(Ordering::Relaxed) < 10 && start.elapsed() < Duration::from_secs(20) {
+            while punches.load(Ordering::Relaxed) < 5 && start.elapsed() < Duration::from_secs(20) {
                 shared.stock(WhenFull::Evict).give_back_blocks();
                 std::thread::sleep(Duration::from_millis(10));
             }
@@ -281,7 +287,7 @@ fn others_are_let_in_between_blocks_of_an_index_that_go() {
     });
     let punches = punches.load(Ordering::Relaxed);
     assert!(
-        punches >= 10 && entered_at.len() as u64 * 3 >= punches,
+        punches >= 5 && entered_at.len() as u64 * 3 >= punches,
         "{punches} went, and others came at {entered_at:?}"
     );
 }

@@ -28,6 +28,20 @@ pub(crate) fn allocated(cache: &Path) -> u64 {
     taken.into_values().sum()
 }
 
+/// What each directory takes of the disk and the names in it, for who looks for a byte too much.
+pub(crate) fn listing(cache: &Path) -> String {
+    let mut all = String::new();
+    for below in ["", "heads", "pairs", "aside"] {
+        let directory = cache.join(below);
+        all += &format!("\n{} {}", directory.display(), directory.metadata().map_or(0, |found| found.blocks() * 512));
+        for entry in directory.read_dir().into_iter().flatten().flatten() {
+            let blocks = entry.metadata().map_or(0, |found| found.blocks() * 512);
+            all += &format!("\n  {} {blocks}", entry.file_name().display());
+        }
+    }
+    all
+}
+
 /// What is charged now, as it stands in control, without opening the cache: whoever opens it may tidy up.
 pub(crate) fn charged(cache: &Path) -> u64 {
     let mut used = [0; 8];

@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 
 use crate::process::{Result, cargo, run, tool};
-use crate::{demo, model, trees};
+use crate::{demo, model, readme, trees};
 
 /// Check everything that must hold before a change lands
 #[derive(Debug, Args)]
@@ -17,7 +17,7 @@ pub(crate) struct Ci {
 
 type Step = (&'static str, fn() -> Result);
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     ("format", || run(&mut cargo(["fmt", "--all", "--check"]))),
     ("clippy", || {
         run(&mut cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))
@@ -51,6 +51,7 @@ const STEPS: [Step; 14] = [
     ("models", model::check_all),
     ("demo", demo::check_sample),
     ("demo of a wheel", demo::check_wheel),
+    ("readme", readme::check),
     ("benches build", || run(&mut cargo(["bench", "--package", "svf-benches", "--no-run"]))),
 ];
 

@@ -1,0 +1,223 @@
+//! `cargo xtask mutations`: breaks the rule behind each promise of docs/semantics.md, and looks whether the test that
+//! holds the promise is red.
+//!
+//! A source file is changed in place while its test is built and run, and is as it was behind that, also if something
+//! goes wrong in between.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use crate::process::{Result, cargo, root};
+
+/// Break each promise of docs/semantics.md on purpose, and see its test fail; do not edit the sources meanwhile
+#[derive(Debug, Args)]
+pub(crate) struct Mutations {
+    /// Only the promises whose name contains this
+    filter: Option<String>,
+}
+
+/// A promise, and how to break it.
+struct Mutation {
+    /// The paragraph of docs/semantics.md.
+    promise: &'static str,
+    file: &'static str,
+    /// What stands there exactly once.
+    before: &'static str,
+    after: &'static str,
+    /// What cargo tests.
+    target: &'static [&'static str],
+    /// The test, with its module where it has one.
+    test: &'static str,
+}
+
+const IT: &[&str] = &["--package", "page-cache", "--features", "http", "--test", "it"];
+const LIB: &[&str] = &["--package", "page-cache", "--features", "http", "--lib"];
+const MMAN: &[&str] = &["--package", "window-mman", "--test", "it"];
+
+const MUTATIONS: [Mutation; 11] = [
+    Mutation {
+        promise: "Versions",
+        file: "crates/page-cache/src/origin/object_store/version.rs",
+        before: "(Some(pinned), Some(now)) if pinned == now => Ok(()),",
+        after: "(Some(_), Some(_)) => Ok(()),",
+        target: IT,
+        test: "http::an_etag_that_changes_is_a_change",
+    },
+    Mutation {
+        promise: "Staleness",
+        file: "crates/page-cache/src/freshness.rs",
+        before: "age.is_some_and(|age| age <= max_age)",
+        after: "age.is_some_and(|age| age <= max_age * 1_000_000)",
+        target: IT,
+        test: "cached_file::freshness_decides_when_the_origin_is_asked",
+    },
+    Mutation {
+        promise: "Damage",
+        file: "crates/page-cache/src/directory/pair/mod.rs",
+        before: "return self.read_page(&bytes, out) && self.checksum(page, out) == word.crc();",
+        after: "return self.read_page(&bytes, out);",
+        target: IT,
+        test: "directory::a_flipped_bit_in_a_page_costs_that_page",
+    },
+    Mutation {
+        promise: "Durability",
+        file: "crates/page-cache/src/directory/pair/reconcile.rs",
+        before: "if word.is_present() && is_whole(self.data.file(), &bytes)? {",
+        after: "if word.is_present() {",
+        target: LIB,
+        test: "tests::after_a_restart_words_data_and_budget_agree_again",
+    },
+    Mutation {
+        promise: "Bound",
+        file: "crates/page-cache/src/directory/pair/fill.rs",
+        before: "let charge = self.page_charge(page);\n        if !room.reserve(section, charge) {",
+        after: "let charge = self.page_charge(page);\n        section.charge(charge);\n        if false {",
+        target: IT,
+        test: "bound::an_object_larger_than_the_limit_is_read_again_and_again_within_it",
+    },
+    Mutation {
+        promise: "Single flight",
+        file: "crates/page-cache/src/sys/lock_file.rs",
+        before: "matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(false),",
+        after: "matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(true),",
+        target: IT,
+        test: "single_flight::eight_processes_of_four_threads_cost_the_origin_each_byte_once",
+    },
+    Mutation {
+        promise: "Sharing",
+        file: "crates/page-cache/src/directory/pair/words.rs",
+        before: "(first..).zip(expected).all(|(page, &word)| words.load(page).is_ok_and(|now| now == word))",
+        after: "(first..).zip(expected).all(|(page, _)| words.load(page).is_ok())",
+        target: LIB,
+        test: "directory::pair::words::tests::a_copy_counts_only_while_its_words_stand",
+    },
+    Mutation {
+        promise: "Where",
+        file: "crates/page-cache/src/directory/mod.rs",
+        before: "FileSystemKind::Remote(kind) if !allow_remote => {",
+        after: "FileSystemKind::Remote(kind) if !allow_remote && kind.is_empty() => {",
+        target: LIB,
+        test: "tests::a_directory_on_a_remote_file_system_is_refused_unless_allowed",
+    },
+    Mutation {
+        promise: "Fork",
+        file: "crates/page-cache/src/sys/fork.rs",
+        before: "unsafe { node.as_ref() }.filter(|node| node.process == this).map(|node| &node.value)",
+        after: "unsafe { node.as_ref() }.filter(|_| this > 0).map(|node| &node.value)",
+        target: IT,
+        test: "processes::a_child_counts_what_it_does_itself",
+    },
+    Mutation {
+        promise: "Signals",
+        file: "crates/window-mman/src/sys/fault/signal.rs",
+        before: "if (begin..landing).contains(&routine::instruction(interrupted)) && is_of_source(info, interrupted) {",
+        after: "if begin > landing && is_of_source(info, interrupted) {",
+        target: MMAN,
+        test: "faults::a_fault_names_the_file_and_the_range",
+    },
+    Mutation {
+        promise: "Trust",
+        file: "crates/page-cache/src/directory/mod.rs",
+        before: "if metadata.mode() & 0o022 != 0 {",
+        after: "if metadata.mode() & 0o002 != 0 {",
+        target: IT,
+        test: "directory::a_directory_that_others_can_write_is_refused",
+    },
+];
+
+/// How long a test may take that a mutation has hang; that is red, too.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+impl Mutations {
+    pub(crate) fn run(&self) -> Result {
+        let wanted = |name: &str| self.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()));
+        let mut red = 0;
+        for mutation in MUTATIONS.iter().filter(|mutation| wanted(mutation.promise)) {
+            if !mutation.is_noticed()? {
+                return Err(format!("{}: {} does not notice the mutation", mutation.promise, mutation.test).into());
+            }
+            red += 1;
+        }
+        println!("{red} promises broken, each noticed by its test");
+        if red == 0 { Err("no promise has such a name".into()) } else { Ok(()) }
+    }
+}
+
+impl Mutation {
+    /// Whether the test is green without the mutation and red with it.
+    fn is_noticed(&self) -> Result<bool> {
+        if !self.passes()? {
+            return Err(format!("{} fails without any mutation", self.test).into());
+        }
+        let _mutated = Mutated::new(self)?;
+        let noticed = !self.passes()?;
+        println!("{}: {} is {}", self.promise, self.test, if noticed { "red" } else { "GREEN" });
+        Ok(noticed)
+    }
+
+    fn passes(&self) -> Result<bool> {
+        // That it does not compile would not be the test's merit.
+        let built = cargo(["test", "--quiet", "--no-run"]).args(self.target).status()?;
+        if !built.success() {
+            return Err(format!("{}: it does not compile", self.promise).into());
+        }
+        let mut test = cargo(["test", "--quiet"]);
+        test.args(self.target).args(["--", "--exact", self.test]);
+        let mut test = test.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn()?;
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if let Some(status) = test.try_wait()? {
+                return Ok(status.success());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        test.kill()?;
+        test.wait()?;
+        Ok(false)
+    }
+}
+
+/// A source file that is not as it was, until this drops.
+struct Mutated {
+    path: PathBuf,
+    original: String,
+}
+
+impl Mutated {
+    fn new(mutation: &Mutation) -> Result<Self> {
+        let path = root().join(mutation.file);
+        let original = fs::read_to_string(&path)?;
+        fs::write(&path, original.replacen(mutation.before, mutation.after, 1))?;
+        Ok(Self { path, original })
+    }
+}
+
+impl Drop for Mutated {
+    fn drop(&mut self) {
+        if let Err(error) = fs::write(&self.path, &self.original) {
+            eprintln!("{} is still mutated: {error}; restore it", self.path.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_mutation_fits_one_place_and_is_told_of() {
+        let semantics = fs::read_to_string(root().join("docs/semantics.md")).unwrap();
+        for Mutation { promise, file, before, test, .. } in &MUTATIONS {
+            let source = fs::read_to_string(root().join(file)).unwrap();
+            assert_eq!(source.matches(before).count(), 1, "{promise}: {before:?} in {file}");
+            let heading = format!("{promise}.**");
+            let paragraphs: Vec<_> = semantics.split("\n**").filter(|part| part.starts_with(&heading)).collect();
+            let name = test.rsplit("::").next().unwrap();
+            let tells = |part: &&str| part.contains("*Mutation:*") && part.contains(name);
+            assert!(paragraphs.iter().any(tells), "{promise} tells of no mutation that {name} notices");
+        }
+    }
+}

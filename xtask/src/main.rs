@@ -8,6 +8,7 @@ mod ci;
 mod crash;
 mod demo;
 mod interop;
+mod licences;
 mod model;
 mod mutations;
 mod process;

@@ -93,3 +93,8 @@ struct CachedStorePage;
 #[cfg(all(doctest, feature = "http"))]
 #[doc = include_str!("../../../docs/guide.md")]
 struct Guide;
+
+/// Compiles the code of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;

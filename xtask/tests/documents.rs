@@ -168,3 +168,29 @@ fn each_row_for_newcomers_can_be_seen_to_be_true() {
     }
     assert!(rows > 60, "{rows} rows");
 }
+
+/// Each document with code in Rust is among those whose code the tests of a crate compile, and so is each README.
+#[test]
+fn all_code_is_compiled() {
+    let facade = document("crates/svf-facade/src/lib.rs");
+    let documents = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut compiled = 0;
+    for path in documents.chain([root().join("README.md")]).filter(|path| path.extension().is_some_and(|e| e == "md")) {
+        if fs::read_to_string(&path).unwrap().contains("```rust") {
+            let name = path.strip_prefix(root()).unwrap().display().to_string();
+            assert!(
+                facade.contains(&format!("include_str!(\"../../../{name}\")")),
+                "{name} has code that nobody compiles"
+            );
+            compiled += 1;
+        }
+    }
+    assert!(compiled >= 3, "{compiled} documents");
+    for entry in fs::read_dir(root().join("crates")).unwrap() {
+        let member = entry.unwrap().path();
+        let readme = fs::read_to_string(member.join("README.md")).unwrap();
+        let library = fs::read_to_string(member.join("src/lib.rs")).unwrap_or_default();
+        let is_compiled = library.contains("include_str!(\"../README.md\")");
+        assert!(!readme.contains("```rust") || is_compiled, "{} has code that nobody compiles", member.display());
+    }
+}

@@ -51,8 +51,8 @@ pub use self::recount::Recount;
 
 use self::control::{Control, Opened};
 use self::eviction::Evictor;
-pub(crate) use self::eviction::Stock;
 pub use self::eviction::WhenFull;
+pub(crate) use self::eviction::{EVICTION_PATIENCE, Stock};
 use self::files::{Files, is_damage, is_temporary};
 use self::key_locks::KeyLocks;
 use self::maintenance::Maintenance;
@@ -261,7 +261,7 @@ impl Directory {
             return;
         }
         let path = self.files.root.display();
-        match self.evict_to(self.budget.max_bytes().max(self.budget.fixed())) {
+        match self.evict_to(self.budget.max_bytes().max(self.budget.fixed()), RECOUNT_PATIENCE) {
             Ok(true) => self.excesses.succeeded(),
             Ok(false) => tracing::warn!(%path, "more is charged than the limit, and is kept or in use"),
             Err(error) => tracing::warn!(%path, %error, "what is beyond the limit cannot be evicted"),

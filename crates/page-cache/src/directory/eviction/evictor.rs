@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use svf_core::RangeSet;
 
 use super::candidates::{Candidates, LOOKS, LOOKS_AT_FEW};
+use super::extent::Extent;
 use super::hollow::Hollow;
 use super::obstacles::{Obstacles, Punches};
 use super::recent_uses::length_of_use;
@@ -104,23 +105,6 @@ impl Evictor {
         choice.is_listing = false;
         choice.roster = listed?;
         Ok(())
-    }
-}
-
-/// An extent of a pair.
-#[derive(Debug, Clone)]
-pub(super) struct Extent {
-    pair: Arc<str>,
-    number: u64,
-    /// Whether the object has no other extent.
-    is_all: bool,
-    /// The pair, as long as anybody has it open: then its stamps can be looked at for nothing.
-    open: Weak<Pair>,
-}
-
-impl PartialEq for Extent {
-    fn eq(&self, other: &Self) -> bool {
-        (self.number, &self.pair) == (other.number, &other.pair)
     }
 }
 
@@ -501,8 +485,4 @@ impl Stock<'_> {
             Err(error) => Err(error),
         }
     }
-}
-
-pub(super) fn total(ranges: impl Iterator<Item = std::ops::Range<u64>>) -> u64 {
-    ranges.map(|range| range.end - range.start).sum()
 }

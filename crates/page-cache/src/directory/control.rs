@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::budget::DIRECTORY_CHARGE;
+use super::charges::DIRECTORY_CHARGE;
 use super::files::{Files, is_damage, temporary};
 use crate::checksum::crc32c;
 use crate::sys::{Access, BootId, DiskFile, Lock, LockFile, SharedWords};

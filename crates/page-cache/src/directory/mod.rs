@@ -12,6 +12,7 @@
 //! [`Directory`], and with it the open pairs.
 
 mod budget;
+mod charges;
 mod control;
 mod eviction;
 mod files;

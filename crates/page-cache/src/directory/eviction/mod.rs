@@ -10,6 +10,8 @@
 
 mod candidates;
 mod evictor;
+mod extent;
+mod give_back;
 mod hollow;
 mod obstacles;
 mod prune;

@@ -17,7 +17,7 @@ pub(crate) struct Ci {
 
 type Step = (&'static str, fn() -> Result);
 
-const STEPS: [Step; 17] = [
+const STEPS: [Step; 18] = [
     ("format", || run(&mut cargo(["fmt", "--all", "--check"]))),
     ("clippy", || {
         run(&mut cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))
@@ -57,6 +57,11 @@ const STEPS: [Step; 17] = [
     ("packages", || {
         let published = ["package", "--workspace", "--exclude", "svf-benches", "--exclude", "xtask", "--allow-dirty"];
         run(cargo(published).arg("--quiet"))
+    }),
+    // The one example that is a workspace of its own.
+    ("datafusion", || {
+        let manifest = "crates/page-cache/examples/datafusion/Cargo.toml";
+        run(&mut cargo(["check", "--quiet", "--locked", "--manifest-path", manifest, "--target-dir", "target/datafusion"]))
     }),
     ("benches build", || run(&mut cargo(["bench", "--package", "svf-benches", "--no-run"]))),
 ];

@@ -1,6 +1,6 @@
 //! Reads the metadata and one tile of a remote cloud-optimized GeoTIFF.
 //!
-//! `cargo run --example cog_tile [URL]`
+//! `cargo run -p svf-facade --example cog_tile [-- URL]`
 
 mod sample;
 

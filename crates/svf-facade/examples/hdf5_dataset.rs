@@ -1,6 +1,6 @@
 //! Reads one dataset of a remote HDF5 file.
 //!
-//! `cargo run --example hdf5_dataset [URL [DATASET]]`
+//! `cargo run -p svf-facade --example hdf5_dataset [-- URL [DATASET]]`
 
 mod sample;
 

@@ -1,6 +1,6 @@
 //! Several processes read all of a remote file through one cache; together they fetch each byte once.
 //!
-//! `cargo run --example many_processes [URL]`
+//! `cargo run -p svf-facade --example many_processes [-- URL]`
 
 mod sample;
 

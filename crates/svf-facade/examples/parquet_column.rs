@@ -1,6 +1,6 @@
 //! Reads one column of a remote Parquet file.
 //!
-//! `cargo run --example parquet_column --features parquet [URL]`
+//! `cargo run -p svf-facade --example parquet_column --features parquet [-- URL]`
 
 mod sample;
 

@@ -1,6 +1,6 @@
 //! A viewer that scrolls through a file larger than the memory that it is given, by pages and by windows.
 //!
-//! `cargo run --example viewer [URL]`
+//! `cargo run -p svf-facade --example viewer [-- URL]`
 
 mod sample;
 

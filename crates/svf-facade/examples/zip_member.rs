@@ -1,6 +1,6 @@
 //! Lists a remote ZIP and reads one member of it.
 //!
-//! `cargo run --example zip_member [URL]`
+//! `cargo run -p svf-facade --example zip_member [-- URL]`
 
 mod sample;
 

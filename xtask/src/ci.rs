@@ -61,7 +61,15 @@ const STEPS: [Step; 18] = [
     // The one example that is a workspace of its own.
     ("datafusion", || {
         let manifest = "crates/page-cache/examples/datafusion/Cargo.toml";
-        run(&mut cargo(["check", "--quiet", "--locked", "--manifest-path", manifest, "--target-dir", "target/datafusion"]))
+        run(&mut cargo([
+            "check",
+            "--quiet",
+            "--locked",
+            "--manifest-path",
+            manifest,
+            "--target-dir",
+            "target/datafusion",
+        ]))
     }),
     ("benches build", || run(&mut cargo(["bench", "--package", "svf-benches", "--no-run"]))),
 ];

@@ -38,9 +38,10 @@ const LIB: &[&str] = &["--package", "page-cache", "--features", "http", "--lib"]
 const HITS: &[&str] = &["--package", "page-cache", "--features", "http", "--test", "hits"];
 const SVFSC: &[&str] = &["--package", "svf-core", "--test", "coming_from_svfsc"];
 const CORE: &[&str] = &["--package", "svf-core", "--lib"];
+const THROUGH: &[&str] = &["--package", "svf-core", "--test", "read_through"];
 const MMAN: &[&str] = &["--package", "window-mman", "--test", "it"];
 
-const MUTATIONS: [Mutation; 26] = [
+const MUTATIONS: [Mutation; 32] = [
     Mutation {
         promise: "Versions",
         file: "crates/page-cache/src/origin/object_store/version.rs",
@@ -249,6 +250,54 @@ const MUTATIONS: [Mutation; 26] = [
         target: CORE,
         test: "block_map::memory::tests::scrubbed_bytes_are_wiped_when_the_last_handle_goes",
     },
+    Mutation {
+        promise: "Time",
+        file: "crates/page-cache/src/origin/object_store/attempt.rs",
+        before: "        timeout_at(end, future).await.map_err(|_| self.passed())",
+        after: "        timeout_at(end + self.timeouts.total * 1_000, future).await.map_err(|_| self.passed())",
+        target: IT,
+        test: "broken_off::a_body_that_trickles_is_given_up_after_the_total_time",
+    },
+    Mutation {
+        promise: "Files that are cut short while they are open",
+        file: "crates/page-cache/src/directory/pair/data.rs",
+        before: "if len < self.length {",
+        after: "if len < self.length && self.length == 0 {",
+        target: IT,
+        test: "bad_luck::data_that_was_truncated_is_not_made_longer_by_what_is_fetched",
+    },
+    Mutation {
+        promise: "A limit on the length of files",
+        file: "crates/page-cache/src/directory/pair/data.rs",
+        before: "check_size_limit(range.end)?;",
+        after: "check_size_limit(range.end.min(1))?;",
+        target: IT,
+        test: "bad_luck::files_that_may_not_be_as_long_as_the_object",
+    },
+    Mutation {
+        promise: "Waiting",
+        file: "crates/page-cache/src/fetch/mod.rs",
+        before: "passenger.wait(until, self.patience)",
+        after: "passenger.wait(until, self.patience * 1_000_000)",
+        target: IT,
+        test: "fetching::a_thread_that_is_stuck_is_not_waited_for_longer_than_patience",
+    },
+    Mutation {
+        promise: "Old versions",
+        file: "crates/page-cache/src/directory/mod.rs",
+        before: "|| self.pairs.delete(&self.files, &self.budget, &name) {",
+        after: "{",
+        target: IT,
+        test: "bound::an_old_version_goes_when_its_last_reader_has_gone",
+    },
+    Mutation {
+        promise: "Reading through",
+        file: "crates/svf-core/src/sparse_virtual_file/flights.rs",
+        before: "self.by_start.insert(range.start, Arc::clone(&flight));",
+        after: "self.by_start.retain(|start, _| *start != range.start);",
+        target: THROUGH,
+        test: "thirty_two_threads_fetch_each_byte_exactly_once",
+    },
 ];
 
 /// How long a test may take that a mutation has hang; that is red, too.
@@ -340,8 +389,9 @@ mod tests {
         for Mutation { promise, file, before, test, .. } in &MUTATIONS {
             let source = fs::read_to_string(root().join(file)).unwrap();
             assert_eq!(source.matches(before).count(), 1, "{promise}: {before:?} in {file}");
-            let heading = format!("{promise}.**");
-            let paragraphs: Vec<_> = semantics.split("\n**").filter(|part| part.starts_with(&heading)).collect();
+            let headings = [format!("{promise}.**"), format!("{promise}**")];
+            let is_of_it = |part: &&str| headings.iter().any(|heading| part.starts_with(heading.as_str()));
+            let paragraphs: Vec<_> = semantics.split("\n**").filter(is_of_it).collect();
             let name = test.rsplit("::").next().unwrap();
             let tells = |part: &&str| part.contains("*Mutation:*") && part.contains(name);
             assert!(paragraphs.iter().any(tells), "{promise} tells of no mutation that {name} notices");

@@ -204,6 +204,16 @@ fn a_disk_without_any_room() {
     assert!(error.contains("No space left") && error.contains("make room"), "{error}");
 }
 
+/// What was mistyped is told with what may have been meant, in the same line.
+#[test]
+fn a_word_that_is_mistyped() {
+    let scene = scene();
+    for (arguments, meant) in [(&["fetsh", "x"][..], "fetch"), (&["prune", "--older-then", "1h"], "--older-than")] {
+        let error = failure(&scene.svf(arguments), 2);
+        assert!(error.contains(meant) && error.contains("see svf --help"), "{error}");
+    }
+}
+
 /// What is said of the code is what `--help` and the README say.
 #[test]
 fn exit_codes_are_documented_alike_and_each_help_has_an_example() {

@@ -91,11 +91,12 @@ fn ctrl_c_ends_a_fetch_and_what_has_come_is_held() {
     stdout_of(&scene.svf(&["fetch", &url, "--range", "0-8388607"]));
     origin.set_delay(Duration::from_secs(30));
     let svf = env!("CARGO_BIN_EXE_svf");
-    let in_it = format!("exec '{svf}' fetch {url} --cache-dir '{}'", scene.cache().display());
+    // Whoever runs the tests in the background may have them ignore Ctrl-C, and so their children.
+    let in_it = format!("exec env --default-signal=INT '{svf}' fetch {url} --cache-dir '{}'", scene.cache().display());
     let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--command", &in_it, "/dev/null"]).env("TERM", "xterm");
-    let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let asked = origin.counters().connections;
+    let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let start = std::time::Instant::now();
     while origin.counters().connections == asked && start.elapsed() < Duration::from_secs(20) {
         std::thread::sleep(Duration::from_millis(20));

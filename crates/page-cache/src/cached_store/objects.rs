@@ -22,6 +22,13 @@ pub(super) struct Name {
     pub(super) version: Option<String>,
 }
 
+impl Name {
+    /// Of the current version.
+    pub(super) fn of(path: &Path) -> Self {
+        Self { path: path.clone(), version: None }
+    }
+}
+
 /// An object as it was when it was last looked at.
 #[derive(Debug)]
 pub(super) struct Object {

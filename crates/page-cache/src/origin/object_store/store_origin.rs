@@ -92,6 +92,10 @@ impl ObjectStoreOrigin {
         Self { timeouts, ..self }
     }
 
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
     /// The same object in the version of this id, as a store knows it that keeps old versions: one that never changes, and
     /// has a [`key`](Origin::key) of its own.
     #[must_use = "this gives the changed origin back"]
@@ -114,7 +118,12 @@ impl ObjectStoreOrigin {
         })
     }
 
-    fn attempt(&self, options: GetOptions) -> Result<Attempt, OriginError> {
+    /// One request about the object, or the version that is meant.
+    ///
+    /// # Errors
+    ///
+    /// As [`store`](Self::store).
+    pub(crate) fn attempt(&self, options: GetOptions) -> Result<Attempt, OriginError> {
         let store = self.store()?;
         let options = match &self.version {
             Some(version) => GetOptions { version: Some(version.clone()), ..options },

@@ -2,6 +2,7 @@
 
 mod bad_luck;
 mod conformance;
+mod first_read;
 mod freshness;
 mod reading;
 mod scheduling;

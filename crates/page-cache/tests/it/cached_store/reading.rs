@@ -269,6 +269,7 @@ async fn a_given_version_is_an_object_of_its_own() {
     assert_eq!(setup.inner.take_asked().len(), 1);
     setup.store.get(&"a".into()).await.unwrap();
     assert_eq!(setup.inner.take_asked().len(), 1);
+    setup.store.flush().await;
     assert_eq!(setup.store.cache().entries().len(), 2);
 }
 

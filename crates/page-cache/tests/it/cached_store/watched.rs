@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -35,7 +35,31 @@ struct Watch {
     /// Errs on every so many calls; never, if 0.
     errs_on: AtomicU64,
     delay: Mutex<Duration>,
-    without_validators: std::sync::atomic::AtomicBool,
+    without_validators: AtomicBool,
+    /// Whether answers never begin.
+    is_silent: AtomicBool,
+    /// How many `get_opts` are under way, and how many were at once.
+    under_way: AtomicU64,
+    most_at_once: AtomicU64,
+    /// What is put where, before which call is answered.
+    replacement: Mutex<Option<(u64, Path, Vec<u8>)>>,
+}
+
+/// Counts while something is under way.
+struct UnderWay<'a>(&'a Watch);
+
+impl<'a> UnderWay<'a> {
+    fn begin(watch: &'a Watch) -> Self {
+        let now = watch.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+        watch.most_at_once.fetch_max(now, Ordering::SeqCst);
+        Self(watch)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -71,6 +95,22 @@ impl Watched {
         self.watch.errs_on.store(calls, Ordering::SeqCst);
     }
 
+    /// How many `get_opts` were under way at once since this was called last.
+    pub(crate) fn take_most_at_once(&self) -> u64 {
+        self.watch.most_at_once.swap(0, Ordering::SeqCst)
+    }
+
+    /// Lets no answer begin, or again.
+    pub(crate) fn be_silent(&self, is_silent: bool) {
+        self.watch.is_silent.store(is_silent, Ordering::SeqCst);
+    }
+
+    /// Puts another object in the place of one, before the call is answered that follows after so many.
+    pub(crate) fn replace_after(&self, calls: u64, path: &str, bytes: Vec<u8>) {
+        let call = self.watch.calls.load(Ordering::SeqCst) + calls;
+        *self.watch.replacement.lock().unwrap() = Some((call, path.into(), bytes));
+    }
+
     /// Lets its answers say nothing by which versions could be told.
     pub(crate) fn without_validators(self) -> Self {
         self.watch.without_validators.store(true, Ordering::SeqCst);
@@ -101,6 +141,10 @@ impl ObjectStore for Watched {
             Some(GetRange::Suffix(length)) => Asked::Suffix(*length),
         };
         self.watch.asked.lock().unwrap().push(asked);
+        let _under_way = UnderWay::begin(&self.watch);
+        if self.watch.is_silent.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         let delay = *self.watch.delay.lock().unwrap();
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
@@ -109,6 +153,10 @@ impl ObjectStore for Watched {
             (self.watch.calls.fetch_add(1, Ordering::SeqCst), self.watch.errs_on.load(Ordering::SeqCst));
         if errs_on > 0 && (call + 1).is_multiple_of(errs_on) {
             return Err(Error::Generic { store: "Watched", source: "it errs now and then".into() });
+        }
+        let replacement = self.watch.replacement.lock().unwrap().take_if(|(at, ..)| *at == call);
+        if let Some((_, path, bytes)) = replacement {
+            self.inner.put_opts(&path, bytes.into(), PutOptions::default()).await?;
         }
         let head = options.head;
         let mut result = self.inner.get_opts(location, options).await?;

@@ -197,30 +197,37 @@ async fn collect(response: GetResult, asked: Range<u64>, deadline: Deadline) -> 
     }
     let expected = asked.end - asked.start;
     let mut body = response.into_stream();
-    let mut bytes = BytesMut::with_capacity(expected as usize);
+    // One that comes in one part is not copied.
+    let (mut whole, mut bytes) = (Bytes::new(), BytesMut::new());
     loop {
         let broken = match deadline.bound_part(body.next()).await {
             Ok(Some(Ok(part))) => {
-                if (bytes.len() + part.len()) as u64 > expected {
+                if (whole.len() + bytes.len() + part.len()) as u64 > expected {
                     let reason = format!("its body is longer than the {expected} bytes asked for");
                     return Err(Rejected::Invalid(reason).into());
                 }
-                bytes.extend_from_slice(&part);
+                if part.len() as u64 == expected {
+                    whole = part;
+                } else {
+                    bytes.reserve(expected as usize - bytes.len());
+                    bytes.extend_from_slice(&part);
+                }
                 continue;
             }
             Ok(None) => break,
             Ok(Some(Err(error))) => Failure::Store(error),
             Err(late) => late,
         };
-        if bytes.is_empty() {
+        if whole.is_empty() && bytes.is_empty() {
             return Err(broken);
         }
-        tracing::debug!(got = bytes.len(), expected, reason = broken.reason(), "a response broke off");
-        return Ok(bytes.freeze());
+        tracing::debug!(got = whole.len() + bytes.len(), expected, reason = broken.reason(), "a response broke off");
+        break;
     }
+    let bytes = if whole.is_empty() { bytes.freeze() } else { whole };
     // One that ends too early without a sign of trouble is a beginning as well.
     if bytes.is_empty() {
         return Err(Rejected::Invalid("its body is empty".to_owned()).into());
     }
-    Ok(bytes.freeze())
+    Ok(bytes)
 }

@@ -6,6 +6,7 @@ mod first_read;
 mod freshness;
 mod reading;
 mod scheduling;
+mod suite;
 mod watched;
 
 use std::sync::Arc;

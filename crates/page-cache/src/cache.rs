@@ -324,6 +324,14 @@ impl Cache {
         }
     }
 
+    /// The same in this process alone, which waits for nobody.
+    #[cfg(feature = "object_store")]
+    pub(crate) fn begin_doubt(&self, key: &str) {
+        if let Some(directory) = self.inner.directory() {
+            directory.begin_doubt(key);
+        }
+    }
+
     /// Lets whoever opens `key` next ask its origin, if the version that was `known` is no longer the one that is there `now`.
     #[cfg(feature = "object_store")]
     pub(crate) fn doubt_if_other(&self, key: &str, known: &Stat, now: &Stat) {

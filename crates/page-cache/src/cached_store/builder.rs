@@ -1,12 +1,13 @@
 //! The options of a cached store.
 
+use std::fmt;
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 
-use super::objects::{DEFAULT_MAX, Objects};
+use super::objects::DEFAULT_MAX;
 use super::rules::Rules;
 use super::{CachedStore, Shared};
 use crate::cache::Cache;
@@ -14,7 +15,6 @@ use crate::origin::Timeouts;
 use crate::sys::PerProcess;
 
 /// Options of a [`CachedStore`]. All of its rules must admit an object, else it is read from the store below.
-#[derive(Debug)]
 #[must_use = "a builder does nothing until build() is called"]
 pub struct CachedStoreBuilder {
     inner: Arc<dyn ObjectStore>,
@@ -79,7 +79,21 @@ impl CachedStoreBuilder {
     /// The store.
     pub fn build(self) -> CachedStore {
         let Self { inner, cache, namespace, rules, max_objects, timeouts } = self;
-        let (objects, behind) = (Objects::new(max_objects), PerProcess::empty());
-        CachedStore { shared: Arc::new(Shared { inner, cache, namespace, rules, objects, timeouts, behind }) }
+        let (own, objects, behind) =
+            (PerProcess::new(Some(Arc::clone(&inner))), PerProcess::empty(), PerProcess::empty());
+        let shared = Shared { inner, own, cache, namespace, rules, timeouts, max_objects, objects, behind };
+        CachedStore { shared: Arc::new(shared) }
+    }
+}
+
+impl fmt::Debug for CachedStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The store below may show its credentials; its name for people does not.
+        f.debug_struct("CachedStoreBuilder")
+            .field("inner", &format_args!("{}", self.inner))
+            .field("namespace", &self.namespace)
+            .field("dir", &self.cache.dir())
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
     }
 }

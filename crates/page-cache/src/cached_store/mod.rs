@@ -17,6 +17,7 @@ mod attributes;
 mod behind;
 mod body;
 mod builder;
+mod change;
 mod error;
 mod objects;
 mod opening;
@@ -42,13 +43,13 @@ use object_store::{
 
 use self::behind::Behind;
 pub use self::builder::CachedStoreBuilder;
+use self::change::Change;
 use self::objects::{Name, Objects};
 use self::rules::Rules;
 pub use self::status::CacheStatus;
 use self::upload::Upload;
 use crate::cache::Cache;
 use crate::origin::{ObjectStoreOrigin, Origin, OriginError, Timeouts};
-use crate::runtime::unblock;
 use crate::sys::PerProcess;
 
 /// An object store whose objects are read through a [`Cache`].
@@ -115,12 +116,15 @@ pub struct CachedStore {
 /// What clones share.
 pub(crate) struct Shared {
     inner: Arc<dyn ObjectStore>,
+    /// The same in the process that was given it: its connections and threads a child does not have.
+    own: PerProcess<Option<Arc<dyn ObjectStore>>>,
     cache: Cache,
     namespace: String,
     rules: Rules,
-    objects: Objects,
     timeouts: Timeouts,
-    /// A child does what it does itself.
+    max_objects: usize,
+    /// A child knows what it has opened itself, and does what it does itself.
+    objects: PerProcess<Objects>,
     behind: PerProcess<Behind>,
 }
 
@@ -159,6 +163,12 @@ impl CachedStore {
         self.shared.key_of(&Name::of(location))
     }
 
+    /// Lets the next read of an object ask the store below, under any freshness policy: for who learns that others have
+    /// changed it. Of a version that is held already nothing is fetched again.
+    pub async fn invalidate(&self, location: &Path) {
+        self.shared.changed(location).await;
+    }
+
     /// Waits until what has been read so far through this store and its clones, in this process, is stored as well.
     ///
     /// The first read of an object is answered as soon as its bytes have come, and they are stored behind that: whoever
@@ -170,7 +180,8 @@ impl CachedStore {
 
 impl Shared {
     fn origin_of(&self, name: &Name) -> ObjectStoreOrigin {
-        let origin = ObjectStoreOrigin::new(Arc::clone(&self.inner), name.path.clone(), self.namespace.clone());
+        let store = self.own.get(|| None).clone();
+        let origin = ObjectStoreOrigin::of_this_process(store, name.path.clone(), &self.namespace);
         let origin = origin.with_timeouts(self.timeouts);
         match &name.version {
             Some(version) => origin.at_version(version.clone()),
@@ -180,6 +191,10 @@ impl Shared {
 
     fn key_of(&self, name: &Name) -> String {
         self.origin_of(name).key().to_owned()
+    }
+
+    fn objects(&self) -> &Objects {
+        self.objects.get(|| Objects::new(self.max_objects))
     }
 
     fn behind(&self) -> &Behind {
@@ -207,17 +222,14 @@ impl Shared {
         Err(error::of_origin(location, OriginError::Offline { key, what }))
     }
 
+    /// What may change an object begins; see [`Change`].
+    fn change(self: &Arc<Self>, location: &Path) -> Change {
+        Change { shared: Arc::clone(self), location: location.clone(), is_over: false }
+    }
+
     /// Lets whoever opens the object next ask the store below.
     async fn changed(self: &Arc<Self>, location: &Path) {
-        let (shared, name) = (Arc::clone(self), Name::of(location));
-        let forget = move || {
-            shared.cache.doubt(&shared.key_of(&name));
-            // Only then: who has looked before that remembers what he found no longer than until now.
-            shared.objects.forget(&name);
-        };
-        if let Err(error) = unblock(forget).await {
-            tracing::warn!(%location, %error, "what is known of a changed object could not be doubted");
-        }
+        self.change(location).over().await;
     }
 }
 
@@ -225,9 +237,10 @@ impl Shared {
 #[deny(clippy::missing_trait_methods)]
 impl ObjectStore for CachedStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        let change = self.shared.change(location);
         let put = self.shared.inner.put_opts(location, payload, options).await;
         // Also if it failed: the store may have done it, and its answer been lost.
-        self.shared.changed(location).await;
+        change.over().await;
         put
     }
 
@@ -292,15 +305,18 @@ impl ObjectStore for CachedStore {
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        let change = self.shared.change(to);
         let copied = self.shared.inner.copy_opts(from, to, options).await;
-        self.shared.changed(to).await;
+        change.over().await;
         copied
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        let changes = [from, to].map(|location| self.shared.change(location));
         let renamed = self.shared.inner.rename_opts(from, to, options).await;
-        self.shared.changed(from).await;
-        self.shared.changed(to).await;
+        for change in changes {
+            change.over().await;
+        }
         renamed
     }
 }

@@ -92,7 +92,7 @@ impl Shared {
     }
 
     fn open_blocking(&self, name: Name, wanted: &Wanted, confirm: bool, extensions: Extensions, mut waiting: Waiting) {
-        let since = self.objects.now();
+        let since = self.objects().now();
         let origin = Arc::new(self.origin_of(&name));
         let asked = Arc::clone(&origin);
         let look = |known: Option<Known<'_>>| {
@@ -119,7 +119,7 @@ impl Shared {
         let meta = meta_of(&name.path, opened.file.stat(), &opened.attributes);
         let attributes = attributes::from_head(&opened.attributes);
         let object = Arc::new(Object::new(opened.file, meta, attributes, opened.age));
-        self.objects.insert(name, &object, since);
+        self.objects().insert(name, &object, since);
         if let Some(waiting) = waiting.object.take() {
             // Who needs no more than what had come does not wait for it.
             _ = waiting.send(Arc::clone(&object));

@@ -8,10 +8,11 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
 use object_store::{Extensions, GetOptions, GetRange, GetResult, GetResultPayload, ObjectMeta, Result};
 
+use super::body::FIRST_PIECE;
 use super::objects::{Name, Object};
 use super::opening::{Fresh, Opened};
 use super::status::CacheStatus;
-use super::wanted::{Wanted, part};
+use super::wanted::{Wanted, beginning, part};
 use super::{Shared, body, error};
 use crate::cached_file::CachedFile;
 use crate::error::ReadError;
@@ -26,7 +27,7 @@ impl Shared {
         // These ask whether it has changed, and not whether this cache thinks so.
         let asks = options.if_none_match.is_some() || options.if_modified_since.is_some();
         let mut confirm = asks && !self.cache.is_offline();
-        let mut known = self.objects.fresh(&name, self.cache.freshness()).filter(|_| !confirm);
+        let mut known = self.objects().fresh(&name, self.cache.freshness()).filter(|_| !confirm);
         // A change is found at the first look or, since another may follow it, at the second.
         let mut looks = 0;
         loop {
@@ -51,7 +52,7 @@ impl Shared {
                 Answer::Result(result) => return Ok(result),
                 Answer::Changed(error) if last => return Err(error::of_read(&name.path, error)),
                 Answer::Changed(_) => {
-                    self.objects.forget(&name);
+                    self.objects().forget(&name);
                     confirm = true;
                 }
             }
@@ -84,7 +85,7 @@ impl Shared {
         }
         // The first piece before the result, as a store below has the beginning of its answer: so that an object that
         // is no longer this one is found while there is a way back.
-        let mut rest = body::cut(range.clone(), file.page_size().unwrap_or(1));
+        let mut rest = body::cut(range.clone(), file.page_size().unwrap_or(1), FIRST_PIECE);
         let first = rest.next().unwrap_or_default();
         let (all, reading) = (range.clone(), file.clone());
         let read = unblock(move || {
@@ -109,14 +110,13 @@ impl Shared {
         range: &Range<u64>,
         options: &GetOptions,
     ) -> Result<GetResult, Box<Fresh>> {
-        let mut rest = body::cut(range.clone(), self.cache.page_size());
         let body = if options.head || range.is_empty() {
             stream::empty().boxed()
         } else if let Some(bytes) = part(&fresh.pieces, range) {
             stream::iter([Ok(bytes)]).boxed()
-        } else if let Some(first) =
-            rest.next().and_then(|first| part(&fresh.pieces, &first)).filter(|_| fresh.is_stored)
-        {
+        } else if let Some(first) = beginning(&fresh.pieces, range).filter(|_| fresh.is_stored) {
+            let rest = range.start + first.len() as u64..range.end;
+            let rest = body::cut(rest, self.cache.page_size(), 2 * FIRST_PIECE);
             let (shared, name, object) = (Arc::clone(self), name.clone(), fresh.take_object());
             let rest = object.map(move |object| match object {
                 Ok(object) => shared.rest(&name, object.file.clone(), rest),
@@ -141,12 +141,12 @@ impl Shared {
         pieces: impl Iterator<Item = Range<u64>> + Send + 'static,
     ) -> BoxStream<'static, Result<Bytes>> {
         let (shared, path, name) = (Arc::clone(self), name.path.clone(), name.clone());
-        body::pieces(file, path, move || shared.objects.forget(&name), pieces)
+        body::pieces(file, path, move || shared.objects().forget(&name), pieces)
     }
 
     /// Several ranges of an object, all of one version.
     pub(super) async fn ranges(self: &Arc<Self>, name: Name, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>> {
-        let mut known = self.objects.fresh(&name, self.cache.freshness());
+        let mut known = self.objects().fresh(&name, self.cache.freshness());
         let mut confirm = false;
         let mut looks = 0;
         loop {
@@ -191,7 +191,7 @@ impl Shared {
                     return Ok(parts.into_iter().flatten().collect());
                 }
                 Err(error) if error::is_change(&error) && !last => {
-                    self.objects.forget(&name);
+                    self.objects().forget(&name);
                     confirm = true;
                 }
                 Err(error) => return Err(error::of_read(&name.path, error)),

@@ -33,6 +33,13 @@ impl Piece {
     }
 }
 
+/// The first bytes of a range, as many as one of the pieces has.
+pub(super) fn beginning(pieces: &[Piece], range: &Range<u64>) -> Option<Bytes> {
+    let reaches = |piece: &Piece| range.end.min(piece.start + piece.bytes.len() as u64);
+    let begins = |piece: &Piece| (range.start < reaches(piece)).then(|| range.start..reaches(piece));
+    pieces.iter().find_map(|piece| piece.part(&begins(piece)?))
+}
+
 /// The bytes of a range, if one of the pieces has all of them.
 pub(super) fn part(pieces: &[Piece], range: &Range<u64>) -> Option<Bytes> {
     pieces.iter().find_map(|piece| piece.part(range))
@@ -159,6 +166,10 @@ mod tests {
         for range in [99..101, 199..201, 0..1] {
             assert_eq!(piece.part(&range), None, "{range:?}");
         }
+        let pieces = [piece.clone()];
+        assert_eq!(beginning(&pieces, &(190..300)).as_deref(), Some(&[90, 91, 92, 93, 94, 95, 96, 97, 98, 99][..]));
+        assert_eq!(beginning(&pieces, &(198..199)).as_deref(), Some(&[98][..]));
+        assert_eq!([90..150, 200..300].map(|range| beginning(&pieces, &range)), [None, None]);
         let little = piece.part(&(110..112)).unwrap();
         assert!(!piece.bytes.as_ptr_range().contains(&little.as_ptr()), "a copy");
     }

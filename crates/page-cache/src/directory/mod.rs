@@ -359,10 +359,15 @@ impl Directory {
         self.with_descriptors(|| heads::sync(&self.files, key))
     }
 
+    /// Lets whoever opens `key` next in this process ask its origin, under any policy.
+    pub(crate) fn begin_doubt(&self, key: &str) {
+        self.doubts.begin(KeyHash::of(key));
+    }
+
     /// Lets whoever opens `key` next ask its origin, under any policy: also in this process if the disk cannot be
     /// written, and in the next one if it can. Only if what is known is still this version, if one is given.
     pub(crate) fn doubt(&self, key: &str, stat: Option<&Stat>) {
-        self.doubts.begin(KeyHash::of(key));
+        self.begin_doubt(key);
         let Some(lock) = self.lock_key(key) else { return };
         let head = self.with_descriptors(|| heads::load(&self.files, key));
         let written = head.and_then(|head| match head {

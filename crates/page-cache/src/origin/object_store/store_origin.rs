@@ -81,9 +81,13 @@ impl ObjectStoreOrigin {
     /// meant: two stores that are not the same need two namespaces, or one would be given the other's bytes where
     /// lengths and validators happen to agree. It stands in files and messages, so it must hold no secret.
     pub fn new(store: Arc<dyn ObjectStore>, path: Path, namespace: impl Into<String>) -> Self {
-        let namespace = namespace.into();
-        let key = format!("object-store:{}/{path}", utf8_percent_encode(&namespace, NOT_IN_A_NAMESPACE));
-        Self { key, path, version: None, timeouts: Timeouts::default(), store: PerProcess::new(Some(store)) }
+        Self::of_this_process(Some(store), path, &namespace.into())
+    }
+
+    /// The same, or without a store one that is refused.
+    pub(crate) fn of_this_process(store: Option<Arc<dyn ObjectStore>>, path: Path, namespace: &str) -> Self {
+        let key = format!("object-store:{}/{path}", utf8_percent_encode(namespace, NOT_IN_A_NAMESPACE));
+        Self { key, path, version: None, timeouts: Timeouts::default(), store: PerProcess::new(store) }
     }
 
     /// The same with other limits on the time that one request may take, the store's own retries included.

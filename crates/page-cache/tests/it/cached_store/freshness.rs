@@ -216,3 +216,64 @@ async fn a_store_that_cannot_be_asked_keeps_nothing_it_did_not_say() {
     setup.inner.err_on_every(0);
     assert!(read(&setup.store, "a").await == bytes(9_000));
 }
+
+#[tokio::test]
+async fn who_gives_up_a_write_does_not_know_what_becomes_of_it() {
+    let setup = forever();
+    setup.store.put(&"a".into(), pattern(9_000, 1).into()).await.unwrap();
+    assert!(read(&setup.store, "a").await == pattern(9_000, 1));
+    setup.store.flush().await;
+    setup.inner.delay(Duration::from_secs(60));
+    let path = Path::from("a");
+    let put = setup.store.put(&path, pattern(9_000, 2).into());
+    assert!(tokio::time::timeout(Duration::from_millis(50), put).await.is_err());
+    setup.inner.delay(Duration::ZERO);
+    assert!(read(&setup.store, "a").await == pattern(9_000, 2));
+    // And as another process would see it, as soon as that is written down.
+    setup.store.invalidate(&"b".into()).await;
+    assert!(read(&setup.anew(), "a").await == pattern(9_000, 2));
+}
+
+#[tokio::test]
+async fn an_object_that_is_invalidated_is_asked_about() {
+    let setup = forever();
+    setup.put_behind("a", &pattern(9_000, 1)).await;
+    read(&setup.store, "a").await;
+    setup.store.flush().await;
+    setup.inner.take_asked();
+    setup.store.invalidate(&"a".into()).await;
+    assert!(read(&setup.store, "a").await == pattern(9_000, 1));
+    assert_eq!(setup.inner.take_asked(), [Asked::Head], "of what is held nothing is fetched again");
+    setup.put_behind("a", &pattern(9_000, 2)).await;
+    assert!(read(&setup.store, "a").await == pattern(9_000, 1), "nobody has said so");
+    setup.store.invalidate(&"a".into()).await;
+    assert!(read(&setup.anew(), "a").await == pattern(9_000, 2));
+    assert!(read(&setup.store, "a").await == pattern(9_000, 2));
+}
+
+#[tokio::test]
+async fn a_date_tells_versions_once_it_is_old_enough() {
+    let setup = Setup::new();
+    let day = |day: u32| DateTime::<Utc>::UNIX_EPOCH + chrono::Days::new(u64::from(10_000 + day));
+    for version in 1..4 {
+        setup.inner.give_date_only(day(version));
+        let now = pattern(9_000, u64::from(version));
+        setup.put_behind("a", &now).await;
+        setup.store.invalidate(&"a".into()).await;
+        assert!(read(&setup.store, "a").await == now);
+        setup.store.flush().await;
+        setup.inner.take_asked();
+        for store in [setup.store.clone(), setup.anew()] {
+            let result = store.get(&"a".into()).await.unwrap();
+            assert_eq!((status(&result), result.meta.last_modified), (CacheStatus::Hit, day(version)));
+            assert!(result.bytes().await.unwrap() == now);
+        }
+        assert_eq!(setup.inner.take_asked(), []);
+    }
+    // Within the same minute there may be another version of it.
+    setup.inner.give_date_only(Utc::now());
+    setup.put_behind("b", &bytes(9_000)).await;
+    for _ in 0..2 {
+        assert_eq!(status(&setup.store.get(&"b".into()).await.unwrap()), CacheStatus::Bypass);
+    }
+}

@@ -3,6 +3,7 @@
 mod bad_luck;
 mod conformance;
 mod first_read;
+mod forked;
 mod freshness;
 mod reading;
 mod scheduling;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use object_store::path::Path;
@@ -26,6 +27,13 @@ pub(crate) enum Asked {
     Suffix(u64),
 }
 
+/// Among the extensions of a request, and what there is then among those of the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mark(pub(crate) u64);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answered(pub(crate) Mark);
+
 #[derive(Debug, Default)]
 struct Watch {
     asked: Mutex<Vec<Asked>>,
@@ -36,6 +44,7 @@ struct Watch {
     errs_on: AtomicU64,
     delay: Mutex<Duration>,
     without_validators: AtomicBool,
+    date_only: Mutex<Option<DateTime<Utc>>>,
     /// Whether answers never begin.
     is_silent: AtomicBool,
     /// How many `get_opts` are under way, and how many were at once.
@@ -111,6 +120,18 @@ impl Watched {
         *self.watch.replacement.lock().unwrap() = Some((call, path.into(), bytes));
     }
 
+    async fn take_time(&self) {
+        let delay = *self.watch.delay.lock().unwrap();
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    /// Lets its answers give a date alone, by which versions could be told.
+    pub(crate) fn give_date_only(&self, date: DateTime<Utc>) {
+        *self.watch.date_only.lock().unwrap() = Some(date);
+    }
+
     /// Lets its answers say nothing by which versions could be told.
     pub(crate) fn without_validators(self) -> Self {
         self.watch.without_validators.store(true, Ordering::SeqCst);
@@ -121,7 +142,10 @@ impl Watched {
 #[async_trait]
 impl ObjectStore for Watched {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        self.inner.put_opts(location, payload, options).await
+        let put = self.inner.put_opts(location, payload, options).await;
+        // It is done, and not answered yet.
+        self.take_time().await;
+        put
     }
 
     async fn put_multipart_opts(
@@ -145,10 +169,7 @@ impl ObjectStore for Watched {
         if self.watch.is_silent.load(Ordering::SeqCst) {
             std::future::pending::<()>().await;
         }
-        let delay = *self.watch.delay.lock().unwrap();
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
-        }
+        self.take_time().await;
         let (call, errs_on) =
             (self.watch.calls.fetch_add(1, Ordering::SeqCst), self.watch.errs_on.load(Ordering::SeqCst));
         if errs_on > 0 && (call + 1).is_multiple_of(errs_on) {
@@ -158,10 +179,16 @@ impl ObjectStore for Watched {
         if let Some((_, path, bytes)) = replacement {
             self.inner.put_opts(&path, bytes.into(), PutOptions::default()).await?;
         }
-        let head = options.head;
+        let (head, mark) = (options.head, options.extensions.get::<Mark>().cloned());
         let mut result = self.inner.get_opts(location, options).await?;
         if self.watch.without_validators.load(Ordering::SeqCst) {
             (result.meta.e_tag, result.meta.version, result.meta.last_modified) = (None, None, Default::default());
+        }
+        if let Some(date) = *self.watch.date_only.lock().unwrap() {
+            (result.meta.e_tag, result.meta.version, result.meta.last_modified) = (None, None, date);
+        }
+        if let Some(mark) = mark {
+            result.extensions.insert(Answered(mark));
         }
         let (meta, range, attributes) = (result.meta.clone(), result.range.clone(), result.attributes.clone());
         let (watch, extensions) = (Arc::clone(&self.watch), std::mem::take(&mut result.extensions));

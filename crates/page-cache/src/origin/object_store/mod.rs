@@ -5,16 +5,17 @@
 
 mod attempt;
 mod failure;
+mod request;
 mod store_origin;
 mod version;
 
-#[cfg(feature = "_client")]
-pub(super) use self::attempt::Request;
 pub use self::attempt::Timeouts;
 pub(crate) use self::attempt::{Answer, Attempt, Begun};
 pub(crate) use self::failure::Failure;
 #[cfg(feature = "_client")]
 pub(super) use self::failure::{Rejected, innermost, is_network_failure, presentable};
+#[cfg(feature = "_client")]
+pub(super) use self::request::Request;
 pub use self::store_origin::ObjectStoreOrigin;
 pub(crate) use self::version::{UNVERSIONED, looked_at};
 #[cfg(feature = "_client")]

@@ -4,8 +4,9 @@
 //! get_opts, get_ranges ─► known here and fresh? ── yes ─► held? ─ yes ─► copied at once
 //!                              │ no                         │ no
 //!                              ▼                            ▼
-//!                 one request tells the version     missing pages of the version, by conditional requests
-//!                 and brings the first bytes        (`fetch`), off the caller's runtime
+//!                 one round trip tells the version  missing pages of the version, by conditional requests
+//!                 and brings the first bytes, which (`fetch`), off the caller's runtime
+//!                 are stored behind the answer
 //! put, copy, delete, rename ─► the store below, and then what is known of the object is doubted
 //! list ─► the store below
 //! ```
@@ -61,8 +62,9 @@ use crate::sys::PerProcess;
 /// # What is asked of the store below
 ///
 /// * The first read of an object sends one request for whole pages around what is asked for, which tells the version
-///   and brings the bytes; there is no request for metadata before it. Further reads send conditional requests for
-///   what is missing, several at once, and none for what is held.
+///   and brings the bytes; there is no request for metadata before it. For ranges that are far from each other it sends
+///   several at once, and uses those answers that are of one version. Further reads send conditional requests for what
+///   is missing, several at once, and none for what is held.
 /// * Whether an object has changed is looked at when the cache's [`Freshness`](crate::Freshness) wants it: by that
 ///   policy `get` and `head` answer from what is known. `if_none_match` and `if_modified_since` ask just that, so they
 ///   always ask the store below; `if_match` and `if_unmodified_since` do so only if what is known does not match.
@@ -78,12 +80,16 @@ use crate::sys::PerProcess;
 ///
 /// Objects of stores that give nothing to tell versions by (see [`Validators::identity`](crate::Validators::identity)),
 /// and those which the builder's rules do not admit: such reads pass to the store below, with all of their options. The
-/// extensions of a request reach the store below with the first read of an object only.
+/// extensions of a request reach the store below with the first read of an object only, and so do those of its answer the
+/// caller.
 ///
 /// # Blocking
 ///
 /// Nothing here blocks the caller's runtime: what is held and small is copied at once, all else is done by threads of
-/// this crate. A future that is dropped stops to be waited for; a request that it has sent is finished and kept.
+/// this crate. A future that is dropped stops to be waited for; a request that it has sent is finished and kept. The
+/// first read of an object returns before its bytes are stored, as long as no more than 16 objects are; what was not
+/// stored when the process ends is fetched again another day ([`flush`](Self::flush)). Requests end by the builder's
+/// [`timeouts`](CachedStoreBuilder::timeouts).
 ///
 /// [`Error::Precondition`]: object_store::Error::Precondition
 ///

@@ -118,7 +118,9 @@ impl Shared {
         };
         let meta = meta_of(&name.path, opened.file.stat(), &opened.attributes);
         let attributes = attributes::from_head(&opened.attributes);
-        let object = Arc::new(Object::new(opened.file, meta, attributes, opened.age));
+        let is_stored = self.rules.admit(&meta) && self.cache.unvalidated().vouches_for(opened.file.stat());
+        let object = Object::new(opened.file, meta, attributes, opened.age);
+        let object = Arc::new(if is_stored { object.meant_to_be_stored() } else { object });
         self.objects().insert(name, &object, since);
         if let Some(waiting) = waiting.object.take() {
             // Who needs no more than what had come does not wait for it.

@@ -1,5 +1,6 @@
 //! An object store that reads through the cache.
 
+mod as_below;
 mod bad_luck;
 mod conformance;
 mod first_read;

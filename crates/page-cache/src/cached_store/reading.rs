@@ -14,6 +14,7 @@ use super::opening::{Fresh, Opened};
 use super::status::CacheStatus;
 use super::wanted::{Wanted, beginning, part};
 use super::{Shared, body, error};
+use crate::asynchronous::let_others_run;
 use crate::cached_file::CachedFile;
 use crate::error::ReadError;
 use crate::runtime::unblock;
@@ -24,6 +25,7 @@ const MAX_LOOKS: u32 = 2;
 impl Shared {
     /// The object, or a range of it.
     pub(super) async fn get(self: &Arc<Self>, name: Name, options: GetOptions) -> Result<GetResult> {
+        let_others_run().await;
         // These ask whether it has changed, and not whether this cache thinks so.
         let asks = options.if_none_match.is_some() || options.if_modified_since.is_some();
         let mut confirm = asks && !self.cache.is_offline();
@@ -146,6 +148,7 @@ impl Shared {
 
     /// Several ranges of an object, all of one version.
     pub(super) async fn ranges(self: &Arc<Self>, name: Name, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>> {
+        let_others_run().await;
         let mut known = self.objects().fresh(&name, self.cache.freshness());
         let mut confirm = false;
         let mut looks = 0;

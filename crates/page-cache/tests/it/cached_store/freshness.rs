@@ -1,8 +1,11 @@
 //! What is seen of changes, made through the store and behind its back.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
 use object_store::memory::InMemory;
@@ -276,4 +279,63 @@ async fn a_date_tells_versions_once_it_is_old_enough() {
     for _ in 0..2 {
         assert_eq!(status(&setup.store.get(&"b".into()).await.unwrap()), CacheStatus::Bypass);
     }
+}
+
+/// Whoever reads after a write through the same store has returned reads that version or a later one, and one only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn readers_beside_a_writer_never_go_back() {
+    const VERSIONS: usize = 100;
+    const LEN: usize = 40_000;
+    let setup = forever();
+    let versions: Arc<Vec<Vec<u8>>> = Arc::new((0..VERSIONS as u64).map(|version| pattern(LEN, version)).collect());
+    let path = Path::from("a");
+    setup.store.put(&path, versions[0].clone().into()).await.unwrap();
+    setup.inner.delay(Duration::from_millis(1));
+    let (begun, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let readers: Vec<_> = (0..6u64)
+        .map(|reader| {
+            let (store, versions, path) = (setup.store.clone(), Arc::clone(&versions), path.clone());
+            let (begun, done) = (Arc::clone(&begun), Arc::clone(&done));
+            tokio::spawn(async move {
+                let (mut good, mut step) = (0, reader);
+                while done.load(Ordering::SeqCst) < VERSIONS - 1 {
+                    step += 1;
+                    let start = step * 7_919 % (LEN as u64 - 200);
+                    let ranges = [start..start + 100, (start + 20_000) % (LEN as u64 - 200)..LEN as u64 - 50];
+                    let oldest = done.load(Ordering::SeqCst);
+                    let read = match step % 3 {
+                        0 => store.get_ranges(&path, &ranges).await,
+                        1 => store.get_range(&path, ranges[0].clone()).await.map(|read| vec![read]),
+                        _ => store.get_range(&path, ranges[1].clone()).await.map(|read| vec![Bytes::new(), read]),
+                    };
+                    let newest = begun.load(Ordering::SeqCst);
+                    let read = match read {
+                        Ok(read) => read,
+                        // It may change more often than is looked.
+                        Err(Error::Precondition { .. }) => continue,
+                        Err(error) => panic!("{error}"),
+                    };
+                    let is_version = |version: usize| {
+                        let part = |range: &Range<u64>| &versions[version][range.start as usize..range.end as usize];
+                        read.iter().zip(&ranges).all(|(read, range)| read.is_empty() || read == part(range))
+                    };
+                    assert!((oldest..=newest).any(is_version), "none of {oldest}..={newest}");
+                    good += 1;
+                }
+                good
+            })
+        })
+        .collect();
+    for version in 1..VERSIONS {
+        begun.store(version, Ordering::SeqCst);
+        setup.store.put(&path, versions[version].clone().into()).await.unwrap();
+        done.store(version, Ordering::SeqCst);
+    }
+    for reader in readers {
+        assert!(reader.await.unwrap() > 0);
+    }
+    setup.inner.delay(Duration::ZERO);
+    assert!(read(&setup.store, "a").await == versions[VERSIONS - 1]);
+    setup.store.flush().await;
+    assert!(read(&setup.anew(), "a").await == versions[VERSIONS - 1]);
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use svf::page_cache::{MaintenanceError, OpenError, OriginError, PrefetchError, ReadError, TransferError};
 
-use crate::output::printable;
+use crate::printable::printable;
 
 /// Documented in `svf --help`, and in the README.
 pub(crate) const EXIT_CODES: &str = "\

@@ -8,7 +8,7 @@ use svf::page_cache::Entry;
 use svf::svf_core::RangeSet;
 
 use crate::entries::{Object, percent};
-use crate::output::printable;
+use crate::printable::printable;
 
 const COLUMNS: u64 = 64;
 const MAX_ROWS: u64 = 8;

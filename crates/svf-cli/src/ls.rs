@@ -8,7 +8,8 @@ use serde::Serialize;
 use crate::cache_options::CacheOptions;
 use crate::entries::{Object, ago, existing, percent, size};
 use crate::exit::Failure;
-use crate::output::{Output, printable};
+use crate::output::Output;
+use crate::printable::printable;
 
 /// List the remote files of which something is held, without asking their servers
 #[derive(Debug, Args)]

@@ -18,6 +18,7 @@ mod ls;
 mod map;
 mod need;
 mod output;
+mod printable;
 mod prune;
 mod rm;
 mod stat;

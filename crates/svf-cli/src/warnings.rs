@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::output::printable;
+use crate::printable::printable;
 
 /// From here on warnings and errors of the layers below are lines on standard error.
 pub(crate) fn show() {

@@ -48,10 +48,12 @@ struct Fetched {
 impl Fetch {
     pub(crate) fn run(&self, output: Output) -> Result<(), Failure> {
         let asked = ByteRange::parse_all(&self.range)?;
-        let file = self.cache.stack().open(&self.url)?;
+        let stack = self.cache.stack();
+        let file = stack.open(&self.url)?;
         let Some(cached) = file.as_cached() else {
             return Err(Failure::Usage(format!("{:?} is a local path, and needs no fetch; give a URL", self.url)));
         };
+        CacheOptions::ensure_counted(&stack)?;
         let ranges = ByteRange::resolve_all(&asked, cached.len(), cached.key())?;
         // Nothing is drawn where nobody looks.
         let total = cached.need(&ranges).iter().map(|request| request.end - request.start).sum();

@@ -43,7 +43,11 @@ impl Get {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let asked = self.range.as_deref().map(str::parse::<ByteRange>).transpose().map_err(Failure::Usage)?;
         let retry = RetryPolicy { deadline: self.retry_for, ..RetryPolicy::default() };
-        let file = self.cache.builder().retry(retry).build().open(&self.url)?;
+        let stack = self.cache.builder().retry(retry).build();
+        let file = stack.open(&self.url)?;
+        if file.as_cached().is_some() {
+            CacheOptions::ensure_counted(&stack)?;
+        }
         let name = file.as_cached().map_or(self.url.as_str(), |cached| cached.key());
         let range = asked.map_or(Ok(0..file.len()), |asked| asked.resolve_in(file.len(), name))?;
         match &self.output {

@@ -20,7 +20,7 @@ use object_store::path::Path;
 use object_store::throttle::{ThrottleConfig, ThrottledStore};
 use object_store::{ObjectStore, ObjectStoreExt};
 use page_cache::{Cache, CachedStore, Freshness, ObjectStoreOrigin};
-use svf_benches::{pattern, quick, random_reads};
+use svf_benches::{is_quick, pattern, random_reads, settings};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -165,8 +165,9 @@ fn cold(criterion: &mut Criterion) {
                 bencher.iter_custom(|times| (0..times).map(|_| cold.read(store, known, ranges)).sum());
             });
         }
+        let rounds = if is_quick() { 1 } else { ROUNDS };
         let (ours, bare): (Vec<_>, Vec<_>) =
-            (0..ROUNDS).map(|_| (cold.read(&cold.ours, known, ranges), cold.read(&cold.bare, known, ranges))).unzip();
+            (0..rounds).map(|_| (cold.read(&cold.ours, known, ranges), cold.read(&cold.bare, known, ranges))).unzip();
         let (ours, bare) = (median(ours), median(bare));
         println!("cold-{name}, in turn: ours {ours:.2} ms, bare {bare:.2} ms, {:.3} of it\n", ours / bare);
     }
@@ -174,7 +175,7 @@ fn cold(criterion: &mut Criterion) {
 
 criterion_group! {
     name = cached_store;
-    config = quick();
+    config = settings();
     targets = hits, cold
 }
 criterion_main!(cached_store);

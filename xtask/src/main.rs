@@ -10,6 +10,7 @@ mod demo;
 mod interop;
 mod model;
 mod process;
+mod python;
 mod trees;
 
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use svf_core::RangeSet;
 
 use crate::cache::Cache;
-use crate::directory::{Directory, Head, OpenedPair, Recount, Verification};
+use crate::directory::{Directory, EVICTION_PATIENCE, Head, OpenedPair, Recount, Verification};
 use crate::error::MaintenanceError;
 use crate::origin::Stat;
 use crate::retention;
@@ -146,9 +146,10 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// [`MaintenanceError`]: the directory cannot be listed, or files of it not be opened or written.
+    /// [`MaintenanceError`]: the directory cannot be listed, files of it not be opened or written, or others count what is
+    /// stored, or do not stop storing for it to be counted, for more than ten seconds.
     pub fn evict_to(&self, bytes: u64) -> Result<Usage, MaintenanceError> {
-        self.directory()?.evict_to(bytes).map_err(self.cannot("evicted from"))?;
+        self.directory()?.evict_to(bytes, EVICTION_PATIENCE).map_err(self.cannot("evicted from"))?;
         Ok(self.usage())
     }
 
@@ -157,7 +158,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// As of [`evict_to`](Self::evict_to); and that somebody else counts what is stored for more than ten seconds. What cannot
+    /// As of [`evict_to`](Self::evict_to). What cannot
     /// be opened does not keep the rest from going.
     pub fn evict_older_than(&self, age: Duration) -> Result<Usage, MaintenanceError> {
         self.directory()?.evict_older_than(age).map_err(self.cannot("evicted from"))?;

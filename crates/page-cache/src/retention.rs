@@ -110,8 +110,9 @@ impl Cache {
     }
 
     /// Removes the object behind `key`: what is stored of it, also what is to be kept, and what is known of it. Its origin
-    /// is neither needed nor asked. False if somebody has it open, in any process: then nothing of it is stored or to be
-    /// kept any more, and the rest stays. True also if nothing was known of it.
+    /// is neither needed nor asked. False if somebody has it open, in any process, for longer than the half second that
+    /// this waits: then nothing of it is stored or to be kept any more, and the rest stays. True also if nothing was known
+    /// of it.
     ///
     /// # Errors
     ///

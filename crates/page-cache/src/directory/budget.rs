@@ -4,24 +4,16 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::charges::DIRECTORY_CHARGE;
 use super::control::Control;
 use super::eviction::{PERIODS, Period};
 use crate::sync::{BackOff, Condvar, Mutex};
 use crate::sys::{BootId, Lock, process};
 
-/// What a page costs beyond its blocks, in bytes: its share of the tree in which a file system keeps extents.
-pub(crate) const PAGE_OVERHEAD: u64 = 64;
 /// From this limit on, in bytes, room is made ahead of need.
 const MIN_AHEAD: u64 = 64 << 20;
 /// And never more than this.
 const MAX_AHEAD: u64 = 512 << 20;
-/// What a directory costs before there is anything in it, in bytes: control, tag, the directories.
-pub(crate) const DIRECTORY_CHARGE: u64 = 64 << 10;
-/// What a pair costs beyond the head of its index, in bytes, where the file system allocates by such units: the head of its
-/// key, the one that takes its place, and the first block of extents of each file.
-pub(crate) fn pair_overhead(unit: u64) -> u64 {
-    unit.saturating_mul(4).max(16 << 10)
-}
 
 /// How long the threads of this process that are in sections are waited for at a time.
 const OWN_SECTIONS: Duration = Duration::from_millis(5);

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use super::charges::DIRECTORY_CHARGE;
 use super::files::{Files, is_damage, temporary};
 use crate::checksum::crc32c;
 use crate::sys::{Access, BootId, DiskFile, Lock, LockFile, SharedWords};
@@ -306,7 +307,8 @@ fn create(files: &Files) -> io::Result<()> {
     }
 }
 
-/// All of it allocated, so that no store into it ever needs a block.
+/// All of it allocated, so that no store into it ever needs a block; and the directory itself charged, though nobody has
+/// counted anything yet.
 fn write(file: &dyn DiskFile) -> io::Result<()> {
     file.set_len(LEN)?;
     file.allocate(0..LEN)?;
@@ -314,6 +316,7 @@ fn write(file: &dyn DiskFile) -> io::Result<()> {
     header.checksum = computed_checksum(&header).into();
     let mut bytes = [0; LEN as usize];
     bytes[..size_of::<Header>()].copy_from_slice(header.as_bytes());
+    bytes[USED as usize * 8..][..8].copy_from_slice(&DIRECTORY_CHARGE.to_le_bytes());
     file.write_all_at(&bytes, 0)
 }
 

@@ -1,13 +1,14 @@
 //! The limit of a directory, and how it is changed: by one opener at a time, who evicts what is beyond it.
 
 use std::io;
+use std::time::Duration;
 
+use super::Directory;
 use super::budget::within;
 use super::control;
-use super::eviction::{WhenFull, roster};
+use super::eviction::{WhenFull, others_are_at_work, roster};
 use super::files::is_damage;
 use super::pair::{self, KeptOf};
-use super::{Directory, RECOUNT_PATIENCE};
 use crate::error::OpenError;
 use crate::sys::{Lock, LockFile};
 
@@ -63,7 +64,7 @@ impl Directory {
         }
         control.set_max_bytes(limit);
         let restore = || control.restore_max_bytes(limit, before.unwrap_or(DEFAULT_MAX_BYTES));
-        match self.evict_to(goal) {
+        match self.evict_to(goal, self.patience) {
             Ok(true) => Ok(()),
             Ok(false) => {
                 restore();
@@ -71,7 +72,10 @@ impl Directory {
             }
             Err(source) => {
                 restore();
-                Err(unusable(source))
+                Err(match source.kind() {
+                    io::ErrorKind::TimedOut => OpenError::InUse { path: self.files.root.clone() },
+                    _ => unusable(source),
+                })
             }
         }
     }
@@ -80,12 +84,17 @@ impl Directory {
     ///
     /// Should it not come so far, everything is counted before it gives up: blocks of indexes in which nothing is any more
     /// are given back by that.
-    pub(crate) fn evict_to(&self, bytes: u64) -> io::Result<bool> {
+    ///
+    /// # Errors
+    ///
+    /// That it did not come so far, and something could not be looked at, or others kept it from counting for longer than
+    /// `patience`: then the error's kind is `TimedOut`.
+    pub(crate) fn evict_to(&self, bytes: u64, patience: Duration) -> io::Result<bool> {
         let goal = bytes.max(self.budget.fixed());
         if self.stock(WhenFull::Evict).evict_to(bytes)? || self.budget.used() <= goal {
             return Ok(self.budget.used() <= bytes);
         }
-        self.recount(RECOUNT_PATIENCE)?;
+        self.recount(patience)?.ok_or_else(others_are_at_work)?;
         Ok(self.budget.used() <= bytes)
     }
 

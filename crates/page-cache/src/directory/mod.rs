@@ -12,6 +12,7 @@
 //! [`Directory`], and with it the open pairs.
 
 mod budget;
+mod charges;
 mod control;
 mod eviction;
 mod files;
@@ -51,8 +52,8 @@ pub use self::recount::Recount;
 
 use self::control::{Control, Opened};
 use self::eviction::Evictor;
-pub(crate) use self::eviction::Stock;
 pub use self::eviction::WhenFull;
+pub(crate) use self::eviction::{EVICTION_PATIENCE, Stock};
 use self::files::{Files, is_damage, is_temporary};
 use self::key_locks::KeyLocks;
 use self::maintenance::Maintenance;
@@ -79,6 +80,8 @@ const COUNTED_AT_OPENING: usize = 500;
 const RECOUNT_PATIENCE: Duration = Duration::from_millis(500);
 /// How long who removes an object waits for a recount.
 const OBJECT_PATIENCE: Duration = Duration::from_secs(10);
+/// How long who removes an object waits for those who only look at it.
+const LOOK_PATIENCE: Duration = Duration::from_millis(500);
 /// How long an opener waits to tidy up, which the next one can do as well.
 const TIDY_PATIENCE: Duration = Duration::from_millis(20);
 
@@ -261,7 +264,7 @@ impl Directory {
             return;
         }
         let path = self.files.root.display();
-        match self.evict_to(self.budget.max_bytes().max(self.budget.fixed())) {
+        match self.evict_to(self.budget.max_bytes().max(self.budget.fixed()), RECOUNT_PATIENCE) {
             Ok(true) => self.excesses.succeeded(),
             Ok(false) => tracing::warn!(%path, "more is charged than the limit, and is kept or in use"),
             Err(error) => tracing::warn!(%path, %error, "what is beyond the limit cannot be evicted"),
@@ -411,12 +414,18 @@ impl Directory {
         }
     }
 
-    /// Deletes the pair of a key and its head, unless anybody works on it; whether they are gone.
+    /// Deletes the pair of a key and its head, unless anybody works on it for longer than a look at it takes; whether they
+    /// are gone.
     pub(crate) fn delete_object(&self, key: &str, name: &str) -> io::Result<bool> {
-        let section = self.budget.enter_within(OBJECT_PATIENCE).ok_or(io::ErrorKind::ResourceBusy)?;
-        self.stock(WhenFull::Evict).delete_all_of(&section, name);
-        drop(section);
-        Ok(self.with_descriptors(|| heads::peek(&self.files, key))?.is_none_or(|head| head.pair != name))
+        let delete = || -> io::Result<bool> {
+            let section = self.budget.enter_within(OBJECT_PATIENCE).ok_or(io::ErrorKind::ResourceBusy)?;
+            self.stock(WhenFull::Evict).delete_all_of(&section, name);
+            drop(section);
+            Ok(self.with_descriptors(|| heads::peek(&self.files, key))?.is_none_or(|head| head.pair != name))
+        };
+        // The thread of this directory, or of another process, may be writing down its uses.
+        let gone = budget::within(LOOK_PATIENCE, || delete().map(|gone| gone.then_some(())).transpose());
+        Ok(gone.transpose()?.is_some())
     }
 
     /// Removes the head of a key that has no pair which could be opened; whether it is gone.

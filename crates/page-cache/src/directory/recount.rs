@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::budget::{Budget, DIRECTORY_CHARGE, Exclusion};
+use super::budget::{Budget, Exclusion};
+use super::charges::DIRECTORY_CHARGE;
 use super::files::{Files, is_damage, is_temporary};
 use super::heads;
 use super::key_locks::{KeyLock, KeyLocks};

@@ -77,6 +77,26 @@ fn is_index(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "index")
 }
 
+/// Whoever dies before anything was counted leaves no byte that is not charged; nor does one whose control is damaged.
+#[test]
+fn a_directory_that_nobody_has_counted_yet_is_charged() {
+    let outer = tempfile::tempdir().unwrap();
+    let (dir, disk) = (outer.path(), FailingDisk::healthy());
+    let files =
+        Files { root: dir.to_owned(), disk: Arc::new(disk.clone()), file_system: disk.file_system(dir).unwrap() };
+    prepare(&files).unwrap();
+    for _ in 0..2 {
+        let Opened::Good(control) = Control::open(&files).unwrap() else { unreachable!("it is of our format") };
+        let boot_id = disk.boot_id().unwrap();
+        assert_ne!(control.boot_id(), boot_id, "it is counted already");
+        let own = [files.root.clone(), files.heads(), files.pairs(), files.aside(), files.control()];
+        let taken: u64 = own.iter().map(|path| disk.size(path).unwrap().allocated).sum();
+        assert!(taken > 0 && taken <= control.used(), "{taken} taken, {} charged", control.used());
+        drop(control);
+        std::fs::write(files.control(), [7; 4096]).unwrap();
+    }
+}
+
 /// A child of a fork has its parent's descriptors and mappings, of which it does not know, for as long as it lives.
 #[test]
 fn what_was_deleted_takes_no_block_though_somebody_has_it_open() {

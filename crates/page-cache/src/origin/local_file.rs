@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 
-use super::url::without_secrets;
+use super::secrets::without_secrets;
 use super::{Origin, OriginError, Stat, Validators};
 
 const NOT_IN_A_KEY: &AsciiSet = &CONTROLS.add(b'%');

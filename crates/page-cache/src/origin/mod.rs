@@ -12,6 +12,7 @@ mod http;
 mod local_file;
 #[cfg(feature = "object_store")]
 mod object_store;
+mod secrets;
 mod sequential;
 mod url;
 mod validators;

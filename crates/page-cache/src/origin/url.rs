@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 #[cfg(feature = "_client")]
 use super::client::Options;
+use super::secrets::without_secrets;
 use super::{LocalFile, Origin, OriginError, Stat};
 
 /// An object by its URL.
@@ -110,15 +111,6 @@ fn open(url: &str, options: Vec<(String, String)>) -> Result<Box<dyn Origin>, Or
             Err(OriginError::InvalidUrl { url, reason })
         }
     }
-}
-
-/// The part of anything that was given for a URL that may stand in a message: no user and password, no query.
-pub(in crate::origin) fn without_secrets(text: &str) -> String {
-    let (scheme, rest) = text.split_once("://").unwrap_or(("", text));
-    // A password may have any character in it, so everything up to the last @ is taken for one.
-    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-    let host = host.split(['?', '#']).next().unwrap_or_default();
-    if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") }
 }
 
 fn is_scheme(text: &str) -> bool {

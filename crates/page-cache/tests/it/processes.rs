@@ -27,13 +27,15 @@ use crate::child;
 use crate::memory_origin::{MemoryOrigin, pattern};
 use crate::random::{Random, number};
 use page_cache::{Cache, CachedFile, MaintenanceError};
-use rustix::fs::SeekFrom;
+use rustix::fs::{FallocateFlags, SeekFrom};
 use sha2::{Digest, Sha256};
 
 const OBJECTS: u64 = 6;
 const LEN: u64 = 1_000_000;
+/// What a file system allocates at once, and the size of pages.
+const BLOCK: u64 = 4096;
 /// Whole pages, so that nobody who reads in one region checks a page of another.
-const REGION: u64 = 10 * 4096;
+const REGION: u64 = 10 * BLOCK;
 /// How many objects a process reads in its life.
 const READ_BY_ONE: u64 = 3;
 /// Room for most of the objects, and not for all.
@@ -71,7 +73,7 @@ fn regions(object: u64) -> u64 {
 
 fn open(dir: &Path) -> Cache {
     // What nobody has open is closed, so that it is opened again and again.
-    Cache::builder(dir.join("cache")).page_size(4096).max_bytes(MAX_BYTES).max_open_entries(0).open().unwrap()
+    Cache::builder(dir.join("cache")).page_size(BLOCK).max_bytes(MAX_BYTES).max_open_entries(0).open().unwrap()
 }
 
 fn guard(dir: &Path, name: &str) -> File {
@@ -178,7 +180,22 @@ fn corrupt(dir: &Path, random: &mut Random, damages: &mut Damages) -> Option<()>
         let mut byte = [0];
         file.read_exact_at(&mut byte, offset).ok()?;
         byte[0] ^= 1 << random.below(8);
-        file.write_all_at(&byte, offset).ok()
+        file.write_all_at(&byte, offset).ok()?;
+        Some(file)
+    };
+    let flip_data = |offset: u64, random: &mut Random| {
+        let file = flip(pair(".data")?, offset, random)?;
+        // Somebody may have evicted the page in between, so that the block was taken by this: it holds nothing else then.
+        // Nobody fills it now, so it can go again.
+        let (start, mut block) = (offset - offset % BLOCK, vec![0; BLOCK as usize]);
+        let len = file.read_at(&mut block, start).ok()?;
+        block[(offset - start) as usize] = 0;
+        if block[..len].iter().any(|&byte| byte != 0) {
+            return Some(());
+        }
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        rustix::fs::fallocate(&file, hole, start, BLOCK).unwrap();
+        None
     };
     let is_closed = guard_of_object.try_lock().is_ok();
     if is_closed && random.below(10) == 0 {
@@ -186,8 +203,8 @@ fn corrupt(dir: &Path, random: &mut Random, damages: &mut Damages) -> Option<()>
             0 => File::options().write(true).open(pair(".data")?).ok()?.set_len(random.below(LEN)).unwrap(),
             1 => _ = std::fs::remove_file(pair(".data")?),
             2 => _ = std::fs::write(cache.join("heads").join(key), b"nonsense"),
-            3 | 4 => flip(pair(".index")?, 16_384 + random.below(LEN / 4096 * 8), random)?,
-            _ => flip(pair(".data")?, random.below(LEN - 10_000), random)?,
+            3 | 4 => flip(pair(".index")?, 16_384 + random.below(LEN / BLOCK * 8), random).map(drop)?,
+            _ => flip_data(random.below(LEN - 10_000), random)?,
         }
         damages.closed += 1;
     } else {
@@ -196,7 +213,7 @@ fn corrupt(dir: &Path, random: &mut Random, damages: &mut Damages) -> Option<()>
         let guard_of_region = guard(dir, &region_name(object, region));
         guard_of_region.try_lock().ok()?;
         let within = random.below(REGION.min(LEN - object * 777 - region * REGION));
-        flip(pair(".data")?, region * REGION + within, random)?;
+        flip_data(region * REGION + within, random)?;
         damages.live += u64::from(!is_closed);
     }
     Some(())
@@ -227,7 +244,7 @@ fn soak(test: impl Fn() + Copy + Send, rows: u64) {
             _ = corrupt(dir, &mut random, &mut damages);
             // The limit holds at every moment, but for pages that a damaged word no longer counts. A look is no moment, and
             // counts twice what is moved meanwhile.
-            assert!((0..3).any(|_| allocated(&dir.join("cache")) <= MAX_BYTES + damages.closed * 4096));
+            assert!((0..3).any(|_| allocated(&dir.join("cache")) <= MAX_BYTES + damages.closed * BLOCK));
             std::thread::sleep(Duration::from_millis(1));
         }
     });

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use svf_core::RangeSet;
 
 use super::candidates::{Candidates, LOOKS, LOOKS_AT_FEW};
+use super::extent::Extent;
 use super::hollow::Hollow;
 use super::obstacles::{Obstacles, Punches};
 use super::recent_uses::length_of_use;
 use super::roster::{self, Roster};
 use super::stamp::{Period, Stamp};
-use crate::directory::budget::{Budget, DIRECTORY_CHARGE, Section};
+use crate::directory::budget::{Budget, Section};
+use crate::directory::charges::DIRECTORY_CHARGE;
 use crate::directory::files::{Files, is_damage};
 use crate::directory::heads;
 use crate::directory::key_locks::KeyLocks;
@@ -103,23 +105,6 @@ impl Evictor {
         choice.is_listing = false;
         choice.roster = listed?;
         Ok(())
-    }
-}
-
-/// An extent of a pair.
-#[derive(Debug, Clone)]
-pub(super) struct Extent {
-    pair: Arc<str>,
-    number: u64,
-    /// Whether the object has no other extent.
-    is_all: bool,
-    /// The pair, as long as anybody has it open: then its stamps can be looked at for nothing.
-    open: Weak<Pair>,
-}
-
-impl PartialEq for Extent {
-    fn eq(&self, other: &Self) -> bool {
-        (self.number, &self.pair) == (other.number, &other.pair)
     }
 }
 
@@ -500,8 +485,4 @@ impl Stock<'_> {
             Err(error) => Err(error),
         }
     }
-}
-
-pub(super) fn total(ranges: impl Iterator<Item = std::ops::Range<u64>>) -> u64 {
-    ranges.map(|range| range.end - range.start).sum()
 }

@@ -10,6 +10,8 @@
 
 mod candidates;
 mod evictor;
+mod extent;
+mod give_back;
 mod hollow;
 mod obstacles;
 mod prune;
@@ -21,5 +23,6 @@ mod stamp;
 
 pub use self::evictor::WhenFull;
 pub(crate) use self::evictor::{Evictor, Stock};
+pub(crate) use self::prune::{EVICTION_PATIENCE, others_are_at_work};
 pub(crate) use self::recent_uses::{RecentUses, Use, length_of_use};
 pub(crate) use self::stamp::{PERIODS, Period, Stamp};

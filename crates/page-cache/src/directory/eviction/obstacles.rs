@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::evictor::Extent;
+use super::extent::Extent;
 use crate::directory::retry::Retry;
 use crate::sync::Mutex;
 

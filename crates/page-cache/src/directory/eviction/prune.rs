@@ -10,7 +10,7 @@ use crate::directory::files::is_damage;
 use crate::directory::pair::{self, EXTENT};
 
 /// How long who was told to evict waits for those who count.
-const SECTION_PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
+pub(crate) const EVICTION_PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 /// Who fills beside an eviction makes it go on for so many bytes at most beyond what it was to free.
 const SLACK: u64 = 16 * EXTENT;
 
@@ -28,10 +28,11 @@ impl Patience {
     }
 }
 
-fn is_counted_for_long() -> io::Error {
+/// That others have kept out for too long who was to evict, or to count. Its kind is no other error's.
+pub(crate) fn others_are_at_work() -> io::Error {
     io::Error::new(
         io::ErrorKind::TimedOut,
-        "somebody counts what is stored, or is stopped while doing so; try again when it is done",
+        "others count what is stored, or fill it, and do not end, or are stopped while doing so; try again when they are done",
     )
 }
 
@@ -41,13 +42,13 @@ impl Stock<'_> {
     ///
     /// # Errors
     ///
-    /// That it did not come so far, and something could not be looked at.
+    /// That it did not come so far, and something could not be looked at, or others did not let it go on for too long.
     pub(crate) fn evict_to(&self, bytes: u64) -> io::Result<bool> {
-        let (mut patience, mut failed, mut freed) = (Patience(SECTION_PATIENCE), Vec::new(), 0);
+        let (mut patience, mut failed, mut freed) = (Patience(EVICTION_PATIENCE), Vec::new(), 0);
         let wanted = self.budget.used().saturating_sub(bytes);
         let enough = wanted.saturating_add(SLACK.min(wanted));
         while self.budget.used() > bytes && freed < enough && failed.len() < ATTEMPTS {
-            let Some(section) = patience.enter(self.budget) else { return Ok(false) };
+            let section = patience.enter(self.budget).ok_or_else(others_are_at_work)?;
             freed += self.evict_one(&section, &mut failed);
         }
         if self.budget.used() <= bytes || freed >= enough {
@@ -61,7 +62,7 @@ impl Stock<'_> {
             let goes_on = |more: u64| self.budget.used() > bytes && freed + more < enough;
             match self.evict_from(&name, &mut patience, goes_on) {
                 Ok(Some(more)) => freed += more,
-                Ok(None) => return Ok(false),
+                Ok(None) => return Err(others_are_at_work()),
                 Err(error) => trouble = trouble.or(Some(error)),
             }
             if !self.can_punch() {
@@ -79,7 +80,7 @@ impl Stock<'_> {
     /// That somebody counts for too long; or that something could not be looked at, when all else has gone.
     pub(crate) fn evict_unused_since(&self, moment: Option<SystemTime>) -> io::Result<()> {
         let Some(moment) = moment else { return Ok(()) };
-        let (mut patience, mut trouble) = (Patience(SECTION_PATIENCE), None);
+        let (mut patience, mut trouble) = (Patience(EVICTION_PATIENCE), None);
         for name in roster::names(self.files)? {
             let last_used = match self.pairs.peek(&name) {
                 Some(pair) => pair.last_used(),
@@ -99,7 +100,7 @@ impl Stock<'_> {
             if is_old {
                 match self.evict_from(&name, &mut patience, |_| true) {
                     Ok(Some(_)) => {}
-                    Ok(None) => return Err(is_counted_for_long()),
+                    Ok(None) => return Err(others_are_at_work()),
                     Err(error) => trouble = trouble.or(Some(error)),
                 }
             }

@@ -48,7 +48,7 @@ use self::data::Data;
 use self::entry_word::EntryWord;
 use self::verified::Verified;
 use self::words::{Words, copy_vouched};
-use super::budget::{PAGE_OVERHEAD, pair_overhead};
+use super::charges::{PAGE_OVERHEAD, pair_overhead};
 use super::eviction::RecentUses;
 use super::retry::Retry;
 use crate::checksum::page_checksum;

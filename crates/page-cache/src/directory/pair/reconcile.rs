@@ -7,7 +7,8 @@ use std::ops::Range;
 use super::entry_word::EntryWord;
 use super::words::withdraw;
 use super::{Pair, Words, block_charge, fixed_charge};
-use crate::directory::budget::{Budget, PAGE_OVERHEAD, Section, pair_overhead};
+use crate::directory::budget::{Budget, Section};
+use crate::directory::charges::{PAGE_OVERHEAD, pair_overhead};
 use crate::sys::{BootId, DiskFile};
 
 impl Pair {

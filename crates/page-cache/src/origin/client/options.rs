@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::origin::OriginError;
 use crate::origin::object_store::{Timeouts, innermost, presentable};
-use crate::origin::url::without_secrets;
+use crate::origin::secrets::without_secrets;
 
 /// Options by the names that the stores' builders know, and two that are kept above the stores.
 #[derive(Default)]

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::query::{digest, without_signature};
 use crate::origin::OriginError;
-use crate::origin::url::without_secrets;
+use crate::origin::secrets::without_secrets;
 
 /// A valid `http` or `https` URL by the use of its parts.
 pub(in crate::origin) struct UrlParts {

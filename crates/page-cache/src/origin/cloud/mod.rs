@@ -23,7 +23,7 @@ pub(super) use self::gcs::gcs;
 pub(super) use self::s3::s3;
 use super::client::{ObservingConnector, Remote, UrlParts};
 use super::object_store::Request;
-use super::url::without_secrets;
+use super::secrets::without_secrets;
 use super::{Origin, OriginError, Stat};
 
 /// What would end a path in a key.

@@ -1,6 +1,5 @@
 //! One request to a store, sent once, within time limits.
 
-use std::fmt;
 use std::future::Future;
 use std::ops::Range;
 use std::sync::Arc;
@@ -46,22 +45,6 @@ impl Timeouts {
     #[must_use = "this gives changed timeouts back"]
     pub fn with_total(self, total: Duration) -> Self {
         Self { total, ..self }
-    }
-}
-
-/// What a request was for, as the messages say it.
-#[derive(Debug, Clone)]
-pub(in crate::origin) enum Request {
-    Length,
-    Bytes(Range<u64>),
-}
-
-impl fmt::Display for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Length => f.write_str("the object's length"),
-            Self::Bytes(range) => write!(f, "bytes {}..{}", range.start, range.end),
-        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 
 use object_store::Error as StoreError;
 
-use super::attempt::Request;
+use super::request::Request;
 use crate::origin::OriginError;
 
 /// Why a request gave nothing that can be used.

@@ -5,14 +5,17 @@
 
 mod attempt;
 mod failure;
+mod request;
 mod store_origin;
 mod version;
 
+#[cfg(feature = "_client")]
+pub(super) use self::attempt::Attempt;
 pub use self::attempt::Timeouts;
 #[cfg(feature = "_client")]
-pub(super) use self::attempt::{Attempt, Request};
-#[cfg(feature = "_client")]
 pub(super) use self::failure::{Failure, Rejected, innermost, is_network_failure, presentable};
+#[cfg(feature = "_client")]
+pub(super) use self::request::Request;
 pub use self::store_origin::ObjectStoreOrigin;
 pub(crate) use self::version::looked_at;
 #[cfg(feature = "_client")]

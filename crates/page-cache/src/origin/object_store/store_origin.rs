@@ -9,7 +9,8 @@ use object_store::path::Path;
 use object_store::{GetOptions, ObjectStore};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::attempt::{Attempt, Request, Timeouts};
+use super::attempt::{Attempt, Timeouts};
+use super::request::Request;
 use super::version::{compare, conditional, stat_of};
 use crate::origin::{Origin, OriginError, Stat};
 use crate::sys::PerProcess;

@@ -308,11 +308,15 @@ fn by_length(criterion: &mut Criterion) {
                 start.elapsed()
             });
         });
-        let (mut at, mut out) = (length / 4, [0; 64]);
+        let (mut at, mut out, filled) = (length / 4, [0; 64], length / 4..length / 4 + (256 << 20));
         bench("fill", &mut |bencher| {
             bencher.iter_batched(
                 || {
                     at += file.page_size().unwrap();
+                    if at >= filled.end {
+                        file.evict(filled.clone()).unwrap();
+                        at = filled.start;
+                    }
                     at
                 },
                 |at| file.read_exact_at(&mut out, at).unwrap(),

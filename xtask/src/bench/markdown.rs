@@ -3,7 +3,7 @@
 use super::growth::SeriesLine;
 use super::instructions::Instructions;
 use super::report::Report;
-use super::row::Line;
+use super::row::{Line, NOT_MEASURED};
 use super::rows::SERIES;
 
 /// All of a report as a page.
@@ -42,6 +42,9 @@ pub(crate) fn page(report: &Report) -> String {
     text + &growth(&report.series) + &instructions(&report.instructions)
 }
 
+/// What stands in the place of a time that somebody took for something else than was asked.
+const WRONG: &str = "a wrong result";
+
 fn table_line(row: &Line) -> String {
     let value = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| amount(value, &row.unit));
     let number = |number: Option<f64>| number.map_or_else(String::new, plain);
@@ -52,7 +55,12 @@ fn table_line(row: &Line) -> String {
         (None, Some(_)) => "not measured",
         (None, None) => "",
     };
-    let baseline_value = row.baseline.as_ref().map_or_else(String::new, |_| value(row.baseline_value));
+    let baseline_value = match (&row.baseline, row.baseline_value, &row.note) {
+        (None, ..) => String::new(),
+        (Some(_), None, Some(note)) if note.contains(WRONG) => WRONG.to_owned(),
+        (Some(_), None, Some(note)) if !note.contains(NOT_MEASURED) => "cannot run".to_owned(),
+        _ => value(row.baseline_value),
+    };
     format!(
         "| {} | {} | {} | {baseline_value} | {} | {spread} | {} | {reached} |\n",
         row.operation,
@@ -194,6 +202,9 @@ mod tests {
         let page = page(&report);
         assert!(report.rows.iter().all(|row| page.contains(&format!("| {} |", row.operation))));
         assert!(page.contains("| 12 ns |") && page.contains("| **no** |") && page.contains("not measured in this run"));
+        report.rows[1].note = Some("svfsc: a wrong result: 3 of 4".to_owned());
+        report.rows[2].note = Some("svfsc: not installed".to_owned());
+        assert!(self::page(&report).contains("| a wrong result |") && self::page(&report).contains("| cannot run |"));
         assert!(page.contains("Nothing that was measured grows") && page.contains("benchmarks/prepend.svg"));
         assert!(page.lines().all(|line| line.starts_with('|') || line.chars().count() <= 120));
     }

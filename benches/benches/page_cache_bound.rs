@@ -17,7 +17,7 @@ use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use page_cache::{Advice, Cache, CacheBuilder, CachedFile, FnOrigin, Freshness, Origin, Stat, Validators};
 use rustix::fs::{FallocateFlags, fallocate};
-use svf_benches::{is_quick, pattern, settings};
+use svf_benches::{is_first_round, is_quick, pattern, settings};
 use tempfile::TempDir;
 
 const SEED: u64 = 0x5EED;
@@ -230,7 +230,7 @@ impl BareObjects {
 /// stored. None of that is to depend on how many there are.
 fn among_objects(criterion: &mut Criterion) {
     for count in [10, 2_000, 100_000] {
-        if is_quick() && count > 2_000 {
+        if count > 2_000 && (is_quick() || !is_first_round()) {
             continue;
         }
         let (mut objects, mut bare) = (None, None);

@@ -56,7 +56,7 @@ pub use figures::{is_wanted, record};
 pub use offsets::{Order, block_offsets, random_reads};
 pub use random::Random;
 pub use sorted_ranges::SortedRanges;
-pub use timing::{is_quick, settings};
+pub use timing::{is_first_round, is_quick, settings};
 pub use trace::{Trace, traces};
 pub use workloads::{
     BLOCK, CACHED_LEN, CHUNK, QUERIES, SEED, STRIDE, WINDOW, WINDOWED_LEN, Workload, workloads, write_windowed,

@@ -52,7 +52,7 @@ pub(crate) struct Bench {
     /// Show what differs from the report that was kept under this name
     #[arg(long)]
     compare: Option<String>,
-    /// Only put the figures of docs/benchmarks.json into the README
+    /// Only write docs/benchmarks.md and the figures in the README anew, from docs/benchmarks.json
     #[arg(long, exclusive = true)]
     readme: bool,
 }
@@ -75,7 +75,9 @@ pub(crate) fn quick() -> Result {
 impl Bench {
     pub(crate) fn run(&self) -> Result {
         if self.readme {
-            return readme::rewrite();
+            let report = Report::read(&root().join(JSON))?;
+            fs::write(root().join(PAGE), markdown::page(&report))?;
+            return readme::write(&report);
         }
         // What cannot be compared is not measured first.
         let old = self.compare.as_deref().map(|name| Report::read(&saved(name))).transpose()?;
@@ -123,6 +125,7 @@ impl Bench {
     fn measure(&self, round: &Round) -> Result {
         let mut command = benchmarks();
         command.env("CRITERION_HOME", round.criterion()).env("SVF_BENCH_FIGURES", round.lines());
+        command.env("SVF_BENCH_ROUND", round.number.to_string());
         if self.quick {
             command.env("SVF_BENCH_QUICK", "1");
         }
@@ -149,6 +152,9 @@ impl Bench {
     }
 }
 
+const JSON: &str = "docs/benchmarks.json";
+const PAGE: &str = "docs/benchmarks.md";
+
 /// The benchmarks of this workspace.
 fn benchmarks() -> Command {
     cargo(["bench", "--package", "svf-benches", "--benches", "--no-fail-fast"])
@@ -165,6 +171,8 @@ fn saved(name: &str) -> PathBuf {
 /// Where a round leaves its figures.
 #[derive(Debug)]
 struct Round {
+    /// Counted from 0.
+    number: usize,
     directory: PathBuf,
 }
 
@@ -176,7 +184,7 @@ impl Round {
             fs::remove_dir_all(&directory)?;
         }
         fs::create_dir_all(&directory)?;
-        Ok(Self { directory })
+        Ok(Self { number, directory })
     }
 
     fn criterion(&self) -> PathBuf {
@@ -185,5 +193,16 @@ impl Round {
 
     fn lines(&self) -> PathBuf {
         self.directory.join("figures.jsonl")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_that_of_the_json() {
+        let page = markdown::page(&Report::read(&root().join(JSON)).unwrap());
+        assert!(fs::read_to_string(root().join(PAGE)).unwrap() == page, "run cargo xtask bench --readme");
     }
 }

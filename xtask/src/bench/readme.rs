@@ -9,18 +9,12 @@ use crate::process::{Result, root};
 const BEGIN: &str = "<!-- figures: written by cargo xtask bench -->\n";
 const END: &str = "<!-- end of figures -->\n";
 const README: &str = "README.md";
-const JSON: &str = "docs/benchmarks.json";
 
 /// Puts the figures of the report into the README.
 pub(crate) fn write(report: &Report) -> Result {
     let path = root().join(README);
     let text = fs::read_to_string(&path)?;
     Ok(fs::write(path, replaced(&text, report)?)?)
-}
-
-/// Puts the figures of `docs/benchmarks.json` into the README, without measuring anything.
-pub(crate) fn rewrite() -> Result {
-    write(&Report::read(&root().join(JSON))?)
 }
 
 /// An error where the README has no place for figures, before anything is measured for it.
@@ -76,7 +70,7 @@ mod tests {
 
     #[test]
     fn the_figures_are_those_of_the_json() {
-        let report = Report::read(&root().join(JSON)).unwrap();
+        let report = Report::read(&root().join("docs/benchmarks.json")).unwrap();
         let text = fs::read_to_string(root().join(README)).unwrap();
         assert!(replaced(&text, &report).unwrap() == text, "run cargo xtask bench --readme");
     }

@@ -80,7 +80,7 @@ pub(super) const ROWS: &[Row] = &[
     row(AREA, "1,000 scattered reads of 4 KiB, pages of 4 KiB: fetched", "page-cache/scattered-bytes/ours/4096")
         .beside("asked", &["page-cache/scattered-bytes/asked/4096"])
         .at_most(1.0),
-    row(AREA, "1,000 ranges in one call, 20 ms away", "page-cache/cold-1000-ranges-at-20ms/ours-http")
+    row(AREA, "each of 1,000 ranges in one call, 20 ms away", "page-cache/cold-1000-ranges-at-20ms/ours-http")
         .beside("nothing but the pauses", &["page-cache/cold-1000-ranges-at-20ms/ideal"])
         .at_most(1.3)
         .headline(),

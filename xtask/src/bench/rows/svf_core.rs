@@ -67,6 +67,20 @@ pub(super) const ROWS: &[Row] = &[
     row(AREA, "4 B written behind 4 B", "svf-core/append-4B/ours/100000")
         .beside_call("svfsc", &["svf-core/append-4B/svfsc/100000"], WRITE)
         .at_least(1.5),
+    row(
+        AREA,
+        "1,000,000 scattered writes of 64 B, shuffled, beside the copies",
+        "svf-core/write-64B-shuffled/ours/1000000",
+    )
+    .beside("memcpy into new memory", &["svf-core/write-64B-shuffled/bare/1000000"]),
+    row(AREA, "the same, beside a map of the standard library", "svf-core/write-64B-shuffled/ours/1000000")
+        .beside("BTreeMap", &["svf-core/write-64B-shuffled/btree/1000000"]),
+    row(AREA, "4 KiB appended, to 256 MiB, `write`, beside the copies", "svf-core/append-4KiB-write/ours/268435456")
+        .beside("memcpy into new memory", &["svf-core/append-4KiB-write/bare/268435456"]),
+    row(AREA, "16,384 shuffled writes of 4 KiB, beside the copies", "svf-core/fill-4KiB-shuffled/ours/16384")
+        .beside("memcpy into new memory", &["svf-core/fill-4KiB-shuffled/bare/16384"]),
+    row(AREA, "4 B written behind 4 B, beside the copies", "svf-core/append-4B/ours/100000")
+        .beside("memcpy into new memory", &["svf-core/append-4B/bare/100000"]),
     row(AREA, "memory beyond the data, a block of 64 B", "svf-core/memory-beyond-the-data/ours/64").within(96.0, "B"),
     row(AREA, "the same, in the process's memory", "svf-core/resident-beyond-the-data/ours/64")
         .beside("svfsc", &["svf-core/resident-beyond-the-data/svfsc/64"]),

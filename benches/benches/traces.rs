@@ -8,6 +8,7 @@
 use std::hint::black_box;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -51,8 +52,14 @@ fn replays(criterion: &mut Criterion) {
         };
         read(&file);
         // What is read ahead may still come.
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        let stats = file.stats();
+        let mut stats = file.stats();
+        loop {
+            std::thread::sleep(Duration::from_millis(20));
+            let before = std::mem::replace(&mut stats, file.stats());
+            if (before.requests, before.origin_bytes) == (stats.requests, stats.origin_bytes) {
+                break;
+            }
+        }
         let cost = (trace.name, stats.requests, stats.origin_bytes);
         costs.push(cost);
         for (name, value, unit) in [

@@ -69,7 +69,7 @@ pub(crate) fn compare(old: &Report, new: &Report) -> String {
         let ratio = |ratio: Option<f64>| ratio.map_or_else(String::new, |ratio| format!("{ratio:.3}"));
         text += &format!(
             "{before:>9} {now:>9} {:>7.3}   {:>9} {:>9}   {}, {} ({})\n",
-            now / before,
+            if now == before { 1.0 } else { now / before },
             ratio(was.ratio),
             ratio(row.ratio),
             row.area,

@@ -24,6 +24,8 @@ use svf_benches::{
 use svf_core::{BlockMap, NeedOptions, RangeSet, SparseVirtualFile, SparseVirtualFileOptions};
 
 const SHUFFLED: Order = Order::Shuffled { seed: SEED };
+/// How many blocks are many.
+const MANY: usize = 1_000_000;
 
 /// What the file has at an offset.
 fn piece(file: &[u8], offset: u64, len: u64) -> &[u8] {
@@ -59,7 +61,10 @@ fn scattered_writes(criterion: &mut Criterion) {
     for (name, order) in [("write-64B-ascending", Order::Ascending), ("write-64B-shuffled", SHUFFLED)] {
         let mut group = criterion.benchmark_group(format!("svf-core/{name}"));
         group.sampling_mode(SamplingMode::Flat);
-        for count in [100_000, 1_000_000] {
+        for count in [100_000, MANY] {
+            if is_quick() && count == MANY {
+                continue;
+            }
             let file = pattern(count * STRIDE as usize, SEED);
             let offsets = block_offsets(count, STRIDE, order);
             check(&write_all(&file, &offsets, BLOCK), &file, &offsets, BLOCK);
@@ -230,7 +235,7 @@ fn fills(criterion: &mut Criterion) {
 
 /// Dropping the least recently used of many blocks. The order is made anew when half of them are gone.
 fn evictions(criterion: &mut Criterion) {
-    let count = 1_000_000;
+    let count = if is_quick() { MANY / 10 } else { MANY };
     let file = pattern(count * STRIDE as usize, SEED);
     let offsets = block_offsets(count, STRIDE, SHUFFLED);
     let full = write_all(&file, &offsets, BLOCK);
@@ -259,7 +264,7 @@ fn evictions(criterion: &mut Criterion) {
 
 /// What is missing of a range, and whether anything is, among a million blocks, and what they hold.
 fn queries_among_blocks(criterion: &mut Criterion) {
-    let count = 1_000_000;
+    let count = if is_quick() { MANY / 10 } else { MANY } as u64;
     let file_len = count * STRIDE;
     let file = pattern(file_len as usize, SEED);
     let offsets = block_offsets(count as usize, STRIDE, SHUFFLED);
@@ -421,7 +426,7 @@ fn inside_one_block(criterion: &mut Criterion) {
 /// it can get, and from one map behind the lock of the standard library. `read` hands out a share of the chunk, and its
 /// counter of shares is a cache line that two readers of one chunk take from each other; `read_into` copies.
 fn two_threads(criterion: &mut Criterion) {
-    for blocks in [64, 1_000_000] {
+    for blocks in [64, if is_quick() { MANY / 10 } else { MANY } as u64] {
         let file_len = blocks * STRIDE;
         let content = pattern(file_len as usize, SEED);
         let offsets = block_offsets(blocks as usize, STRIDE, SHUFFLED);

@@ -11,6 +11,12 @@ use crate::runtime::unblock;
 /// As many bytes are copied on the caller's thread: about ten microseconds' worth.
 const AT_ONCE: u64 = 64 << 10;
 
+/// Yields now and then to the other tasks of a tokio runtime: a read of what is held never waits, so one who does nothing
+/// but that would keep them all from running.
+pub(crate) async fn let_others_run() {
+    tokio::task::coop::consume_budget().await;
+}
+
 impl CachedFile {
     /// The bytes of `range`, as [`bytes`](Self::bytes) gives them, without blocking the caller's thread.
     ///
@@ -21,6 +27,7 @@ impl CachedFile {
     ///
     /// As of [`bytes`](Self::bytes).
     pub async fn bytes_async(&self, range: Range<u64>) -> Result<Bytes, ReadError> {
+        let_others_run().await;
         if let Some(bytes) = self.bytes_if_checked(&range) {
             return Ok(bytes);
         }
@@ -35,6 +42,7 @@ impl CachedFile {
     ///
     /// As of [`read_ranges`](Self::read_ranges).
     pub async fn read_ranges_async(&self, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>, ReadError> {
+        let_others_run().await;
         let total = ranges.iter().fold(0u64, |sum, range| sum.saturating_add(range.end.saturating_sub(range.start)));
         if total <= AT_ONCE
             && let Some(read) = ranges.iter().map(|range| self.bytes_if_checked(range)).collect()

@@ -225,17 +225,19 @@ impl Cache {
             };
             Ok(Looked { stat, attributes: Attributes::new(), is_stored: true, is_confirmed, with: () })
         };
-        self.open_by(origin, false, ask).map(|(opened, _)| opened.file)
+        self.open_by(origin, false, ask, |_, ()| {}).map(|opened| opened.file)
     }
 
     /// Opens an object as [`file`](Self::file) does, but for how its origin is asked: that is what `look` does, which may
-    /// bring something along. If what is known is to be confirmed, the origin is asked under any policy but offline.
+    /// bring something along, for `keep` to store. If what is known is to be confirmed, the origin is asked under any
+    /// policy but offline.
     pub(crate) fn open_by<T, E>(
         &self,
         origin: Arc<dyn Origin>,
         confirm: bool,
         look: impl FnOnce(Option<Known<'_>>) -> Result<Looked<T>, E>,
-    ) -> Result<(Opening, Option<T>), E> {
+        keep: impl FnOnce(&CachedFile, T),
+    ) -> Result<Opening, E> {
         let key = origin.key();
         let opening = |origin, stat, opened, attributes, age| {
             let file = CachedFile::new(origin, stat, opened, Arc::clone(&self.inner));
@@ -243,7 +245,9 @@ impl Cache {
         };
         let Some(directory) = self.inner.directory() else {
             let Looked { stat, attributes, with, .. } = look(None)?;
-            return Ok((opening(origin, stat, None, attributes, Some(Duration::ZERO)), Some(with)));
+            let opened = opening(origin, stat, None, attributes, Some(Duration::ZERO));
+            keep(&opened.file, with);
+            return Ok(opened);
         };
         let accepts = |head: &Head| self.accepts(head) && (!confirm || self.is_offline());
         // What is known and good needs no lock, and waits for nobody who is asking a slow origin.
@@ -251,7 +255,7 @@ impl Cache {
             && let Ok(OpenedPair::Good(pair)) = directory.open_pair(&head)
         {
             let (age, opened) = (head.age(), Some((Arc::clone(directory), pair)));
-            return Ok((opening(origin, head.stat, opened, head.attributes, age), None));
+            return Ok(opening(origin, head.stat, opened, head.attributes, age));
         }
         let lock = directory.lock_key(key);
         let known = match &lock {
@@ -291,16 +295,48 @@ impl Cache {
                 None
             }
         };
-        drop(lock);
+        let (pair, new_head) = pair.unzip();
         let opened = pair.map(|pair| (Arc::clone(directory), pair));
-        Ok((opening(origin, looked.stat, opened, looked.attributes, age), with))
+        let opened = opening(Arc::clone(&origin), looked.stat.clone(), opened, looked.attributes.clone(), age);
+        if let Some(with) = with {
+            keep(&opened.file, with);
+        }
+        // Only now: who finds the head finds in its pair what came along.
+        if let (Some(new_head), Some((_, pair)), Some(lock)) = (new_head.flatten(), opened.file.opened().pair(), &lock)
+        {
+            let saved = save_head(directory, key, &looked, pair, lock);
+            if let Some(superseded) = new_head.superseded.filter(|_| saved) {
+                tracing::info!(
+                    key,
+                    "the object has changed; the pieces of its old version are deleted once nobody reads"
+                );
+                directory.delete_pair(&superseded);
+            }
+        }
+        Ok(opened)
     }
 
-    #[cfg(feature = "object_store")]
     /// Lets whoever opens `key` next, in any process, ask its origin, under any policy but offline.
+    #[cfg(feature = "object_store")]
     pub(crate) fn doubt(&self, key: &str) {
         if let Some(directory) = self.inner.directory() {
             directory.doubt(key, None);
+        }
+    }
+
+    /// The same in this process alone, which waits for nobody.
+    #[cfg(feature = "object_store")]
+    pub(crate) fn begin_doubt(&self, key: &str) {
+        if let Some(directory) = self.inner.directory() {
+            directory.begin_doubt(key);
+        }
+    }
+
+    /// Lets whoever opens `key` next ask its origin, if the version that was `known` is no longer the one that is there `now`.
+    #[cfg(feature = "object_store")]
+    pub(crate) fn doubt_if_other(&self, key: &str, known: &Stat, now: &Stat) {
+        if !self.inner.policy.unvalidated.same_version(known, now) {
+            self.inner.doubt(key, known);
         }
     }
 
@@ -316,6 +352,16 @@ impl Cache {
     #[cfg(feature = "object_store")]
     pub(crate) fn page_size(&self) -> u64 {
         self.inner.policy.page_size
+    }
+
+    #[cfg(feature = "object_store")]
+    pub(crate) fn unvalidated(&self) -> Unvalidated {
+        self.inner.policy.unvalidated
+    }
+
+    #[cfg(feature = "object_store")]
+    pub(crate) fn max_in_flight(&self) -> usize {
+        self.inner.settings.max_in_flight
     }
 
     /// The object's length and version, from its origin, which is not tried for long if there is something to serve.
@@ -381,7 +427,7 @@ impl Cache {
     }
 
     /// The pair for the version that the object has now: the one that the known head names, if it means this
-    /// version and is sound, else a new one in its place.
+    /// version and is sound, else a new one in its place; and whether there is to be a new head.
     fn open_or_create_pair(
         &self,
         directory: &Directory,
@@ -389,7 +435,7 @@ impl Cache {
         looked: &Looked<()>,
         known: Option<Head>,
         lock: Option<&KeyLock<'_>>,
-    ) -> Option<OpenPair> {
+    ) -> Option<(OpenPair, Option<NewHead>)> {
         let (now, unvalidated) = (&looked.stat, self.inner.policy.unvalidated);
         if !unvalidated.vouches_for(now) {
             tracing::warn!(key, "the origin gives no validators that vouch for the bytes; nothing of it is stored");
@@ -406,10 +452,7 @@ impl Cache {
         if let Some(head) = current {
             match directory.open_pair(&head) {
                 Ok(OpenedPair::Good(pair)) => {
-                    if let Some(lock) = lock.filter(|_| looked.is_confirmed) {
-                        save_head(directory, key, looked, &pair, lock);
-                    }
-                    return Some(pair);
+                    return Some((pair, looked.is_confirmed.then_some(NewHead { superseded: None })));
                 }
                 Ok(OpenedPair::Damaged) => {}
                 Err(error) => {
@@ -418,10 +461,10 @@ impl Cache {
                 }
             }
         }
-        let lock = lock.or_else(|| {
+        if lock.is_none() {
             tracing::warn!(key, "others are busy with the object for too long; it is read from its origin");
-            None
-        })?;
+            return None;
+        }
         // What cannot be found again would only be stored again and again.
         directory.check_head(key, now, &looked.attributes).inspect_err(|error| warn(error)).ok()?;
         let page_size = self.inner.policy.page_size;
@@ -429,13 +472,14 @@ impl Cache {
             .create_pair(key, now, page_size, self.inner.policy.when_full)
             .inspect_err(|error| warn(error))
             .ok()?;
-        let saved = save_head(directory, key, looked, &pair, lock);
-        if let Some(superseded) = superseded.filter(|_| saved) {
-            tracing::info!(key, "the object has changed; the pieces of its old version are deleted once nobody reads");
-            directory.delete_pair(&superseded);
-        }
-        Some(pair)
+        Some((pair, Some(NewHead { superseded })))
     }
+}
+
+/// A head that is to be written for a pair.
+struct NewHead {
+    /// The pair of the version that the object had before.
+    superseded: Option<String>,
 }
 
 /// Whether it could be written.
@@ -452,7 +496,7 @@ fn save_head(directory: &Directory, key: &str, looked: &Looked<()>, pair: &Pair,
 /// For how long an opening tries an origin again that cannot be reached at all: where an address is wrong, it shows here.
 const OPENING_UNREACHABLE: Duration = Duration::from_secs(5);
 /// For how long it tries an origin in trouble, where there is something to open that was asked for before.
-const OPENING_HELD: Duration = Duration::from_secs(2);
+pub(crate) const OPENING_HELD: Duration = Duration::from_secs(2);
 
 fn no_answer(key: &str) -> OriginError {
     let (key, request) = (key.to_owned(), "the object's length".to_owned());

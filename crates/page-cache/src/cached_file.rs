@@ -268,10 +268,10 @@ impl CachedFile {
         MaintenanceError::Object { key: self.key().to_owned(), range, operation, source }
     }
 
-    /// Stores what came by another way than a read of this file; whole pages of it.
+    /// Stores what came by another way than a read of this file: whole pages of it, each piece by one request.
     #[cfg(feature = "object_store")]
-    pub(crate) fn keep_piece(&self, start: u64, bytes: &[u8]) {
-        self.source(self.opened()).keep(start, bytes);
+    pub(crate) fn keep_pieces<'a>(&self, pieces: impl Iterator<Item = (u64, &'a [u8])>) {
+        self.source(self.opened()).keep(pieces);
     }
 
     /// That a thread could not be had for a read.

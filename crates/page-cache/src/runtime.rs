@@ -65,6 +65,12 @@ pub(crate) async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send +
     readers()?.spawn_blocking(work).await.map_err(|_| Abandoned::Died)
 }
 
+/// Begins something that blocks, on a thread for that.
+pub(crate) fn spawn_blocking(work: impl FnOnce() + Send + 'static) -> Result<(), Abandoned> {
+    readers()?.spawn_blocking(work);
+    Ok(())
+}
+
 thread_local! {
     /// Whether this thread is within a future that `block_on` was given.
     static POLLING: Cell<bool> = const { Cell::new(false) };
@@ -80,7 +86,7 @@ impl Drop for Polling {
 
 /// A future during whose work the thread is marked. Not all of the runtime's threads are to be: those for what blocks may
 /// wait for it.
-async fn marked<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn marked<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     poll_fn(|context| {
         POLLING.set(true);

@@ -1,5 +1,7 @@
 //! Reads over a disk that fails, through the seam: right bytes, or the origin's own error, and nothing else.
 
+#[cfg(feature = "object_store")]
+mod answers;
 mod bound;
 mod charges;
 #[path = "../tests/it/child.rs"]

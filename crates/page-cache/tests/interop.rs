@@ -3,15 +3,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
+#[path = "it/cached_store/suite.rs"]
+mod suite;
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use loopback_origin::{Object, Origin as Server};
+use object_store::integration::MarkerHttpConnector;
 use page_cache::object_store::ObjectStoreExt;
-use page_cache::object_store::aws::AmazonS3Builder;
+use page_cache::object_store::aws::{AmazonS3, AmazonS3Builder, S3CopyIfNotExists};
 use page_cache::{Cache, CachedFile, Freshness, OriginError, ReadError, UrlOrigin};
 
 const LEN: usize = 3_000_000;
@@ -41,12 +46,7 @@ impl Place {
                 Self::Files { directory, address: address() }
             }
             Ok("s3") => {
-                let mut stream = TcpStream::connect::<SocketAddr>(address()).unwrap();
-                let head = "PUT /bucket HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-                stream.write_all(head.as_bytes()).unwrap();
-                let mut answer = String::new();
-                stream.read_to_string(&mut answer).unwrap();
-                assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+                make_bucket(address(), "bucket");
                 Self::S3 { address: address() }
             }
             Ok(other) => panic!("{other} is no kind of server"),
@@ -75,9 +75,7 @@ impl Place {
                 std::fs::rename(&temporary, &path).unwrap();
             }
             Self::S3 { address } => {
-                let builder = AmazonS3Builder::new().with_bucket_name("bucket").with_allow_http(true);
-                let builder = builder.with_access_key_id("id").with_secret_access_key("key");
-                let store = builder.with_endpoint(format!("http://{address}")).build().unwrap();
+                let store = s3(*address, "bucket");
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
                 runtime.block_on(store.put(&"object".into(), bytes(version).into())).unwrap();
             }
@@ -100,6 +98,34 @@ impl Place {
             _ => UrlOrigin::new(&format!("{endpoint}/bucket/{name}")).unwrap(),
         }
     }
+}
+
+fn make_bucket(address: SocketAddr, bucket: &str) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!("PUT /{bucket} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+fn s3(address: SocketAddr, bucket: &str) -> AmazonS3 {
+    let builder = AmazonS3Builder::new().with_bucket_name(bucket).with_endpoint(format!("http://{address}"));
+    let builder = builder.with_allow_http(true).with_access_key_id("id").with_secret_access_key("key");
+    let builder = builder.with_copy_if_not_exists(S3CopyIfNotExists::Multipart);
+    builder.with_http_connector(MarkerHttpConnector::default()).build().unwrap()
+}
+
+/// The functions of `object_store` itself, each in a bucket of its own. There is none that the server fails alone.
+fn conforms(address: SocketAddr) {
+    let made = AtomicU64::new(0);
+    let make = || {
+        let bucket = format!("suite-{}", made.fetch_add(1, Ordering::Relaxed));
+        make_bucket(address, &bucket);
+        Arc::new(s3(address, &bucket)) as _
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(suite::run(make, true, &[]));
 }
 
 fn bytes(version: u64) -> Vec<u8> {
@@ -199,5 +225,8 @@ fn main() {
     // Nothing.
     let error = cache(&two, Freshness::default()).file(place.origin(&forwarder, "absent")).unwrap_err();
     assert!(matches!(error, OriginError::NotFound { .. }), "{error}");
+    if let Place::S3 { address } = place {
+        conforms(address);
+    }
     println!("cold, warm, the end, another version, nothing: as it should be");
 }

@@ -193,8 +193,9 @@ fn a_fetch_that_is_interrupted_leaves_a_valid_cache() {
         Origin::builder().serve_bytes("/large", bytes.clone()).delay(Duration::from_millis(50)).start().unwrap();
     let url = origin.url("/large");
     for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_svf"))
-            .args(["fetch", &url, "--cache-dir"])
+        // Whoever runs the tests in the background may have them ignore Ctrl-C, and so their children.
+        let mut child = Command::new("env")
+            .args(["--default-signal=INT", env!("CARGO_BIN_EXE_svf"), "fetch", &url, "--cache-dir"])
             .arg(scene.cache())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

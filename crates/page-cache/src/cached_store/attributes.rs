@@ -2,15 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use object_store::{Attribute, Attributes};
+use object_store::{Attribute, Attributes, ObjectMeta};
+
+use crate::origin::UNVERSIONED;
 
 /// Before the name of what a user has set.
 const METADATA: &str = "metadata:";
+/// The name of a version id that tells no versions apart. It is no attribute, but stands among what is told beside them.
+const VERSION: &str = "version";
 
 /// As a head keeps them. What this version of `object_store` does not know is not kept.
-pub(super) fn to_head(attributes: &Attributes) -> BTreeMap<String, String> {
+pub(super) fn to_head(meta: &ObjectMeta, attributes: &Attributes) -> BTreeMap<String, String> {
     let named = attributes.iter().filter_map(|(attribute, value)| Some((name_of(attribute)?, value.to_string())));
-    named.collect()
+    let unversioned = meta.version.clone().filter(|version| version == UNVERSIONED);
+    named.chain(unversioned.map(|version| (VERSION.to_owned(), version))).collect()
+}
+
+/// The version id that a store gave, if it tells no versions apart.
+pub(super) fn unversioned(kept: &BTreeMap<String, String>) -> Option<String> {
+    kept.get(VERSION).cloned()
 }
 
 /// As an object store gives them.
@@ -62,8 +72,19 @@ mod tests {
         ]
         .into_iter()
         .collect();
-        let kept = to_head(&attributes);
+        let mut meta = ObjectMeta {
+            location: "a".into(),
+            last_modified: Default::default(),
+            size: 1,
+            e_tag: None,
+            version: Some("1".to_owned()),
+        };
+        let kept = to_head(&meta, &attributes);
         assert_eq!(kept.len(), attributes.len());
-        assert_eq!(from_head(&kept), attributes);
+        assert_eq!((from_head(&kept), unversioned(&kept)), (attributes.clone(), None));
+        // As a bucket gives it that keeps no versions any more.
+        meta.version = Some("null".to_owned());
+        let kept = to_head(&meta, &attributes);
+        assert_eq!((from_head(&kept), unversioned(&kept)), (attributes, meta.version));
     }
 }

@@ -40,10 +40,10 @@ pub(super) fn pieces(
     stream::iter(pieces).map(read).buffered(PIECES_AT_ONCE).boxed()
 }
 
-/// Cuts a range that is longer than a request into pieces that double, and end with pages.
-pub(super) fn cut(range: Range<u64>, page_size: u64) -> impl Iterator<Item = Range<u64>> + Send + 'static {
+/// Cuts a range that is longer than a request into pieces that double from the first one on, and end with pages.
+pub(super) fn cut(range: Range<u64>, page_size: u64, first: u64) -> impl Iterator<Item = Range<u64>> + Send + 'static {
     let mut start = range.start;
-    let mut length = if range.end - range.start <= MAX_REQUEST { MAX_REQUEST } else { FIRST_PIECE };
+    let mut length = if range.end - range.start <= MAX_REQUEST { MAX_REQUEST } else { first };
     std::iter::from_fn(move || {
         let left = range.end.checked_sub(start).filter(|&left| left > 0)?;
         let end = if left <= length { range.end } else { start + length };
@@ -66,7 +66,7 @@ mod tests {
             ranges.into_iter().flat_map(|range| [4096, 64 << 20].map(|size| (range.clone(), size)))
         {
             let mut at = range.start;
-            for piece in cut(range.clone(), page_size).take(20) {
+            for piece in cut(range.clone(), page_size, FIRST_PIECE).take(20) {
                 assert!(piece.start == at && piece.end > at && piece.end <= range.end);
                 assert!(piece.end - piece.start <= MAX_REQUEST);
                 let is_first_of_many = at == range.start && piece != range;

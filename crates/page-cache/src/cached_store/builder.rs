@@ -1,18 +1,20 @@
 //! The options of a cached store.
 
+use std::fmt;
 use std::ops::RangeBounds;
 use std::sync::Arc;
 
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore};
 
-use super::objects::{DEFAULT_MAX, Objects};
+use super::objects::DEFAULT_MAX;
 use super::rules::Rules;
 use super::{CachedStore, Shared};
 use crate::cache::Cache;
+use crate::origin::Timeouts;
+use crate::sys::PerProcess;
 
 /// Options of a [`CachedStore`]. All of its rules must admit an object, else it is read from the store below.
-#[derive(Debug)]
 #[must_use = "a builder does nothing until build() is called"]
 pub struct CachedStoreBuilder {
     inner: Arc<dyn ObjectStore>,
@@ -20,11 +22,13 @@ pub struct CachedStoreBuilder {
     namespace: String,
     rules: Rules,
     max_objects: usize,
+    timeouts: Timeouts,
 }
 
 impl CachedStoreBuilder {
     pub(super) fn new(inner: Arc<dyn ObjectStore>, cache: Cache, namespace: String) -> Self {
-        Self { inner, cache, namespace, rules: Rules::default(), max_objects: DEFAULT_MAX }
+        let (rules, timeouts) = (Rules::default(), Timeouts::default());
+        Self { inner, cache, namespace, rules, max_objects: DEFAULT_MAX, timeouts }
     }
 
     /// Objects below this prefix are cached, and others only if they are below another one that is given. By whole
@@ -64,9 +68,32 @@ impl CachedStoreBuilder {
         Self { max_objects: count, ..self }
     }
 
+    /// How long one request to the store below may take that is made for the cache, retries of that store included: a
+    /// store that never answers is an error then, and not a read that never ends. Default: nothing may come for 30 s
+    /// within an answer, and all of it takes 2 min at most. What passes, as writes, lists and objects that are not
+    /// admitted, takes as long as the store below lets it.
+    pub fn timeouts(self, timeouts: Timeouts) -> Self {
+        Self { timeouts, ..self }
+    }
+
     /// The store.
     pub fn build(self) -> CachedStore {
-        let Self { inner, cache, namespace, rules, max_objects } = self;
-        CachedStore { shared: Arc::new(Shared { inner, cache, namespace, rules, objects: Objects::new(max_objects) }) }
+        let Self { inner, cache, namespace, rules, max_objects, timeouts } = self;
+        let (own, objects, behind) =
+            (PerProcess::new(Some(Arc::clone(&inner))), PerProcess::empty(), PerProcess::empty());
+        let shared = Shared { inner, own, cache, namespace, rules, timeouts, max_objects, objects, behind };
+        CachedStore { shared: Arc::new(shared) }
+    }
+}
+
+impl fmt::Debug for CachedStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The store below may show its credentials; its name for people does not.
+        f.debug_struct("CachedStoreBuilder")
+            .field("inner", &format_args!("{}", self.inner))
+            .field("namespace", &self.namespace)
+            .field("dir", &self.cache.dir())
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@ use object_store::Error;
 use object_store::path::Path;
 
 use crate::error::ReadError;
-use crate::origin::OriginError;
+use crate::origin::{Failure, OriginError};
 
 pub(super) const STORE: &str = "CachedStore";
 
@@ -18,6 +18,11 @@ pub(super) fn of_read(path: &Path, error: ReadError) -> Error {
         ReadError::Origin(error) => of_origin(path, error),
         error => generic(error),
     }
+}
+
+/// What a look at an object means that failed; the store's own errors are passed on as they are.
+pub(super) fn of_failure(path: &Path, key: &str, failure: Failure) -> Error {
+    failure.or_explain(key).unwrap_or_else(|error| of_origin(path, error))
 }
 
 pub(super) fn of_origin(path: &Path, error: OriginError) -> Error {

@@ -4,23 +4,29 @@
 //! get_opts, get_ranges ─► known here and fresh? ── yes ─► held? ─ yes ─► copied at once
 //!                              │ no                         │ no
 //!                              ▼                            ▼
-//!                 one request tells the version     missing pages of the version, by conditional requests
-//!                 and brings the first bytes        (`fetch`), off the caller's runtime
+//!                 one round trip tells the version  missing pages of the version, by conditional requests
+//!                 and brings the first bytes, which (`fetch`), off the caller's runtime
+//!                 are stored behind the answer
 //! put, copy, delete, rename ─► the store below, and then what is known of the object is doubted
 //! list ─► the store below
 //! ```
 //!
 //! What comes from the cache is of one version of the object, and the metadata beside it are of that version.
 
+mod asking;
 mod attributes;
+mod behind;
 mod body;
 mod builder;
+mod change;
 mod error;
 mod objects;
 mod opening;
+mod reading;
 mod rules;
 mod status;
 mod upload;
+mod wanted;
 
 use std::fmt;
 use std::ops::Range;
@@ -29,26 +35,23 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Extensions, GetOptions, GetRange, GetResult, GetResultPayload, ListResult, MultipartUpload,
-    ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
+use self::behind::Behind;
 pub use self::builder::CachedStoreBuilder;
-use self::objects::{Name, Object, Objects};
-use self::opening::{Piece, Wanted};
+use self::change::Change;
+use self::objects::{Name, Objects};
 use self::rules::Rules;
 pub use self::status::CacheStatus;
 use self::upload::Upload;
 use crate::cache::Cache;
-use crate::error::ReadError;
-use crate::origin::{ObjectStoreOrigin, Origin};
-use crate::runtime::unblock;
-
-/// How often an object that is found changed is looked at again before that is an error.
-const MAX_LOOKS: u32 = 2;
+use crate::origin::{ObjectStoreOrigin, Origin, OriginError, Timeouts};
+use crate::sys::PerProcess;
 
 /// An object store whose objects are read through a [`Cache`].
 ///
@@ -59,8 +62,9 @@ const MAX_LOOKS: u32 = 2;
 /// # What is asked of the store below
 ///
 /// * The first read of an object sends one request for whole pages around what is asked for, which tells the version
-///   and brings the bytes; there is no request for metadata before it. Further reads send conditional requests for
-///   what is missing, several at once, and none for what is held.
+///   and brings the bytes; there is no request for metadata before it. For ranges that are far from each other it sends
+///   several at once, and uses those answers that are of one version. Further reads send conditional requests for what
+///   is missing, several at once, and none for what is held.
 /// * Whether an object has changed is looked at when the cache's [`Freshness`](crate::Freshness) wants it: by that
 ///   policy `get` and `head` answer from what is known. `if_none_match` and `if_modified_since` ask just that, so they
 ///   always ask the store below; `if_match` and `if_unmodified_since` do so only if what is known does not match.
@@ -76,12 +80,16 @@ const MAX_LOOKS: u32 = 2;
 ///
 /// Objects of stores that give nothing to tell versions by (see [`Validators::identity`](crate::Validators::identity)),
 /// and those which the builder's rules do not admit: such reads pass to the store below, with all of their options. The
-/// extensions of a request reach the store below with the first read of an object only.
+/// extensions of a request reach the store below with the first read of an object only, and so do those of its answer the
+/// caller.
 ///
 /// # Blocking
 ///
 /// Nothing here blocks the caller's runtime: what is held and small is copied at once, all else is done by threads of
-/// this crate. A future that is dropped stops to be waited for; a request that it has sent is finished and kept.
+/// this crate. A future that is dropped stops to be waited for; a request that it has sent is finished and kept. The
+/// first read of an object returns before its bytes are stored, as long as no more than 16 objects are; what was not
+/// stored when the process ends is fetched again another day ([`flush`](Self::flush)). Requests end by the builder's
+/// [`timeouts`](CachedStoreBuilder::timeouts).
 ///
 /// [`Error::Precondition`]: object_store::Error::Precondition
 ///
@@ -114,10 +122,16 @@ pub struct CachedStore {
 /// What clones share.
 pub(crate) struct Shared {
     inner: Arc<dyn ObjectStore>,
+    /// The same in the process that was given it: its connections and threads a child does not have.
+    own: PerProcess<Option<Arc<dyn ObjectStore>>>,
     cache: Cache,
     namespace: String,
     rules: Rules,
-    objects: Objects,
+    timeouts: Timeouts,
+    max_objects: usize,
+    /// A child knows what it has opened itself, and does what it does itself.
+    objects: PerProcess<Objects>,
+    behind: PerProcess<Behind>,
 }
 
 impl CachedStore {
@@ -152,13 +166,29 @@ impl CachedStore {
 
     /// The key under which the cache keeps the object at a path, as [`Cache::entries`] lists it.
     pub fn key_of(&self, location: &Path) -> String {
-        self.shared.key_of(&Name { path: location.clone(), version: None })
+        self.shared.key_of(&Name::of(location))
+    }
+
+    /// Lets the next read of an object ask the store below, under any freshness policy: for who learns that others have
+    /// changed it. Of a version that is held already nothing is fetched again.
+    pub async fn invalidate(&self, location: &Path) {
+        self.shared.changed(location).await;
+    }
+
+    /// Waits until what has been read so far through this store and its clones, in this process, is stored as well.
+    ///
+    /// The first read of an object is answered as soon as its bytes have come, and they are stored behind that: whoever
+    /// ends the process, or looks at the cache, may want to wait for it. Of other reads nothing is left to do.
+    pub async fn flush(&self) {
+        self.shared.behind().settled().await;
     }
 }
 
 impl Shared {
     fn origin_of(&self, name: &Name) -> ObjectStoreOrigin {
-        let origin = ObjectStoreOrigin::new(Arc::clone(&self.inner), name.path.clone(), self.namespace.clone());
+        let store = self.own.get(|| None).clone();
+        let origin = ObjectStoreOrigin::of_this_process(store, name.path.clone(), &self.namespace);
+        let origin = origin.with_timeouts(self.timeouts);
         match &name.version {
             Some(version) => origin.at_version(version.clone()),
             None => origin,
@@ -169,166 +199,54 @@ impl Shared {
         self.origin_of(name).key().to_owned()
     }
 
+    fn objects(&self) -> &Objects {
+        self.objects.get(|| Objects::new(self.max_objects))
+    }
+
+    fn behind(&self) -> &Behind {
+        self.behind.get(|| Behind::new(self.cache.max_in_flight()))
+    }
+
     /// What the store below answers.
     async fn bypass(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.check_online(location)?;
         let mut result = self.inner.get_opts(location, options).await?;
         result.extensions.insert(CacheStatus::Bypass);
         Ok(result)
     }
 
+    async fn bypass_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.check_online(location)?;
+        self.inner.get_ranges(location, ranges).await
+    }
+
+    fn check_online(&self, location: &Path) -> Result<()> {
+        if !self.cache.is_offline() {
+            return Ok(());
+        }
+        let (key, what) = (self.key_of(&Name::of(location)), "what is not cached".to_owned());
+        Err(error::of_origin(location, OriginError::Offline { key, what }))
+    }
+
+    /// What may change an object begins; see [`Change`].
+    fn change(self: &Arc<Self>, location: &Path) -> Change {
+        Change { shared: Arc::clone(self), location: location.clone(), is_over: false }
+    }
+
     /// Lets whoever opens the object next ask the store below.
     async fn changed(self: &Arc<Self>, location: &Path) {
-        let (shared, name) = (Arc::clone(self), Name { path: location.clone(), version: None });
-        let forget = move || {
-            shared.cache.doubt(&shared.key_of(&name));
-            // Only then: who has looked before that remembers what he found no longer than until now.
-            shared.objects.forget(&name);
-        };
-        if let Err(error) = unblock(forget).await {
-            tracing::warn!(%location, %error, "what is known of a changed object could not be doubted");
-        }
-    }
-
-    /// Answers a request from an object, of which a piece may have come already.
-    async fn answer(
-        self: &Arc<Self>,
-        name: &Name,
-        object: &Arc<Object>,
-        piece: Option<Piece>,
-        options: GetOptions,
-    ) -> Result<Answer> {
-        let path = &name.path;
-        let length = object.meta.size;
-        let range = match &options.range {
-            Some(range) => range.as_range(length).map_err(error::generic)?,
-            None => 0..length,
-        };
-        if options.head || range.is_empty() {
-            return Ok(Answer::Result(object.result(range, stream::empty().boxed(), CacheStatus::Hit)));
-        }
-        if let Some(bytes) = piece.and_then(|piece| piece.part(&range)) {
-            let status = if object.is_stored() { CacheStatus::Miss } else { CacheStatus::Bypass };
-            return Ok(Answer::Result(object.result(range, stream::iter([Ok(bytes)]).boxed(), status)));
-        }
-        if !object.is_stored() {
-            return self.bypass(path, options).await.map(Answer::Result);
-        }
-        let file = &object.file;
-        if let Some(bytes) = file.bytes_if_checked(&range) {
-            let body = stream::iter([Ok(bytes)]).boxed();
-            return Ok(Answer::Result(object.result(range, body, CacheStatus::Hit)));
-        }
-        // The first piece before the result, as a store below has the beginning of its answer: so that an object that
-        // is no longer this one is found while there is a way back.
-        let mut rest = body::cut(range.clone(), file.page_size().unwrap_or(1));
-        let first = rest.next().unwrap_or_default();
-        let (all, reading) = (range.clone(), file.clone());
-        let read = unblock(move || {
-            let status = if reading.holds(&all) { CacheStatus::Hit } else { CacheStatus::Miss };
-            reading.bytes(first).map(|bytes| (bytes, status))
-        });
-        match read.await.map_err(error::generic)? {
-            Ok((first, status)) => {
-                let (shared, name) = (Arc::clone(self), name.clone());
-                let rest = body::pieces(file.clone(), path.clone(), move || shared.objects.forget(&name), rest);
-                Ok(Answer::Result(object.result(range, stream::iter([Ok(first)]).chain(rest).boxed(), status)))
-            }
-            Err(error) if error::is_change(&error) => Ok(Answer::Changed(error)),
-            Err(error) => Err(error::of_read(path, error)),
-        }
-    }
-
-    async fn get(self: &Arc<Self>, name: Name, mut options: GetOptions) -> Result<GetResult> {
-        // These ask whether it has changed, and not whether this cache thinks so.
-        let asks = options.if_none_match.is_some() || options.if_modified_since.is_some();
-        let extensions = std::mem::take(&mut options.extensions);
-        let mut confirm = asks && !self.cache.is_offline();
-        let mut known = self.objects.fresh(&name, self.cache.freshness()).filter(|_| !confirm);
-        // A change is found at the first look or, since another may follow it, at the second.
-        let mut looks = 0;
-        loop {
-            let (object, piece) = match known.take() {
-                Some(object) => (object, None),
-                None => self.open(&name, Wanted::of(&options), confirm, extensions.clone()).await?,
-            };
-            let last = looks == MAX_LOOKS || self.cache.is_offline();
-            looks += 1;
-            if let Err(error) = options.check_preconditions(&object.meta) {
-                if confirm || last {
-                    return Err(error);
-                }
-                confirm = true;
-                continue;
-            }
-            let asked = GetOptions { extensions: extensions.clone(), ..options.clone() };
-            match self.answer(&name, &object, piece, asked).await? {
-                Answer::Result(result) => return Ok(result),
-                Answer::Changed(error) if last => return Err(error::of_read(&name.path, error)),
-                Answer::Changed(_) => {
-                    self.objects.forget(&name);
-                    confirm = true;
-                }
-            }
-        }
-    }
-
-    async fn ranges(self: &Arc<Self>, name: Name, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>> {
-        let mut known = self.objects.fresh(&name, self.cache.freshness());
-        let mut looks = 0;
-        loop {
-            let (object, piece) = match known.take() {
-                Some(object) => (object, None),
-                None => self.open(&name, Wanted::Ranges(ranges.clone()), looks > 0, Extensions::new()).await?,
-            };
-            let ranges: Vec<_> = ranges
-                .iter()
-                .map(|range| GetRange::Bounded(range.clone()).as_range(object.meta.size).map_err(error::generic))
-                .collect::<Result<_>>()?;
-            if let Some(parts) = piece.and_then(|piece| ranges.iter().map(|range| piece.part(range)).collect()) {
-                return Ok(parts);
-            }
-            if !object.is_stored() {
-                return self.inner.get_ranges(&name.path, &ranges).await;
-            }
-            match object.file.read_ranges_async(ranges).await {
-                Ok(read) => return Ok(read),
-                Err(error) if error::is_change(&error) && looks < MAX_LOOKS && !self.cache.is_offline() => {
-                    self.objects.forget(&name);
-                    looks += 1;
-                }
-                Err(error) => return Err(error::of_read(&name.path, error)),
-            }
-        }
-    }
-}
-
-/// What came of a request to an object that was open.
-enum Answer {
-    Result(GetResult),
-    /// It is no longer that object, and nothing of it was handed out.
-    Changed(ReadError),
-}
-
-impl Object {
-    fn result(&self, range: Range<u64>, body: BoxStream<'static, Result<Bytes>>, status: CacheStatus) -> GetResult {
-        let mut extensions = Extensions::new();
-        extensions.insert(status);
-        GetResult {
-            payload: GetResultPayload::Stream(body),
-            meta: self.meta.clone(),
-            range,
-            attributes: self.attributes.clone(),
-            extensions,
-        }
+        self.change(location).over().await;
     }
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl ObjectStore for CachedStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        let change = self.shared.change(location);
         let put = self.shared.inner.put_opts(location, payload, options).await;
         // Also if it failed: the store may have done it, and its answer been lost.
-        self.shared.changed(location).await;
+        change.over().await;
         put
     }
 
@@ -351,9 +269,9 @@ impl ObjectStore for CachedStore {
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         if ranges.is_empty() || !self.shared.rules.admit_path(location) {
-            return self.shared.inner.get_ranges(location, ranges).await;
+            return self.shared.bypass_ranges(location, ranges).await;
         }
-        self.shared.ranges(Name { path: location.clone(), version: None }, ranges.to_vec()).await
+        self.shared.ranges(Name::of(location), ranges.to_vec()).await
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
@@ -393,15 +311,18 @@ impl ObjectStore for CachedStore {
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        let change = self.shared.change(to);
         let copied = self.shared.inner.copy_opts(from, to, options).await;
-        self.shared.changed(to).await;
+        change.over().await;
         copied
     }
 
     async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        let changes = [from, to].map(|location| self.shared.change(location));
         let renamed = self.shared.inner.rename_opts(from, to, options).await;
-        self.shared.changed(from).await;
-        self.shared.changed(to).await;
+        for change in changes {
+            change.over().await;
+        }
         renamed
     }
 }

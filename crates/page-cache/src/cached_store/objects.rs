@@ -14,12 +14,22 @@ use crate::freshness::Freshness;
 /// So many are remembered, unless the builder says otherwise; with each go four descriptors.
 pub(super) const DEFAULT_MAX: usize = 128;
 
+/// So long an object is read from the store below that could not be stored, before that is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// What names an object in a store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Name {
     pub(super) path: Path,
     /// The version that was asked for, if one was.
     pub(super) version: Option<String>,
+}
+
+impl Name {
+    /// Of the current version.
+    pub(super) fn of(path: &Path) -> Self {
+        Self { path: path.clone(), version: None }
+    }
 }
 
 /// An object as it was when it was last looked at.
@@ -30,6 +40,8 @@ pub(super) struct Object {
     pub(super) attributes: Attributes,
     /// When the store below confirmed it; `None` if the clock says that it is still to come.
     confirmed: Option<Instant>,
+    /// When it is opened again all the same: it could not be stored, and perhaps can be then.
+    retry: Option<Instant>,
     last_used: AtomicU64,
 }
 
@@ -37,7 +49,13 @@ impl Object {
     /// One that was confirmed so long ago.
     pub(super) fn new(file: CachedFile, meta: ObjectMeta, attributes: Attributes, age: Option<Duration>) -> Self {
         let confirmed = age.and_then(|age| Instant::now().checked_sub(age));
-        Self { file, meta, attributes, confirmed, last_used: AtomicU64::new(0) }
+        Self { file, meta, attributes, confirmed, retry: None, last_used: AtomicU64::new(0) }
+    }
+
+    /// One that is to be stored: if that could not be done it is opened again soon.
+    pub(super) fn meant_to_be_stored(self) -> Self {
+        let retry = (!self.is_stored()).then(|| Instant::now() + RETRY);
+        Self { retry, ..self }
     }
 
     /// Whether anything of it can be kept.
@@ -46,7 +64,8 @@ impl Object {
     }
 
     fn is_fresh(&self, freshness: Freshness) -> bool {
-        freshness.accepts(self.confirmed.map(|confirmed| confirmed.elapsed()))
+        let is_tried_again = self.retry.is_some_and(|retry| retry <= Instant::now());
+        !is_tried_again && freshness.accepts(self.confirmed.map(|confirmed| confirmed.elapsed()))
     }
 }
 

@@ -1,84 +1,75 @@
-//! How an object is opened: from what is known of it, or by one request that tells its version and brings bytes.
+//! How an object is opened: from what is known of it, or by a look at it that brings bytes along. What has come is
+//! given to who asked for it at once; the files are made and the bytes stored behind that.
+//!
+//! ```text
+//! caller ──► look: one round trip ──► answered
+//!                     │
+//!                     └──► pair ─► pages ─► head ──► remembered     behind the answer, in bounded number
+//! ```
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
 use object_store::path::Path;
-use object_store::{Attributes, Error, Extensions, GetOptions, GetRange, ObjectMeta, ObjectStore, Result};
+use object_store::{Attributes, Error, Extensions, ObjectMeta, Result};
+use tokio::sync::oneshot;
 
-use super::body::FIRST_PIECE;
+use super::asking::{Answered, Asking, Served};
+use super::behind::Permit;
 use super::objects::{Name, Object};
+use super::wanted::{Piece, Wanted};
 use super::{Shared, attributes, error};
-use crate::cache::{Known, Looked, check_length};
+use crate::cache::{Known, Looked};
 use crate::fetch::MAX_REQUEST;
-use crate::origin::{ObjectStoreOrigin, Origin, OriginError, Stat, looked_at};
-use crate::runtime::{block_on, unblock};
+use crate::origin::{ObjectStoreOrigin, Origin, OriginError, Stat};
+use crate::runtime::spawn_blocking;
 
-/// What is to be read of an object that may have to be looked at before.
-pub(super) enum Wanted {
-    Metadata,
-    Range(GetRange),
-    Ranges(Vec<Range<u64>>),
+/// An object that may be read from.
+pub(super) enum Opened {
+    /// What was known of it is good, or all there is.
+    Known(Arc<Object>),
+    Looked(Box<Fresh>),
 }
 
-/// Bytes that came along with the version.
-pub(super) struct Piece {
-    start: u64,
-    bytes: Bytes,
+/// What the store below has said just now.
+pub(super) struct Fresh {
+    pub(super) meta: ObjectMeta,
+    pub(super) attributes: Attributes,
+    /// Of the store's answer.
+    pub(super) extensions: Extensions,
+    pub(super) pieces: Vec<Piece>,
+    /// Whether it is to be stored, if that can be done.
+    pub(super) is_stored: bool,
+    object: oneshot::Receiver<Arc<Object>>,
 }
 
-impl Piece {
-    /// What it has of a range, if that is all of it.
-    pub(super) fn part(&self, range: &Range<u64>) -> Option<Bytes> {
-        let (start, end) = (range.start.checked_sub(self.start)?, range.end.checked_sub(self.start)?);
-        (end <= self.bytes.len() as u64).then(|| self.bytes.slice(start as usize..end as usize))
+impl Fresh {
+    /// Waits until it is open.
+    pub(super) async fn object(mut self) -> Result<Arc<Object>> {
+        self.take_object().await
+    }
+
+    /// The same later; to be called once.
+    pub(super) fn take_object(&mut self) -> impl Future<Output = Result<Arc<Object>>> + Send + 'static {
+        let object = std::mem::replace(&mut self.object, oneshot::channel().1);
+        async { object.await.map_err(|_| error::generic("the thread that opens the object has died")) }
     }
 }
 
-impl Wanted {
-    pub(super) fn of(options: &GetOptions) -> Self {
-        match &options.range {
-            _ if options.head => Self::Metadata,
-            Some(range) => Self::Range(range.clone()),
-            None => Self::Range(GetRange::Offset(0)),
-        }
-    }
+/// To whom the result of an opening goes.
+struct Waiting {
+    opened: Option<oneshot::Sender<Result<Opened>>>,
+    object: Option<oneshot::Sender<Arc<Object>>>,
+    /// What has come, if it is not to be answered before it is stored.
+    fresh: Option<Box<Fresh>>,
+    permits: Vec<Permit>,
+}
 
-    /// What it is of an object of this length; none if nothing, or what cannot be.
-    fn within(&self, length: u64) -> Vec<Range<u64>> {
-        match self {
-            Self::Metadata => Vec::new(),
-            Self::Range(range) => range.as_range(length).into_iter().collect(),
-            Self::Ranges(ranges) => ranges.clone(),
-        }
-    }
-
-    /// What to ask for of an object of which nothing is known: whole pages around it, as far as one request goes.
-    fn request(&self, page_size: u64) -> Option<GetRange> {
-        let around = |start: u64, end: u64| {
-            let start = start - start % page_size;
-            let longest = MAX_REQUEST.max(page_size);
-            let end = end.min(start.saturating_add(longest)).checked_next_multiple_of(page_size).unwrap_or(end);
-            (start < end).then_some(GetRange::Bounded(start..end))
-        };
-        match self {
-            Self::Metadata => None,
-            Self::Range(GetRange::Bounded(range)) => around(range.start, range.end),
-            Self::Range(GetRange::Offset(start)) => around(*start, start.saturating_add(FIRST_PIECE)),
-            // In so many more bytes there is the beginning of the first page that is touched.
-            &Self::Range(GetRange::Suffix(length)) if length <= MAX_REQUEST => {
-                (length > 0).then_some(GetRange::Suffix(length + page_size))
-            }
-            Self::Range(GetRange::Suffix(_)) => None,
-            Self::Ranges(ranges) => {
-                let (start, end) = (ranges.iter().map(|r| r.start).min()?, ranges.iter().map(|r| r.end).max()?);
-                let all_at_once = end.saturating_sub(start) <= FIRST_PIECE;
-                let first = ranges.first().filter(|_| !all_at_once).map_or(start..end, Range::clone);
-                around(first.start, first.end)
-            }
+impl Waiting {
+    fn give(&mut self, opened: Result<Opened>) {
+        if let Some(waiting) = self.opened.take() {
+            // Who has given up does not wait for it.
+            _ = waiting.send(opened);
         }
     }
 }
@@ -91,47 +82,56 @@ impl Shared {
         wanted: Wanted,
         confirm: bool,
         extensions: Extensions,
-    ) -> Result<(Arc<Object>, Option<Piece>)> {
+    ) -> Result<Opened> {
         let (shared, name) = (Arc::clone(self), name.clone());
-        unblock(move || shared.open_blocking(name, &wanted, confirm, extensions)).await.map_err(error::generic)?
+        let (sender, opened) = oneshot::channel();
+        let waiting = Waiting { opened: Some(sender), object: None, fresh: None, permits: Vec::new() };
+        spawn_blocking(move || shared.open_blocking(name, &wanted, confirm, extensions, waiting))
+            .map_err(error::generic)?;
+        opened.await.map_err(|_| error::generic("the thread that opens the object has died"))?
     }
 
-    fn open_blocking(
-        &self,
-        name: Name,
-        wanted: &Wanted,
-        confirm: bool,
-        extensions: Extensions,
-    ) -> Result<(Arc<Object>, Option<Piece>)> {
-        let since = self.objects.now();
+    fn open_blocking(&self, name: Name, wanted: &Wanted, confirm: bool, extensions: Extensions, mut waiting: Waiting) {
+        let since = self.objects().now();
         let origin = Arc::new(self.origin_of(&name));
         let asked = Arc::clone(&origin);
         let look = |known: Option<Known<'_>>| {
             // Not for who wants to know whether it has changed.
             let served = known.as_ref().filter(|known| known.may_be_served && !confirm).map(|known| known.stat.clone());
-            match (self.look(&asked, &name, wanted, known, extensions), served) {
+            match (self.look(&asked, &name, wanted, known, extensions, served.as_ref(), &mut waiting), served) {
                 (Err(error), Some(stat)) if !is_answer(&error) => {
                     let key = asked.key();
                     tracing::warn!(key, %error, "whether the object has changed cannot be told; what is held is opened");
-                    let is_stored = self.rules.admit(&meta_of(&name.path, &stat));
-                    Ok(Looked { stat, attributes: Default::default(), is_stored, is_confirmed: false, with: None })
+                    let is_stored = self.rules.admit(&meta_of(&name.path, &stat, &Default::default()));
+                    let (attributes, with) = (Default::default(), Vec::new());
+                    Ok(Looked { stat, attributes, is_stored, is_confirmed: false, with })
                 }
                 (looked, _) => looked,
             }
         };
-        let (opened, piece) = self.cache.open_by(origin, confirm, look)?;
-        let piece = piece.flatten();
-        let meta = meta_of(&name.path, opened.file.stat());
+        let opened = self.cache.open_by(origin, confirm, look, |file, pieces| {
+            file.keep_pieces(pieces.iter().map(|piece| (piece.start, &*piece.bytes)));
+        });
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(error) => return waiting.give(Err(error)),
+        };
+        let meta = meta_of(&name.path, opened.file.stat(), &opened.attributes);
         let attributes = attributes::from_head(&opened.attributes);
-        let object = Arc::new(Object::new(opened.file, meta, attributes, opened.age));
-        if let Some(piece) = &piece {
-            object.file.keep_piece(piece.start, &piece.bytes);
+        let is_stored = self.rules.admit(&meta) && self.cache.unvalidated().vouches_for(opened.file.stat());
+        let object = Object::new(opened.file, meta, attributes, opened.age);
+        let object = Arc::new(if is_stored { object.meant_to_be_stored() } else { object });
+        self.objects().insert(name, &object, since);
+        if let Some(waiting) = waiting.object.take() {
+            // Who needs no more than what had come does not wait for it.
+            _ = waiting.send(Arc::clone(&object));
         }
-        self.objects.insert(name, &object, since);
-        Ok((object, piece))
+        let opened = waiting.fresh.take().map_or(Opened::Known(object), Opened::Looked);
+        waiting.give(Ok(opened));
     }
 
-    /// Asks the store below for the version, and for bytes unless they are held.
+    /// Asks the store below for the version, and for bytes unless they are held, and answers who waits for them.
+    #[expect(clippy::too_many_arguments, reason = "each is another matter")]
     fn look(
         &self,
         origin: &ObjectStoreOrigin,
@@ -139,38 +139,47 @@ impl Shared {
         wanted: &Wanted,
         known: Option<Known<'_>>,
         extensions: Extensions,
-    ) -> Result<Looked<Option<Piece>>> {
+        served: Option<&Stat>,
+        waiting: &mut Waiting,
+    ) -> Result<Looked<Vec<Piece>>> {
         if self.cache.is_offline() {
             let what = "its length and version".to_owned();
             return Err(error::of_origin(&name.path, OriginError::Offline { key: origin.key().to_owned(), what }));
         }
-        let store = origin.store().map_err(|error| error::of_origin(&name.path, error))?;
-        let held = known.is_some_and(|known| wanted.within(known.stat.length).iter().all(|range| (known.holds)(range)));
-        let range = wanted.request(self.cache.page_size()).filter(|_| !held);
-        let options = GetOptions { version: name.version.clone(), extensions, ..GetOptions::default() };
-        let head = || GetOptions { head: true, ..options.clone() };
-        let Some(range) = range else { return self.looked(origin, ask(store, &name.path, head(), 0)?) };
-        let longest = MAX_REQUEST.max(self.cache.page_size()) + self.cache.page_size();
-        match ask(store, &name.path, GetOptions { range: Some(range), ..options.clone() }, longest) {
-            Ok(answer) => self.looked(origin, answer),
-            // No other request fares better.
-            Err(error) if is_answer(&error) => Err(error),
-            // There may be no such bytes, or no such requests with this store. The first error is the one to report.
-            Err(error) => {
-                ask(store, &name.path, head(), 0).map_err(|_| error).and_then(|answer| self.looked(origin, answer))
+        origin.store().map_err(|error| error::of_origin(&name.path, error))?;
+        let page_size = self.cache.page_size();
+        let holds = |range: &_| known.as_ref().is_some_and(|known| (known.holds)(range));
+        let mut requests = wanted.requests(page_size, known.as_ref().map(|known| known.stat.length), holds);
+        let behind = self.behind();
+        waiting.permits = behind.further_requests(requests.len().saturating_sub(1));
+        requests.truncate(1 + waiting.permits.len());
+        let key = || origin.key().to_owned();
+        let served = served.map(|stat| Served { cache: self.cache.clone(), key: key(), stat: stat.clone() });
+        let (path, unvalidated) = (&name.path, self.cache.unvalidated());
+        let longest = MAX_REQUEST.max(page_size) + page_size;
+        let asking = Asking { origin, path, extensions, longest, unvalidated, served };
+        let Answered { stat, meta, attributes, extensions, pieces } = asking.ask(requests)?;
+        let kept = attributes::to_head(&meta, &attributes);
+        let is_stored = self.rules.admit(&meta);
+        let (sender, object) = oneshot::channel();
+        let fresh = Box::new(Fresh {
+            meta,
+            attributes,
+            extensions,
+            pieces: pieces.clone(),
+            is_stored: is_stored && unvalidated.vouches_for(&stat),
+            object,
+        });
+        waiting.object = Some(sender);
+        match behind.answer_before() {
+            Some(permit) => {
+                waiting.permits.push(permit);
+                waiting.give(Ok(Opened::Looked(fresh)));
             }
+            // What is stored must not fall behind what comes without end.
+            None => waiting.fresh = Some(fresh),
         }
-    }
-
-    fn looked(&self, origin: &ObjectStoreOrigin, (meta, attributes, piece): Asked) -> Result<Looked<Option<Piece>>> {
-        let stat = check_length(origin.key(), looked_at(&meta));
-        Ok(Looked {
-            stat: stat.map_err(|error| error::of_origin(&meta.location, error))?,
-            attributes: attributes::to_head(&attributes),
-            is_stored: self.rules.admit(&meta),
-            is_confirmed: true,
-            with: piece,
-        })
+        Ok(Looked { stat, attributes: kept, is_stored, is_confirmed: true, with: pieces })
     }
 }
 
@@ -179,38 +188,8 @@ fn is_answer(error: &Error) -> bool {
     matches!(error, Error::NotFound { .. } | Error::PermissionDenied { .. } | Error::Unauthenticated { .. })
 }
 
-type Asked = (ObjectMeta, Attributes, Option<Piece>);
-
-/// One request to the store below; of the bytes no more than `longest` are taken.
-fn ask(store: &Arc<dyn ObjectStore>, path: &Path, options: GetOptions, longest: u64) -> Result<Asked> {
-    let (inner, path) = (Arc::clone(store), path.clone());
-    let asked = async move {
-        let head = options.head;
-        let result = inner.get_opts(&path, options).await?;
-        let (meta, attributes, range) = (result.meta.clone(), result.attributes.clone(), result.range.clone());
-        let expected = range.end.saturating_sub(range.start);
-        if head || expected > longest {
-            return Ok((meta, attributes, None));
-        }
-        let mut body = result.into_stream();
-        let mut bytes = BytesMut::with_capacity(expected as usize);
-        while let Some(part) = body.next().await {
-            bytes.extend_from_slice(&part?);
-            if bytes.len() as u64 > expected {
-                break;
-            }
-        }
-        // What is not as long as it says is fetched again, with all checks.
-        let piece = (bytes.len() as u64 == expected).then(|| Piece { start: range.start, bytes: bytes.freeze() });
-        Ok((meta, attributes, piece))
-    };
-    // How long it may take is the store's own affair, as in all that goes to it directly.
-    let answer = block_on(asked, None);
-    answer.map_err(error::generic)?
-}
-
 /// The metadata of a version that is known.
-fn meta_of(path: &Path, stat: &Stat) -> ObjectMeta {
+fn meta_of(path: &Path, stat: &Stat, kept: &crate::cache::Attributes) -> ObjectMeta {
     let validators = &stat.validators;
     ObjectMeta {
         location: path.clone(),
@@ -218,6 +197,6 @@ fn meta_of(path: &Path, stat: &Stat) -> ObjectMeta {
         last_modified: validators.last_modified.unwrap_or(SystemTime::UNIX_EPOCH).into(),
         size: stat.length,
         e_tag: validators.etag.clone(),
-        version: validators.version.clone(),
+        version: validators.version.clone().or_else(|| attributes::unversioned(kept)),
     }
 }

@@ -6,7 +6,7 @@
 pub enum CacheStatus {
     /// All of it was held when the read began, and the store below was asked for none of it.
     Hit,
-    /// At least a part was not, and is fetched from the store below, and kept.
+    /// At least a part was not, and is fetched from the store below, and kept if the disk lets it.
     Miss,
     /// The store below answered, and nothing is kept: the object is not to be cached, or cannot be.
     Bypass,

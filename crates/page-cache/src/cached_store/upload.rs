@@ -23,9 +23,10 @@ impl MultipartUpload for Upload {
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
+        let change = self.shared.change(&self.location);
         let completed = self.inner.complete().await;
         // Also if it failed: the store may have done it, and its answer been lost.
-        self.shared.changed(&self.location).await;
+        change.over().await;
         completed
     }
 
@@ -36,6 +37,7 @@ impl MultipartUpload for Upload {
 
 impl fmt::Debug for Upload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upload").field("inner", &self.inner).field("location", &self.location).finish_non_exhaustive()
+        // The store's own upload may show credentials.
+        f.debug_struct("Upload").field("location", &self.location).finish_non_exhaustive()
     }
 }

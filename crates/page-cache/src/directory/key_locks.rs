@@ -35,7 +35,7 @@ impl KeyLocks {
         }
         drop(busy);
         // From here on its drop gives back what was taken, whatever happens.
-        let mut lock = KeyLock { key, locks: self, budget, locked: false };
+        let mut lock = KeyLock { key, locks: self, budget, locked: false, since: 0 };
         let mut pauses = BackOff::new();
         loop {
             match budget.control().try_lock_key(key) {
@@ -64,6 +64,8 @@ pub(crate) struct KeyLock<'a> {
     locks: &'a KeyLocks,
     budget: &'a Budget,
     locked: bool,
+    /// How many doubts there had been when it was locked.
+    pub(super) since: u64,
 }
 
 impl Drop for KeyLock<'_> {

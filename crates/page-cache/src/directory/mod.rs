@@ -14,6 +14,7 @@
 mod budget;
 mod charges;
 mod control;
+mod doubts;
 mod eviction;
 mod files;
 mod head;
@@ -51,6 +52,7 @@ pub(crate) use self::pairs::OpenedPair;
 pub use self::recount::Recount;
 
 use self::control::{Control, Opened};
+use self::doubts::Doubts;
 use self::eviction::Evictor;
 pub use self::eviction::WhenFull;
 pub(crate) use self::eviction::{EVICTION_PATIENCE, Stock};
@@ -142,8 +144,7 @@ pub(crate) struct Directory {
     excesses: Retry,
     patience: Duration,
     in_flight: InFlight,
-    /// Keys whose object was found changed, and not looked at since.
-    doubted: Mutex<HashSet<KeyHash>>,
+    doubts: Doubts,
     /// Fields drop in order: the next one finds the place free when all else is closed.
     _registration: Registration<Self>,
 }
@@ -194,7 +195,7 @@ impl Directory {
                 excesses: Retry::new(Duration::from_millis(500), Duration::from_secs(60)),
                 patience: settings.patience,
                 in_flight: InFlight::new(settings.max_in_flight),
-                doubted: Mutex::default(),
+                doubts: Doubts::default(),
                 _registration: registration,
             };
             if directory.budget.is_counted() || !directory.is_large() {
@@ -306,7 +307,9 @@ impl Directory {
     /// Makes the caller the only one, in any process, who looks at the head of `key` again, makes it or replaces it,
     /// until the lock drops. None if somebody else is busy with it for too long.
     pub(crate) fn lock_key(&self, key: &str) -> Option<KeyLock<'_>> {
-        self.keys.lock(&self.budget, KeyHash::of(key), self.patience)
+        let mut lock = self.keys.lock(&self.budget, KeyHash::of(key), self.patience)?;
+        lock.since = self.doubts.now();
+        Some(lock)
     }
 
     /// The head of `key`, if there is one that can be trusted; doubted, if a reader has found the object changed.
@@ -316,14 +319,14 @@ impl Directory {
     /// That it cannot be read now, so that nothing is known of the object.
     pub(crate) fn load_head(&self, key: &str) -> io::Result<Option<Head>> {
         let head = self.with_descriptors(|| heads::load(&self.files, key))?;
-        let doubted = self.doubted.lock().contains(&KeyHash::of(key));
+        let doubted = self.doubts.has(&KeyHash::of(key));
         Ok(head.map(|head| if doubted { head.doubted() } else { head }))
     }
 
     /// What the head of `key` says, looked at without its lock; none if it cannot be read or trusted.
     pub(crate) fn peek_head(&self, key: &str) -> Option<Head> {
         let head = self.with_descriptors(|| heads::peek(&self.files, key)).ok().flatten()?;
-        let doubted = self.doubted.lock().contains(&KeyHash::of(key));
+        let doubted = self.doubts.has(&KeyHash::of(key));
         Some(if doubted { head.doubted() } else { head })
     }
 
@@ -347,10 +350,10 @@ impl Directory {
 
     /// Writes the head of a key that was confirmed just now, in the place of the one there was. Only under its lock. With
     /// the head what is to be kept of its `pair` would be lost.
-    pub(crate) fn save_head(&self, head: &Head, pair: &Pair, _lock: &KeyLock<'_>) -> io::Result<()> {
+    pub(crate) fn save_head(&self, head: &Head, pair: &Pair, lock: &KeyLock<'_>) -> io::Result<()> {
         let durable = !pair.kept()?.is_empty();
         self.with_descriptors(|| heads::save(&self.files, head, durable))?;
-        self.doubted.lock().remove(&KeyHash::of(&head.key));
+        self.doubts.end(&KeyHash::of(&head.key), lock.since);
         Ok(())
     }
 
@@ -359,11 +362,16 @@ impl Directory {
         self.with_descriptors(|| heads::sync(&self.files, key))
     }
 
+    /// Lets whoever opens `key` next in this process ask its origin, under any policy.
+    pub(crate) fn begin_doubt(&self, key: &str) {
+        self.doubts.begin(KeyHash::of(key));
+    }
+
     /// Lets whoever opens `key` next ask its origin, under any policy: also in this process if the disk cannot be
     /// written, and in the next one if it can. Only if what is known is still this version, if one is given.
     pub(crate) fn doubt(&self, key: &str, stat: Option<&Stat>) {
-        self.doubted.lock().insert(KeyHash::of(key));
-        let Some(_lock) = self.lock_key(key) else { return };
+        self.begin_doubt(key);
+        let Some(lock) = self.lock_key(key) else { return };
         let head = self.with_descriptors(|| heads::load(&self.files, key));
         let written = head.and_then(|head| match head {
             Some(head) if stat.is_none_or(|stat| head.stat.same_version(stat) || head.stat == *stat) => {
@@ -372,7 +380,7 @@ impl Directory {
             }
             // Somebody has opened the new version already: there is nothing to doubt any more.
             _ => {
-                self.doubted.lock().remove(&KeyHash::of(key));
+                self.doubts.end(&KeyHash::of(key), lock.since);
                 Ok(())
             }
         });

@@ -214,13 +214,22 @@ impl Source<'_> {
         Ok(left.into_inner())
     }
 
-    /// Stores the whole pages of bytes that came by another way than a request of this engine's, of those that are not
-    /// held and nobody else is fetching.
+    /// Stores the whole pages of pieces that came by another way than a request of this engine's, of those that are not
+    /// held and nobody else is fetching. All together were one miss.
     #[cfg(feature = "object_store")]
-    pub(crate) fn keep(&self, start: u64, bytes: &[u8]) {
-        self.counters.miss();
-        self.counters.requested();
-        self.counters.fetched(bytes.len() as u64);
+    pub(crate) fn keep<'b>(&self, pieces: impl Iterator<Item = (u64, &'b [u8])>) {
+        for (number, (start, bytes)) in pieces.enumerate() {
+            if number == 0 {
+                self.counters.miss();
+            }
+            self.counters.requested();
+            self.counters.fetched(bytes.len() as u64);
+            self.keep_piece(start, bytes);
+        }
+    }
+
+    #[cfg(feature = "object_store")]
+    fn keep_piece(&self, start: u64, bytes: &[u8]) {
         let Some(store) = &self.store else { return };
         let pages = store.pair.pages();
         let end = start + bytes.len() as u64;

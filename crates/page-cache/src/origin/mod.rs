@@ -28,7 +28,7 @@ pub use error::OriginError;
 pub use http::HttpOrigin;
 pub use local_file::LocalFile;
 #[cfg(feature = "object_store")]
-pub(crate) use object_store::looked_at;
+pub(crate) use object_store::{Answer, Attempt, Begun, Failure, UNVERSIONED, looked_at};
 #[cfg(feature = "object_store")]
 pub use object_store::{ObjectStoreOrigin, Timeouts};
 pub use sequential::{FnOrigin, SeekOrigin};

@@ -1,7 +1,7 @@
 //! A disk that does what the real one does, until it is told to fail.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
 
 use super::*;
 use crate::sync::Mutex;
@@ -31,10 +31,18 @@ pub(crate) enum Operation {
 
 type Verdict = dyn FnMut(Operation, &Path) -> Option<io::Error> + Send;
 
+/// What waits at a lock before it is done.
+#[derive(Clone)]
+struct Gate {
+    waits: fn(Operation, &Path) -> bool,
+    lock: Arc<RwLock<()>>,
+}
+
 /// The real disk, asked through a verdict on each operation and path.
 #[derive(Clone)]
 pub(crate) struct FailingDisk {
     verdict: Arc<Mutex<Box<Verdict>>>,
+    gate: Arc<Mutex<Option<Gate>>>,
     pretended: Arc<Mutex<Pretended>>,
     longest_punch: Arc<AtomicU64>,
 }
@@ -57,6 +65,7 @@ impl FailingDisk {
     pub(crate) fn healthy() -> Self {
         Self {
             verdict: Arc::new(Mutex::new(Box::new(|_, _| None))),
+            gate: Arc::default(),
             pretended: Arc::default(),
             longest_punch: Arc::default(),
         }
@@ -65,6 +74,12 @@ impl FailingDisk {
     /// From now on, whatever `verdict` gives an error for fails with it.
     pub(crate) fn fail(&self, verdict: impl FnMut(Operation, &Path) -> Option<io::Error> + Send + 'static) {
         *self.verdict.lock() = Box::new(verdict);
+    }
+
+    /// From now on, what `waits` is done once the lock is to be had, which others keep locked for as long as they like.
+    #[cfg(feature = "object_store")]
+    pub(crate) fn wait(&self, waits: fn(Operation, &Path) -> bool, lock: &Arc<RwLock<()>>) {
+        *self.gate.lock() = Some(Gate { waits, lock: Arc::clone(lock) });
     }
 
     /// The longest range that was punched since the last call, in bytes.
@@ -83,6 +98,10 @@ impl FailingDisk {
     }
 
     fn judge(&self, operation: Operation, path: &Path) -> io::Result<()> {
+        let gate = self.gate.lock().clone();
+        if let Some(gate) = gate.filter(|gate| (gate.waits)(operation, path)) {
+            drop(gate.lock.read());
+        }
         (self.verdict.lock())(operation, path).map_or(Ok(()), Err)
     }
 

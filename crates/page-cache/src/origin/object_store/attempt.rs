@@ -8,13 +8,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use object_store::path::Path;
-use object_store::{GetOptions, GetResult, ObjectStore};
+use object_store::{Attributes, Extensions, GetOptions, GetResult, ObjectMeta, ObjectStore};
 use tokio::time::{Instant, timeout_at};
 
 use super::failure::{Failure, Rejected};
 use super::version::looked_at;
 use crate::origin::Stat;
-use crate::runtime::{self, Abandoned};
+use crate::runtime;
 
 /// How long one request may take. What came of a body before the time was up is not lost: the rest is asked for by
 /// another request.
@@ -49,21 +49,40 @@ impl Timeouts {
 }
 
 /// One request about the object at a path of a store.
-pub(in crate::origin) struct Attempt {
+pub(crate) struct Attempt {
     pub(in crate::origin) store: Arc<dyn ObjectStore>,
     pub(in crate::origin) path: Path,
     pub(in crate::origin) options: GetOptions,
     pub(in crate::origin) timeouts: Timeouts,
 }
 
+/// An answer of which the body has not been read yet.
+pub(crate) struct Begun {
+    response: GetResult,
+    deadline: Deadline,
+}
+
+/// What a store says of an object, and what it gives of it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) meta: ObjectMeta,
+    pub(crate) attributes: Attributes,
+    pub(crate) extensions: Extensions,
+    /// Where its bytes start, and the bytes; none if there are too many of them, or not as many as it says.
+    pub(crate) bytes: Option<(u64, Bytes)>,
+}
+
 impl Attempt {
+    /// Sends it, and waits until the answer begins.
+    pub(crate) async fn begin(self) -> Result<Begun, Failure> {
+        let deadline = Deadline::of(self.timeouts);
+        let response = deadline.bound(self.store.get_opts(&self.path, self.options)).await??;
+        Ok(Begun { response, deadline })
+    }
+
     /// The object's length and validators. Blocks.
     pub(in crate::origin) fn stat(self) -> Result<Stat, Failure> {
-        block_on(self.timeouts, async move {
-            let deadline = Deadline::of(self.timeouts);
-            let response = deadline.bound(self.store.get_opts(&self.path, self.options)).await??;
-            Ok(looked_at(&response.meta))
-        })
+        block_on(self.timeouts, async move { Ok(self.begin().await?.stat()) })
     }
 
     /// The bytes of a range, which must be the one in the options, or the first of them if no more came. `check` sees
@@ -74,11 +93,36 @@ impl Attempt {
         check: impl FnOnce(&GetResult) -> Result<(), Failure> + Send + 'static,
     ) -> Result<Bytes, Failure> {
         block_on(self.timeouts, async move {
-            let deadline = Deadline::of(self.timeouts);
-            let response = deadline.bound(self.store.get_opts(&self.path, self.options)).await??;
+            let Begun { response, deadline } = self.begin().await?;
             check(&response)?;
             collect(response, range, deadline).await
         })
+    }
+}
+
+impl Begun {
+    /// What it says of the object, which was looked at just now.
+    pub(crate) fn stat(&self) -> Stat {
+        looked_at(&self.response.meta)
+    }
+
+    /// The whole of it, but no more than `longest` bytes.
+    pub(crate) async fn finish(self, longest: u64) -> Result<Answer, Failure> {
+        let Self { response, deadline } = self;
+        let GetResult { meta, attributes, range, .. } = &response;
+        let (meta, attributes, extensions) = (meta.clone(), attributes.clone(), response.extensions.clone());
+        let (start, expected) = (range.start, range.end.saturating_sub(range.start));
+        let mut bytes = None;
+        if expected > 0 && expected <= longest {
+            let range = range.clone();
+            // What is not as long as it says, or breaks off, is fetched again, with all checks.
+            match collect(response, range, deadline).await {
+                Ok(whole) if whole.len() as u64 == expected => bytes = Some((start, whole)),
+                Ok(part) => tracing::debug!(got = part.len(), expected, "a first answer is not complete"),
+                Err(failed) => tracing::debug!(reason = failed.reason(), "a first answer brings no bytes"),
+            }
+        }
+        Ok(Answer { meta, attributes, extensions, bytes })
     }
 }
 
@@ -89,14 +133,7 @@ fn block_on<T: Send + 'static>(
     timeouts: Timeouts,
     future: impl Future<Output = Result<T, Failure>> + Send + 'static,
 ) -> Result<T, Failure> {
-    runtime::block_on(future, timeouts.total.checked_add(GRACE)).unwrap_or_else(|abandoned| {
-        let reason = abandoned.to_string();
-        Err(match abandoned {
-            Abandoned::Late(_) => Failure::TimedOut(reason),
-            Abandoned::OnItsOwnThread => Failure::NotSent(reason),
-            Abandoned::NotStarted(_) | Abandoned::Died => Failure::Abandoned(reason),
-        })
-    })
+    runtime::block_on(future, timeouts.total.checked_add(GRACE)).unwrap_or_else(|abandoned| Err(abandoned.into()))
 }
 
 /// When a request must be at its end.
@@ -143,30 +180,37 @@ async fn collect(response: GetResult, asked: Range<u64>, deadline: Deadline) -> 
     }
     let expected = asked.end - asked.start;
     let mut body = response.into_stream();
-    let mut bytes = BytesMut::with_capacity(expected as usize);
+    // One that comes in one part is not copied.
+    let (mut whole, mut bytes) = (Bytes::new(), BytesMut::new());
     loop {
         let broken = match deadline.bound_part(body.next()).await {
             Ok(Some(Ok(part))) => {
-                if (bytes.len() + part.len()) as u64 > expected {
+                if (whole.len() + bytes.len() + part.len()) as u64 > expected {
                     let reason = format!("its body is longer than the {expected} bytes asked for");
                     return Err(Rejected::Invalid(reason).into());
                 }
-                bytes.extend_from_slice(&part);
+                if part.len() as u64 == expected {
+                    whole = part;
+                } else {
+                    bytes.reserve(expected as usize - bytes.len());
+                    bytes.extend_from_slice(&part);
+                }
                 continue;
             }
             Ok(None) => break,
             Ok(Some(Err(error))) => Failure::Store(error),
             Err(late) => late,
         };
-        if bytes.is_empty() {
+        if whole.is_empty() && bytes.is_empty() {
             return Err(broken);
         }
-        tracing::debug!(got = bytes.len(), expected, reason = broken.reason(), "a response broke off");
-        return Ok(bytes.freeze());
+        tracing::debug!(got = whole.len() + bytes.len(), expected, reason = broken.reason(), "a response broke off");
+        break;
     }
+    let bytes = if whole.is_empty() { bytes.freeze() } else { whole };
     // One that ends too early without a sign of trouble is a beginning as well.
     if bytes.is_empty() {
         return Err(Rejected::Invalid("its body is empty".to_owned()).into());
     }
-    Ok(bytes.freeze())
+    Ok(bytes)
 }

@@ -7,10 +7,11 @@ use object_store::Error as StoreError;
 
 use super::request::Request;
 use crate::origin::OriginError;
+use crate::runtime::Abandoned;
 
 /// Why a request gave nothing that can be used.
 #[derive(Debug)]
-pub(in crate::origin) enum Failure {
+pub(crate) enum Failure {
     /// The store said so.
     Store(StoreError),
     /// Nothing came for too long.
@@ -25,7 +26,7 @@ pub(in crate::origin) enum Failure {
 
 /// Why a response must not be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::origin) enum Rejected {
+pub(crate) enum Rejected {
     /// It is of another version of the object.
     Changed(String),
     /// It is not an answer to the request.
@@ -35,6 +36,17 @@ pub(in crate::origin) enum Rejected {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<Abandoned> for Failure {
+    fn from(abandoned: Abandoned) -> Self {
+        let reason = abandoned.to_string();
+        match abandoned {
+            Abandoned::Late(_) => Self::TimedOut(reason),
+            Abandoned::OnItsOwnThread => Self::NotSent(reason),
+            Abandoned::NotStarted(_) | Abandoned::Died => Self::Abandoned(reason),
+        }
     }
 }
 
@@ -65,6 +77,24 @@ impl Failure {
             | Self::TimedOut(reason)
             | Self::Abandoned(reason)
             | Self::NotSent(reason) => reason.clone(),
+        }
+    }
+
+    /// Whether a request for other bytes, or for none, may fare better.
+    pub(crate) fn may_be_of_the_range(&self) -> bool {
+        use StoreError::{NotFound, PermissionDenied, Unauthenticated};
+        match self {
+            Self::Store(NotFound { .. } | PermissionDenied { .. } | Unauthenticated { .. }) => false,
+            Self::Store(error) => !is_network_failure(error),
+            Self::TimedOut(_) | Self::Rejected(_) | Self::Abandoned(_) | Self::NotSent(_) => false,
+        }
+    }
+
+    /// The store's own error as it is, or else what a look at the object has failed by.
+    pub(crate) fn or_explain(self, key: &str) -> Result<StoreError, OriginError> {
+        match self {
+            Self::Store(error) => Ok(error),
+            other => Err(other.explain(key, &Request::Length)),
         }
     }
 

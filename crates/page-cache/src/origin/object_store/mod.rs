@@ -9,14 +9,14 @@ mod request;
 mod store_origin;
 mod version;
 
-#[cfg(feature = "_client")]
-pub(super) use self::attempt::Attempt;
 pub use self::attempt::Timeouts;
+pub(crate) use self::attempt::{Answer, Attempt, Begun};
+pub(crate) use self::failure::Failure;
 #[cfg(feature = "_client")]
-pub(super) use self::failure::{Failure, Rejected, innermost, is_network_failure, presentable};
+pub(super) use self::failure::{Rejected, innermost, is_network_failure, presentable};
 #[cfg(feature = "_client")]
 pub(super) use self::request::Request;
 pub use self::store_origin::ObjectStoreOrigin;
-pub(crate) use self::version::looked_at;
+pub(crate) use self::version::{UNVERSIONED, looked_at};
 #[cfg(feature = "_client")]
 pub(super) use self::version::{compare, conditional};

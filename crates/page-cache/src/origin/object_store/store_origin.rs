@@ -82,15 +82,23 @@ impl ObjectStoreOrigin {
     /// meant: two stores that are not the same need two namespaces, or one would be given the other's bytes where
     /// lengths and validators happen to agree. It stands in files and messages, so it must hold no secret.
     pub fn new(store: Arc<dyn ObjectStore>, path: Path, namespace: impl Into<String>) -> Self {
-        let namespace = namespace.into();
-        let key = format!("object-store:{}/{path}", utf8_percent_encode(&namespace, NOT_IN_A_NAMESPACE));
-        Self { key, path, version: None, timeouts: Timeouts::default(), store: PerProcess::new(Some(store)) }
+        Self::of_this_process(Some(store), path, &namespace.into())
+    }
+
+    /// The same, or without a store one that is refused.
+    pub(crate) fn of_this_process(store: Option<Arc<dyn ObjectStore>>, path: Path, namespace: &str) -> Self {
+        let key = format!("object-store:{}/{path}", utf8_percent_encode(namespace, NOT_IN_A_NAMESPACE));
+        Self { key, path, version: None, timeouts: Timeouts::default(), store: PerProcess::new(store) }
     }
 
     /// The same with other limits on the time that one request may take, the store's own retries included.
     #[must_use = "this gives the changed origin back"]
     pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
         Self { timeouts, ..self }
+    }
+
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.timeouts
     }
 
     /// The same object in the version of this id, as a store knows it that keeps old versions: one that never changes, and
@@ -115,7 +123,12 @@ impl ObjectStoreOrigin {
         })
     }
 
-    fn attempt(&self, options: GetOptions) -> Result<Attempt, OriginError> {
+    /// One request about the object, or the version that is meant.
+    ///
+    /// # Errors
+    ///
+    /// As [`store`](Self::store).
+    pub(crate) fn attempt(&self, options: GetOptions) -> Result<Attempt, OriginError> {
         let store = self.store()?;
         let options = match &self.version {
             Some(version) => GetOptions { version: Some(version.clone()), ..options },

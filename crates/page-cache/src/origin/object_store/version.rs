@@ -8,6 +8,8 @@ use object_store::{GetOptions, GetRange, ObjectMeta};
 use super::failure::Rejected;
 use crate::origin::{Stat, Validators};
 
+/// A bucket that keeps no versions any more calls every new one so.
+pub(crate) const UNVERSIONED: &str = "null";
 /// How far another machine's clock may be off ours.
 const CLOCKS: Duration = Duration::from_secs(60);
 
@@ -23,8 +25,7 @@ pub(super) fn stat_of(meta: &ObjectMeta) -> Stat {
         length: meta.size,
         validators: Validators {
             etag: meta.e_tag.clone(),
-            // A bucket that keeps no versions any more calls every new one so.
-            version: meta.version.clone().filter(|version| version != "null"),
+            version: meta.version.clone().filter(|version| version != UNVERSIONED),
             // Stores fill in the epoch where a server sent no date.
             last_modified: Some(SystemTime::from(meta.last_modified)).filter(|&date| date != SystemTime::UNIX_EPOCH),
             date_is_young: false,

@@ -62,6 +62,7 @@ async fn reads_go_on_when_the_directory_dies() {
         setup.put_behind(path, &all).await;
     }
     setup.store.get_range(&"a".into(), 0..100_000).await.unwrap();
+    setup.store.flush().await;
     std::fs::remove_dir_all(setup.directory.path()).unwrap();
     for path in ["a", "b", "a", "b"] {
         for start in [0, 50_000, 500_000] {

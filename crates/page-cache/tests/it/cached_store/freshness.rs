@@ -1,8 +1,11 @@
 //! What is seen of changes, made through the store and behind its back.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
 use object_store::memory::InMemory;
@@ -215,4 +218,124 @@ async fn a_store_that_cannot_be_asked_keeps_nothing_it_did_not_say() {
     assert!(setup.store.get(&"a".into()).await.is_err());
     setup.inner.err_on_every(0);
     assert!(read(&setup.store, "a").await == bytes(9_000));
+}
+
+#[tokio::test]
+async fn who_gives_up_a_write_does_not_know_what_becomes_of_it() {
+    let setup = forever();
+    setup.store.put(&"a".into(), pattern(9_000, 1).into()).await.unwrap();
+    assert!(read(&setup.store, "a").await == pattern(9_000, 1));
+    setup.store.flush().await;
+    setup.inner.delay(Duration::from_secs(60));
+    let path = Path::from("a");
+    let put = setup.store.put(&path, pattern(9_000, 2).into());
+    assert!(tokio::time::timeout(Duration::from_millis(50), put).await.is_err());
+    setup.inner.delay(Duration::ZERO);
+    assert!(read(&setup.store, "a").await == pattern(9_000, 2));
+    // And as another process would see it, as soon as that is written down.
+    setup.store.invalidate(&"b".into()).await;
+    assert!(read(&setup.anew(), "a").await == pattern(9_000, 2));
+}
+
+#[tokio::test]
+async fn an_object_that_is_invalidated_is_asked_about() {
+    let setup = forever();
+    setup.put_behind("a", &pattern(9_000, 1)).await;
+    read(&setup.store, "a").await;
+    setup.store.flush().await;
+    setup.inner.take_asked();
+    setup.store.invalidate(&"a".into()).await;
+    assert!(read(&setup.store, "a").await == pattern(9_000, 1));
+    assert_eq!(setup.inner.take_asked(), [Asked::Head], "of what is held nothing is fetched again");
+    setup.put_behind("a", &pattern(9_000, 2)).await;
+    assert!(read(&setup.store, "a").await == pattern(9_000, 1), "nobody has said so");
+    setup.store.invalidate(&"a".into()).await;
+    assert!(read(&setup.anew(), "a").await == pattern(9_000, 2));
+    assert!(read(&setup.store, "a").await == pattern(9_000, 2));
+}
+
+#[tokio::test]
+async fn a_date_tells_versions_once_it_is_old_enough() {
+    let setup = Setup::new();
+    let day = |day: u32| DateTime::<Utc>::UNIX_EPOCH + chrono::Days::new(u64::from(10_000 + day));
+    for version in 1..4 {
+        setup.inner.give_date_only(day(version));
+        let now = pattern(9_000, u64::from(version));
+        setup.put_behind("a", &now).await;
+        setup.store.invalidate(&"a".into()).await;
+        assert!(read(&setup.store, "a").await == now);
+        setup.store.flush().await;
+        setup.inner.take_asked();
+        for store in [setup.store.clone(), setup.anew()] {
+            let result = store.get(&"a".into()).await.unwrap();
+            assert_eq!((status(&result), result.meta.last_modified), (CacheStatus::Hit, day(version)));
+            assert!(result.bytes().await.unwrap() == now);
+        }
+        assert_eq!(setup.inner.take_asked(), []);
+    }
+    // Within the same minute there may be another version of it.
+    setup.inner.give_date_only(Utc::now());
+    setup.put_behind("b", &bytes(9_000)).await;
+    for _ in 0..2 {
+        assert_eq!(status(&setup.store.get(&"b".into()).await.unwrap()), CacheStatus::Bypass);
+    }
+}
+
+/// Whoever reads after a write through the same store has returned reads that version or a later one, and one only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn readers_beside_a_writer_never_go_back() {
+    const VERSIONS: usize = 100;
+    const LEN: usize = 40_000;
+    let setup = forever();
+    let versions: Arc<Vec<Vec<u8>>> = Arc::new((0..VERSIONS as u64).map(|version| pattern(LEN, version)).collect());
+    let path = Path::from("a");
+    setup.store.put(&path, versions[0].clone().into()).await.unwrap();
+    setup.inner.delay(Duration::from_millis(1));
+    let (begun, done) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let readers: Vec<_> = (0..6u64)
+        .map(|reader| {
+            let (store, versions, path) = (setup.store.clone(), Arc::clone(&versions), path.clone());
+            let (begun, done) = (Arc::clone(&begun), Arc::clone(&done));
+            tokio::spawn(async move {
+                let (mut good, mut step) = (0, reader);
+                while done.load(Ordering::SeqCst) < VERSIONS - 1 {
+                    step += 1;
+                    let start = step * 7_919 % (LEN as u64 - 200);
+                    let ranges = [start..start + 100, (start + 20_000) % (LEN as u64 - 200)..LEN as u64 - 50];
+                    let oldest = done.load(Ordering::SeqCst);
+                    let read = match step % 3 {
+                        0 => store.get_ranges(&path, &ranges).await,
+                        1 => store.get_range(&path, ranges[0].clone()).await.map(|read| vec![read]),
+                        _ => store.get_range(&path, ranges[1].clone()).await.map(|read| vec![Bytes::new(), read]),
+                    };
+                    let newest = begun.load(Ordering::SeqCst);
+                    let read = match read {
+                        Ok(read) => read,
+                        // It may change more often than is looked.
+                        Err(Error::Precondition { .. }) => continue,
+                        Err(error) => panic!("{error}"),
+                    };
+                    let is_version = |version: usize| {
+                        let part = |range: &Range<u64>| &versions[version][range.start as usize..range.end as usize];
+                        read.iter().zip(&ranges).all(|(read, range)| read.is_empty() || read == part(range))
+                    };
+                    assert!((oldest..=newest).any(is_version), "none of {oldest}..={newest}");
+                    good += 1;
+                }
+                good
+            })
+        })
+        .collect();
+    for version in 1..VERSIONS {
+        begun.store(version, Ordering::SeqCst);
+        setup.store.put(&path, versions[version].clone().into()).await.unwrap();
+        done.store(version, Ordering::SeqCst);
+    }
+    for reader in readers {
+        assert!(reader.await.unwrap() > 0);
+    }
+    setup.inner.delay(Duration::ZERO);
+    assert!(read(&setup.store, "a").await == versions[VERSIONS - 1]);
+    setup.store.flush().await;
+    assert!(read(&setup.anew(), "a").await == versions[VERSIONS - 1]);
 }

@@ -1,10 +1,14 @@
 //! An object store that reads through the cache.
 
+mod as_below;
 mod bad_luck;
 mod conformance;
+mod first_read;
+mod forked;
 mod freshness;
 mod reading;
 mod scheduling;
+mod suite;
 mod watched;
 
 use std::sync::Arc;

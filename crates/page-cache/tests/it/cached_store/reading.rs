@@ -11,7 +11,7 @@ use object_store::{
 };
 use page_cache::{Cache, CacheStatus, CachedStore};
 
-use super::watched::{Asked, Watched};
+use super::watched::{Answered, Asked, Mark, Watched};
 use super::{PAGE, Setup, bytes, status};
 
 fn ranged(range: GetRange) -> GetOptions {
@@ -74,6 +74,8 @@ async fn a_long_object_is_read_in_pieces_and_only_as_far_as_somebody_reads() {
     let result = setup.store.get(&"a".into()).await.unwrap();
     let mut body = result.into_stream();
     assert!(body.next().await.unwrap().unwrap() == all[..1 << 20]);
+    // Who does not go on for a while has no more read for him than who has given up.
+    tokio::time::sleep(Duration::from_millis(200)).await;
     drop(body);
     // What was on its way has been read by now.
     let mut before = setup.inner.take_bytes();
@@ -269,6 +271,7 @@ async fn a_given_version_is_an_object_of_its_own() {
     assert_eq!(setup.inner.take_asked().len(), 1);
     setup.store.get(&"a".into()).await.unwrap();
     assert_eq!(setup.inner.take_asked().len(), 1);
+    setup.store.flush().await;
     assert_eq!(setup.store.cache().entries().len(), 2);
 }
 
@@ -284,6 +287,66 @@ async fn lists_come_from_the_store_below() {
         assert_eq!(setup.store.list_with_delimiter(None).await.unwrap().common_prefixes, ["a".into()]);
     }
     assert_eq!(setup.inner.take_lists(), 4);
+}
+
+#[tokio::test]
+async fn extensions_go_to_the_store_below_and_come_from_there() {
+    let setup = Setup::new();
+    let all = bytes(5 << 20);
+    setup.put_behind("a", &all).await;
+    let marked = |range: GetRange, mark: u64| {
+        let mut extensions = object_store::Extensions::new();
+        extensions.insert(Mark(mark));
+        ranged(range).with_extensions(extensions)
+    };
+    let answered = |result: &object_store::GetResult| result.extensions.get::<Answered>().cloned();
+    // With the first read of an object, short or long, and with what passes.
+    let first = setup.store.get_opts(&"a".into(), marked(GetRange::Offset(7), 1)).await.unwrap();
+    assert_eq!((answered(&first), status(&first)), (Some(Answered(Mark(1))), CacheStatus::Miss));
+    assert!(first.bytes().await.unwrap() == all[7..]);
+    let held = setup.store.get_opts(&"a".into(), marked(GetRange::Bounded(5..9), 2)).await.unwrap();
+    assert_eq!((answered(&held), status(&held)), (None, CacheStatus::Hit));
+    let only = CachedStore::builder(Arc::new(setup.inner.clone()), setup.store.cache().clone(), "tests");
+    let passed = only.admit_prefix("b").build();
+    let passed = passed.get_opts(&"a".into(), marked(GetRange::Bounded(5..9), 3)).await.unwrap();
+    assert_eq!((answered(&passed), status(&passed)), (Some(Answered(Mark(3))), CacheStatus::Bypass));
+}
+
+#[tokio::test]
+async fn metadata_of_what_is_not_kept_are_asked_for() {
+    let setup = Setup::new();
+    let store = CachedStore::builder(Arc::new(setup.inner.clone()), setup.store.cache().clone(), "rule");
+    let store = store.admit(|meta| meta.location.extension() != Some("json")).build();
+    for length in [10, 20, 30] {
+        setup.put_behind("manifest.json", &bytes(length)).await;
+        assert_eq!(store.head(&"manifest.json".into()).await.unwrap().size, length as u64);
+        assert!(store.get(&"manifest.json".into()).await.unwrap().bytes().await.unwrap() == bytes(length));
+    }
+}
+
+#[cfg(feature = "aws")]
+#[tokio::test]
+async fn it_shows_no_credentials_of_the_store_below() {
+    let s3 = object_store::aws::AmazonS3Builder::new().with_bucket_name("bucket").with_region("here");
+    let s3 = s3.with_access_key_id("somebody").with_secret_access_key("hush").with_token("quiet").build().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let cache = Cache::builder(directory.path()).open().unwrap();
+    let builder = CachedStore::builder(Arc::new(s3), cache, "bucket");
+    let shown = format!("{builder:?}");
+    let store = builder.build();
+    let shown = format!("{shown} {store:?} {store}");
+    assert!(shown.contains("bucket"), "{shown}");
+    for secret in ["hush", "quiet", "somebody"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_shows_nothing_of_the_store_below() {
+    let setup = Setup::new();
+    let upload = setup.store.put_multipart(&"a".into()).await.unwrap();
+    let inner = setup.inner.put_multipart_opts(&"a".into(), Default::default()).await.unwrap();
+    assert!(!format!("{upload:?}").contains(&format!("{inner:?}")), "{upload:?}");
 }
 
 #[tokio::test]

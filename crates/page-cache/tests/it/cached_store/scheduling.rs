@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use object_store::ObjectStoreExt;
+use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::{PAGE, Setup, bytes};
 
@@ -80,6 +80,31 @@ async fn many_tasks_on_one_thread() {
         // Each of its 64 KiB but the last four pages, which are read ahead or not; and nothing twice.
         let expected = if cold { 64 * 12 * PAGE..=4 << 20 } else { 0..=0 };
         assert!(expected.contains(&setup.inner.take_bytes()));
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn who_reads_what_is_held_lets_others_run() {
+    let setup = Setup::new();
+    setup.put_behind("a", &bytes(20_000)).await;
+    let path = object_store::path::Path::from("a");
+    for _ in 0..2 {
+        setup.store.get_range(&path, 0..20_000).await.unwrap();
+        setup.store.flush().await;
+    }
+    let origin = page_cache::ObjectStoreOrigin::new(std::sync::Arc::new(setup.inner.clone()), path.clone(), "tests");
+    let file = setup.store.cache().file(origin).unwrap();
+    for kind in 0..4 {
+        let other = tokio::spawn(async {});
+        for _ in 0..10_000 {
+            match kind {
+                0 => drop(setup.store.get_range(&path, 5..1000).await.unwrap()),
+                1 => drop(setup.store.get_ranges(&path, &[5..10, 8_000..9_000]).await.unwrap()),
+                2 => drop(file.bytes_async(5..1000).await.unwrap()),
+                _ => drop(file.read_ranges_async(vec![5..10, 8_000..9_000]).await.unwrap()),
+            }
+        }
+        assert!(other.is_finished(), "{kind}");
     }
 }
 

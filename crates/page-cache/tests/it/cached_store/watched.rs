@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use object_store::path::Path;
@@ -26,6 +27,13 @@ pub(crate) enum Asked {
     Suffix(u64),
 }
 
+/// Among the extensions of a request, and what there is then among those of the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mark(pub(crate) u64);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answered(pub(crate) Mark);
+
 #[derive(Debug, Default)]
 struct Watch {
     asked: Mutex<Vec<Asked>>,
@@ -35,7 +43,32 @@ struct Watch {
     /// Errs on every so many calls; never, if 0.
     errs_on: AtomicU64,
     delay: Mutex<Duration>,
-    without_validators: std::sync::atomic::AtomicBool,
+    without_validators: AtomicBool,
+    date_only: Mutex<Option<DateTime<Utc>>>,
+    /// Whether answers never begin.
+    is_silent: AtomicBool,
+    /// How many `get_opts` are under way, and how many were at once.
+    under_way: AtomicU64,
+    most_at_once: AtomicU64,
+    /// What is put where, before which call is answered.
+    replacement: Mutex<Option<(u64, Path, Vec<u8>)>>,
+}
+
+/// Counts while something is under way.
+struct UnderWay<'a>(&'a Watch);
+
+impl<'a> UnderWay<'a> {
+    fn begin(watch: &'a Watch) -> Self {
+        let now = watch.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+        watch.most_at_once.fetch_max(now, Ordering::SeqCst);
+        Self(watch)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -71,6 +104,34 @@ impl Watched {
         self.watch.errs_on.store(calls, Ordering::SeqCst);
     }
 
+    /// How many `get_opts` were under way at once since this was called last.
+    pub(crate) fn take_most_at_once(&self) -> u64 {
+        self.watch.most_at_once.swap(0, Ordering::SeqCst)
+    }
+
+    /// Lets no answer begin, or again.
+    pub(crate) fn be_silent(&self, is_silent: bool) {
+        self.watch.is_silent.store(is_silent, Ordering::SeqCst);
+    }
+
+    /// Puts another object in the place of one, before the call is answered that follows after so many.
+    pub(crate) fn replace_after(&self, calls: u64, path: &str, bytes: Vec<u8>) {
+        let call = self.watch.calls.load(Ordering::SeqCst) + calls;
+        *self.watch.replacement.lock().unwrap() = Some((call, path.into(), bytes));
+    }
+
+    async fn take_time(&self) {
+        let delay = *self.watch.delay.lock().unwrap();
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    /// Lets its answers give a date alone, by which versions could be told.
+    pub(crate) fn give_date_only(&self, date: DateTime<Utc>) {
+        *self.watch.date_only.lock().unwrap() = Some(date);
+    }
+
     /// Lets its answers say nothing by which versions could be told.
     pub(crate) fn without_validators(self) -> Self {
         self.watch.without_validators.store(true, Ordering::SeqCst);
@@ -81,7 +142,10 @@ impl Watched {
 #[async_trait]
 impl ObjectStore for Watched {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        self.inner.put_opts(location, payload, options).await
+        let put = self.inner.put_opts(location, payload, options).await;
+        // It is done, and not answered yet.
+        self.take_time().await;
+        put
     }
 
     async fn put_multipart_opts(
@@ -101,19 +165,30 @@ impl ObjectStore for Watched {
             Some(GetRange::Suffix(length)) => Asked::Suffix(*length),
         };
         self.watch.asked.lock().unwrap().push(asked);
-        let delay = *self.watch.delay.lock().unwrap();
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
+        let _under_way = UnderWay::begin(&self.watch);
+        if self.watch.is_silent.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
         }
+        self.take_time().await;
         let (call, errs_on) =
             (self.watch.calls.fetch_add(1, Ordering::SeqCst), self.watch.errs_on.load(Ordering::SeqCst));
         if errs_on > 0 && (call + 1).is_multiple_of(errs_on) {
             return Err(Error::Generic { store: "Watched", source: "it errs now and then".into() });
         }
-        let head = options.head;
+        let replacement = self.watch.replacement.lock().unwrap().take_if(|(at, ..)| *at == call);
+        if let Some((_, path, bytes)) = replacement {
+            self.inner.put_opts(&path, bytes.into(), PutOptions::default()).await?;
+        }
+        let (head, mark) = (options.head, options.extensions.get::<Mark>().cloned());
         let mut result = self.inner.get_opts(location, options).await?;
         if self.watch.without_validators.load(Ordering::SeqCst) {
             (result.meta.e_tag, result.meta.version, result.meta.last_modified) = (None, None, Default::default());
+        }
+        if let Some(date) = *self.watch.date_only.lock().unwrap() {
+            (result.meta.e_tag, result.meta.version, result.meta.last_modified) = (None, None, date);
+        }
+        if let Some(mark) = mark {
+            result.extensions.insert(Answered(mark));
         }
         let (meta, range, attributes) = (result.meta.clone(), result.range.clone(), result.attributes.clone());
         let (watch, extensions) = (Arc::clone(&self.watch), std::mem::take(&mut result.extensions));

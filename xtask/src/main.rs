@@ -12,6 +12,7 @@ mod licences;
 mod model;
 mod mutations;
 mod process;
+mod python;
 mod readme;
 mod trees;
 

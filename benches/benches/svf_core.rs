@@ -224,6 +224,20 @@ fn fills(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("ours", count), |bencher| {
             bencher.iter_with_large_drop(|| write_all(&file, &offsets, len));
         });
+        if len == CHUNK {
+            // Handed over, so that nothing is copied.
+            let hand_over = |chunks: Vec<Bytes>| {
+                let mut map = BlockMap::new();
+                for (chunk, &offset) in chunks.into_iter().zip(&offsets) {
+                    map.write_bytes(offset, chunk).unwrap();
+                }
+                map
+            };
+            check(&hand_over(copy_all(&file, &offsets, len)), &file, &offsets, len);
+            group.bench_function(BenchmarkId::new("ours-write_bytes", count), |bencher| {
+                bencher.iter_batched(|| copy_all(&file, &offsets, len), hand_over, BatchSize::PerIteration);
+            });
+        }
         group.bench_function(BenchmarkId::new("btree", count), |bencher| {
             bencher.iter_with_large_drop(|| tree_of_all(&file, &offsets, len));
         });

@@ -464,9 +464,9 @@ impl Source<'_> {
     }
 
     /// What is worth fetching behind the pages that one contiguous read misses: nothing that is held or being fetched,
-    /// and only a small part of the limit.
+    /// and only a small part of the limit. Of an origin that is near nothing is.
     fn ahead(&self, store: &Store<'_>, read: Option<Range<u64>>, absent: &RangeSet) -> Option<(Miss, Range<u64>)> {
-        let (read, pages) = (read?, store.pair.pages());
+        let (read, pages) = (read.filter(|_| !self.origin.is_near())?, store.pair.pages());
         let read_start = read.start - read.start % pages.page_size;
         let miss = Miss { read_start, missing: absent.iter().next()?.start..absent.end() };
         let missing = miss.missing.end - miss.missing.start;

@@ -91,6 +91,10 @@ impl LocalFile {
 }
 
 impl Origin for LocalFile {
+    fn is_near(&self) -> bool {
+        true
+    }
+
     fn key(&self) -> &str {
         &self.key
     }

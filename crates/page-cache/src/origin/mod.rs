@@ -92,6 +92,12 @@ pub trait Origin: Debug + Send + Sync {
     /// [`OriginError::Unreachable`] if not a byte came. Never bytes of another version, and never more than asked for:
     /// that, and no bytes without an error, is [`OriginError::InvalidResponse`] to the cache.
     fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError>;
+
+    /// Whether a request takes hardly longer than its bytes do, as of a file on this machine: then nothing is read ahead
+    /// of who reads on, which would only make the data cold in the processor's caches. Default: it is not.
+    fn is_near(&self) -> bool {
+        false
+    }
 }
 
 impl<O: Origin + ?Sized> Origin for Arc<O> {
@@ -105,5 +111,9 @@ impl<O: Origin + ?Sized> Origin for Arc<O> {
 
     fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError> {
         (**self).read(range, pinned)
+    }
+
+    fn is_near(&self) -> bool {
+        (**self).is_near()
     }
 }

@@ -142,6 +142,10 @@ impl Origin for UrlOrigin {
     fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError> {
         self.0.read(range, pinned)
     }
+
+    fn is_near(&self) -> bool {
+        self.0.is_near()
+    }
 }
 
 impl fmt::Debug for UrlOrigin {

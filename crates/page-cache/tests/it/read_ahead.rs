@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use page_cache::{Advice, Cache, CachedFile, FnOrigin, ReadError, RetryPolicy, Stat, Validators, WhenFull};
+use page_cache::{Advice, Cache, CachedFile, FnOrigin, LocalFile, ReadError, RetryPolicy, Stat, Validators, WhenFull};
 use tempfile::TempDir;
 
 use crate::memory_origin::{MemoryOrigin, pattern};
@@ -282,4 +282,19 @@ fn the_last_handle_ends_what_would_be_needed() {
         assert!(start.elapsed() < Duration::from_secs(60));
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// A longer request of a file on this machine brings nothing sooner.
+#[test]
+fn nothing_is_fetched_ahead_of_what_is_near() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, bytes) = (directory.path().join("file"), pattern(64 * PAGE as usize, 8));
+    std::fs::write(&path, &bytes).unwrap();
+    let cache = Cache::builder(directory.path().join("cache")).page_size(PAGE).open().unwrap();
+    let file = cache.file(LocalFile::new(&path).unwrap()).unwrap();
+    for page in 0..32 {
+        let range = page * PAGE + 10..page * PAGE + 110;
+        assert!(file.bytes(range.clone()).unwrap() == bytes[range.start as usize..range.end as usize]);
+    }
+    assert_eq!((file.stats().requests, file.held().num_bytes()), (32, 32 * PAGE));
 }

@@ -29,9 +29,18 @@ pub(super) const ROWS: &[Row] = &[
     row(AREA, "4 KiB prepended to a block of 256 MiB", "svf-core/prepend-4KiB-at/ours/268435456")
         .beside("to one of 8 MiB", &["svf-core/prepend-4KiB-at/ours/8388608"])
         .at_most(1.5),
-    row(AREA, "16,384 shuffled writes of 4 KiB that end in one block", "svf-core/fill-4KiB-shuffled/ours/16384")
-        .beside_call("svfsc", &["svf-core/fill-4KiB-shuffled/svfsc/16384"], WRITE)
-        .at_least(80.0),
+    row(
+        AREA,
+        "16,384 shuffled writes of 4 KiB that end in one block, `write_bytes`",
+        "svf-core/fill-4KiB-shuffled/ours-write_bytes/16384",
+    )
+    .beside_call("svfsc", &["svf-core/fill-4KiB-shuffled/svfsc/16384"], WRITE)
+    .at_least(80.0),
+    row(AREA, "the same, `write`", "svf-core/fill-4KiB-shuffled/ours/16384").beside_call(
+        "svfsc",
+        &["svf-core/fill-4KiB-shuffled/svfsc/16384"],
+        WRITE,
+    ),
     row(AREA, "`need` over one gap among 1,000,000 blocks", "svf-core/need/ours/1")
         .beside_call("svfsc", &["svf-core/need/svfsc/1"], QUERY)
         .at_least(4.0),

@@ -245,6 +245,36 @@ async fn what_is_written_is_seen_by_other_processes() {
 }
 
 #[tokio::test]
+async fn what_is_deleted_is_not_found_even_if_nobody_listens_to_the_end() {
+    for listens in [true, false] {
+        let setup = forever();
+        let paths = ["a", "b"].map(Path::from);
+        for path in &paths {
+            setup.put_behind(path.as_ref(), &bytes(9_000)).await;
+            read(&setup.store, path.as_ref()).await;
+        }
+        setup.inner.delay(Duration::from_millis(500));
+        let (store, all) = (setup.store.clone(), paths.clone().map(Ok));
+        let deleting = tokio::spawn(async move {
+            let deleted = store.delete_stream(stream::iter(all).boxed());
+            deleted.take(if listens { usize::MAX } else { 1 }).collect::<Vec<_>>().await
+        });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        setup.inner.delay(Duration::ZERO);
+        // Whoever asks now learns that they are there.
+        for path in &paths {
+            assert!(read(&setup.store, path.as_ref()).await == bytes(9_000));
+        }
+        assert!(!deleting.is_finished());
+        assert_eq!(deleting.await.unwrap().len(), if listens { 2 } else { 1 });
+        for path in &paths {
+            let error = setup.store.get(path).await.unwrap_err();
+            assert!(matches!(error, Error::NotFound { .. }), "{path} {listens}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn offline_answers_from_what_is_held() {
     let setup = Setup::new();
     setup.put_behind("a", &bytes(9_000)).await;

@@ -1,7 +1,7 @@
-//! The runtimes of this crate's own: on one the futures of stores run, on another what would block somebody else's.
+//! The runtimes of this crate's own: on one the futures of stores run, on the others what would block somebody else's.
 //!
-//! They are two, since a client looks up names on threads of the runtime that its futures run on: readers that wait are
-//! not to take these from those that they wait for.
+//! They are several, since a client looks up names on threads of the runtime that its futures run on: readers that wait
+//! are not to take these from those that they wait for, nor theirs from readers of what is held.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -62,6 +62,13 @@ pub(crate) fn block_on<T: Send + 'static>(
 /// Does something that blocks, on a thread for that. If the future is dropped it is done all the same.
 pub(crate) async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Abandoned> {
     readers()?.spawn_blocking(work).await.map_err(|_| Abandoned::Died)
+}
+
+/// The same for what waits for no request, as a read of what is held: not behind those who do, of whom there may be more
+/// than threads.
+pub(crate) async fn unblock_soon<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Abandoned> {
+    static SOON: Started = PerProcess::empty();
+    started(&SOON, 1, "page-cache-held")?.spawn_blocking(work).await.map_err(|_| Abandoned::Died)
 }
 
 /// Begins something that blocks, on a thread for that.

@@ -173,8 +173,8 @@ impl ObjectStore for Watched {
         };
         self.watch.asked.lock().unwrap().push(asked);
         let _under_way = UnderWay::begin(&self.watch);
-        if self.watch.is_silent.load(Ordering::SeqCst) {
-            std::future::pending::<()>().await;
+        while self.watch.is_silent.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let is_late = self.watch.is_late.load(Ordering::SeqCst);
         if !is_late {

@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 use crc_fast::{CrcAlgorithm, checksum};
 use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group};
-use page_cache::{Cache, CachedFile, FnOrigin, Freshness, LocalFile, Origin, Stat, Validators};
-use svf_benches::{pattern, quick, random_reads};
+use page_cache::{Advice, Cache, CachedFile, FnOrigin, Freshness, LocalFile, Origin, Stat, Validators};
+use svf_benches::{is_first_round, is_quick, pattern, random_reads, settings};
 use tempfile::TempDir;
 
 const SEED: u64 = 0x5EED;
@@ -160,6 +160,9 @@ fn reader(criterion: &mut Criterion) {
 
 /// 4 KiB anywhere in 1 GiB, where neither the processor's caches nor its table of pages hold all of it.
 fn hits_in_a_gigabyte(criterion: &mut Criterion) {
+    if is_quick() {
+        return;
+    }
     let workload = Workload::new(1 << 30);
     let directory = workload.fresh_directory();
     let cache = cache(directory.path());
@@ -335,7 +338,10 @@ fn fill_a_page(criterion: &mut Criterion) {
                     let fresh = workload.fresh_directory();
                     let fresh_cache = Cache::builder(fresh.path()).freshness(Freshness::Immutable).open().unwrap();
                     (page, files) = (0, files + 1);
-                    file = Some((fresh_cache.file(origin(pages * PAGE)).unwrap(), fresh_cache, fresh));
+                    let next = fresh_cache.file(origin(pages * PAGE)).unwrap();
+                    // A page at a time, and none ahead.
+                    next.advise(0..u64::MAX, Advice::Random);
+                    file = Some((next, fresh_cache, fresh));
                 }
                 let (file, ..) = file.as_ref().unwrap();
                 let start = Instant::now();
@@ -415,7 +421,10 @@ fn opening(criterion: &mut Criterion) {
 
 /// A directory of so many objects: opening it, opening one of them, and counting all of them.
 fn opening_among_objects(criterion: &mut Criterion) {
-    for objects in [10, 100_000] {
+    for objects in [10, if is_quick() { 1_000 } else { 100_000 }] {
+        if objects > 1_000 && !is_first_round() {
+            continue;
+        }
         let object = |number: usize| sevens(format!("object:{number}"), 1_000_000);
         let directory = LazyCell::new(|| {
             let directory = tempfile::tempdir().unwrap();
@@ -564,7 +573,7 @@ fn fill(criterion: &mut Criterion) {
 
 criterion_group! {
     name = page_cache;
-    config = quick();
+    config = settings();
     targets = hits, reader, hits_in_a_gigabyte, two_threads, two_processes, first_touch, fill_a_page, fill, opening,
         opening_among_objects
 }

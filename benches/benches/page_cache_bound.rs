@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use page_cache::{Cache, CacheBuilder, CachedFile, FnOrigin, Freshness, Origin, Stat, Validators};
+use page_cache::{Advice, Cache, CacheBuilder, CachedFile, FnOrigin, Freshness, Origin, Stat, Validators};
 use rustix::fs::{FallocateFlags, fallocate};
-use svf_benches::{pattern, quick};
+use svf_benches::{is_first_round, is_quick, pattern, settings};
 use tempfile::TempDir;
 
 const SEED: u64 = 0x5EED;
@@ -64,6 +64,8 @@ impl Filled {
         let (directory, content) = (tempfile::tempdir().unwrap(), content());
         let cache = builder(directory.path()).page_size(page_size).max_bytes(LIMIT).open().unwrap();
         let file = cache.file(origin("long".into(), LONG, &content)).unwrap();
+        // So that all of them are misses.
+        file.advise(0..u64::MAX, Advice::Random);
         let mut filled = Self { cache, file, content, out: vec![0; size as usize], offset: 0, _directory: directory };
         while filled.offset < LIMIT + LIMIT / 4 {
             let start = (filled.offset % (filled.content.len() as u64 / 2)) as usize;
@@ -83,8 +85,9 @@ impl Filled {
 
     fn check(&self) {
         let stats = self.cache.stats();
-        // While blocks of the index are given back, which is a matter of a moment, nothing is stored.
-        assert!(stats.bypasses * 10 < stats.requests && self.cache.usage().charged <= LIMIT, "{stats:?}");
+        // While blocks of the index are given back, which is a matter of a moment where nobody else wants the processor,
+        // nothing is stored.
+        assert!(stats.bypasses * 4 < stats.requests && self.cache.usage().charged <= LIMIT, "{stats:?}");
     }
 }
 
@@ -121,6 +124,9 @@ impl BareFile {
 /// much of it.
 fn fill_and_evict(criterion: &mut Criterion) {
     for (page_size, size) in [(64 << 10, 64 << 10), (64 << 10, MIB), (4 << 10, 4 << 10), (4 << 10, MIB)] {
+        if is_quick() && page_size != size {
+            continue;
+        }
         // Only what is asked for is made ready.
         let (mut filled, mut bare) = (None, None);
         let mut group = criterion.benchmark_group(format!("page-cache/fill-and-evict-{}KiB-pages", page_size >> 10));
@@ -227,6 +233,9 @@ impl BareObjects {
 /// stored. None of that is to depend on how many there are.
 fn among_objects(criterion: &mut Criterion) {
     for count in [10, 2_000, 100_000] {
+        if is_quick() && count > 10 || !is_first_round() && count > 2_000 {
+            continue;
+        }
         let (mut objects, mut bare) = (None, None);
         let mut group = criterion.benchmark_group("page-cache/new-object-when-full");
         group.bench_function(BenchmarkId::new("ours", count), |bencher| {
@@ -282,7 +291,7 @@ fn among_objects(criterion: &mut Criterion) {
 
 criterion_group! {
     name = page_cache_bound;
-    config = quick();
+    config = settings();
     targets = fill_and_evict, among_objects
 }
 criterion_main!(page_cache_bound);

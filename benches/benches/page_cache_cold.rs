@@ -16,7 +16,7 @@ use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group};
 use loopback_origin::Origin as Server;
 use page_cache::{Advice, Cache, CachedFile, FnOrigin, HttpOrigin, Stat, Validators};
-use svf_benches::{pattern, quick};
+use svf_benches::{is_quick, pattern, settings};
 use tempfile::TempDir;
 
 const SEED: u64 = 0x5EED;
@@ -91,6 +91,10 @@ fn scattered(criterion: &mut Criterion) {
         read(&cold.file);
         assert_eq!((cold.file.stats().requests, cold.file.stats().origin_bytes), (1000, 1000 * PAGE));
     }
+    if is_quick() {
+        // Each of these takes more than a second.
+        return;
+    }
     let mut group = criterion.benchmark_group("page-cache/cold-1000-ranges-at-20ms");
     group.sample_size(10).sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(1000));
     group.bench_function("ours-http", |bencher| bencher.iter_custom(|times| time_cold(times, by_http, read)));
@@ -117,6 +121,9 @@ fn sequential(criterion: &mut Criterion) {
     let stats = file.file.stats();
     println!("{} requests and {} bytes for {len} by pieces of 64 KiB", stats.requests, stats.origin_bytes);
     assert!(stats.requests <= 20 && stats.origin_bytes == len);
+    if is_quick() {
+        return;
+    }
 
     let mut group = criterion.benchmark_group("page-cache/cold-sequential-at-20ms");
     group.sample_size(10).sampling_mode(SamplingMode::Flat).throughput(Throughput::Bytes(len));
@@ -150,7 +157,7 @@ fn sequential(criterion: &mut Criterion) {
 
 criterion_group! {
     name = page_cache_cold;
-    config = quick();
+    config = settings();
     targets = scattered, sequential
 }
 

@@ -13,7 +13,7 @@ use std::path::Path;
 use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use loopback_origin::{Counters, Origin};
 use page_cache::{Cache, CachedFile, HttpOrigin};
-use svf_benches::{pattern, quick};
+use svf_benches::{pattern, settings};
 
 const SEED: u64 = 0x5EED;
 const PATH: &str = "/object.bin";
@@ -122,7 +122,7 @@ fn bare(server: &Origin) -> Vec<u8> {
 
 criterion_group! {
     name = stack;
-    config = quick();
+    config = settings();
     targets = open_and_read
 }
 criterion_main!(stack);

@@ -17,19 +17,16 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use memmap2::{Mmap, MmapOptions};
-use svf_benches::{Order, block_offsets, pattern, quick, random_reads};
+use svf_benches::{Order, QUERIES, SEED, WINDOW, WINDOWED_LEN, block_offsets, random_reads, settings, write_windowed};
 use tempfile::TempDir;
 use window_mman::{CopyMapping, Cursor, MapManager, StableFile};
 
-const SEED: u64 = 0x5EED;
-const FILE_LEN: u64 = 1 << 30;
-/// The default of a manager, asserted below.
-const WINDOW: u64 = 1 << 20;
+const FILE_LEN: u64 = WINDOWED_LEN;
 const WINDOWS: usize = (FILE_LEN / WINDOW) as usize;
 /// How many places are looked at in turn.
-const READS: usize = 4096;
+const READS: usize = QUERIES;
 
-/// A file of a gibibyte, every mebibyte of which has the same pattern but for its first word.
+/// The file of windows.
 struct Workload {
     pattern: Vec<u8>,
     path: PathBuf,
@@ -42,12 +39,7 @@ impl Workload {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
-        let pattern = pattern(WINDOW as usize, SEED);
-        let writer = File::create(&path).unwrap();
-        for window in 0..WINDOWS as u64 {
-            writer.write_all_at(&pattern, window * WINDOW).unwrap();
-            writer.write_all_at(&window.to_le_bytes(), window * WINDOW).unwrap();
-        }
+        let pattern = write_windowed(&path).unwrap();
         Self { pattern, plain: File::open(&path).unwrap(), path, _directory: directory }
     }
 
@@ -318,7 +310,7 @@ fn recoverable_copy(criterion: &mut Criterion) {
             mapping.try_copy_to(read.start, &mut out).unwrap();
             workload.check(&out, read.start);
         }
-        group.throughput(Throughput::Bytes(len * reads.len() as u64));
+        group.throughput(Throughput::Elements(reads.len() as u64));
         group.bench_function(BenchmarkId::new("ours-view", len), |bencher| {
             bencher.iter(|| {
                 reads.iter().for_each(|read| view.try_copy_to(read.start as usize, black_box(&mut out)).unwrap());
@@ -370,7 +362,7 @@ fn paged_file(criterion: &mut Criterion) {
 
 criterion_group! {
     name = window_mman;
-    config = quick();
+    config = settings();
     targets = cursor_hit, window_change, window_miss, random_copies, sequential_scan, recoverable_copy, paged_file
 }
 criterion_main!(window_mman);

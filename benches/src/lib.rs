@@ -7,7 +7,14 @@
 //! benches/window_mman.rs   windows of mapped memory    beside mmap, munmap and pread
 //! benches/page_cache.rs    pieces on local disk        beside pread, and a copy of the file
 //! benches/page_cache_bound.rs  a disk that is full     beside pwrite, and giving back as much
+//! benches/page_cache_cold.rs   an origin that is far   beside as many pauses
+//! benches/cached_store.rs  an object store             beside the store alone, and LocalFileSystem
 //! benches/stack.rs         all of it over HTTP         beside the same requests on a plain socket
+//! benches/scaling.rs       more blocks, threads, bytes beside the same without us, or sharing nothing
+//! benches/hit_latency.rs   hits one by one             beside hits when nothing else happens
+//! benches/formats.rs       parsers, 20 ms away       beside as many pauses, and the file itself
+//! benches/traces.rs        what such readers ask for beside pread of the same
+//! benches/counters.rs      what is counted, not timed: requests, bytes, maps, allocations, system calls
 //! ```
 //!
 //! In all of them a group is named `crate/operation`, a function is an implementation, and a parameter is a size in
@@ -26,20 +33,31 @@
 //! * [`random_reads`]: which ranges are read.
 //! * [`DenseFile`]: the oracle, simple and slow.
 //! * [`SortedRanges`]: a peer, not an oracle: the fastest search that needs no clever idea.
-//! * [`quick`]: how long everything is measured.
+//! * [`workloads`]: those that peers in other languages run too, by name.
+//! * [`traces`]: what readers of well-known formats asked for.
+//! * [`settings`]: how long everything is measured.
+//! * [`record`]: figures of what criterion does not measure.
 
 #![forbid(unsafe_code)]
 
 mod content;
 mod dense_file;
+mod figures;
 mod offsets;
 mod random;
 mod sorted_ranges;
 mod timing;
+mod trace;
+mod workloads;
 
 pub use content::pattern;
 pub use dense_file::DenseFile;
+pub use figures::{is_wanted, record};
 pub use offsets::{Order, block_offsets, random_reads};
 pub use random::Random;
 pub use sorted_ranges::SortedRanges;
-pub use timing::quick;
+pub use timing::{is_first_round, is_quick, settings};
+pub use trace::{Trace, traces};
+pub use workloads::{
+    BLOCK, CACHED_LEN, CHUNK, QUERIES, SEED, STRIDE, WINDOW, WINDOWED_LEN, Workload, workloads, write_windowed,
+};

@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 
 use crate::process::{Result, cargo, run, tool};
-use crate::{demo, model, trees};
+use crate::{bench, demo, licences, model, readme, trees};
 
 /// Check everything that must hold before a change lands
 #[derive(Debug, Args)]
@@ -17,7 +17,7 @@ pub(crate) struct Ci {
 
 type Step = (&'static str, fn() -> Result);
 
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 18] = [
     ("format", || run(&mut cargo(["fmt", "--all", "--check"]))),
     ("clippy", || {
         run(&mut cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))
@@ -48,10 +48,31 @@ const STEPS: [Step; 14] = [
         run(&mut tests)
     }),
     ("trees", trees::check),
+    ("licences", licences::check),
     ("models", model::check_all),
     ("demo", demo::check_sample),
     ("demo of a wheel", demo::check_wheel),
-    ("benches build", || run(&mut cargo(["bench", "--package", "svf-benches", "--no-run"]))),
+    ("readme", readme::check),
+    // Each crate as it would be published, built from nothing but its package and the registry.
+    ("packages", || {
+        let published = ["package", "--workspace", "--exclude", "svf-benches", "--exclude", "xtask", "--allow-dirty"];
+        run(cargo(published).arg("--quiet"))
+    }),
+    // The one example that is a workspace of its own.
+    ("datafusion", || {
+        let manifest = "crates/page-cache/examples/datafusion/Cargo.toml";
+        run(&mut cargo([
+            "check",
+            "--quiet",
+            "--locked",
+            "--manifest-path",
+            manifest,
+            "--target-dir",
+            "target/datafusion",
+        ]))
+    }),
+    // It fails where a result is wrong, and not where something is slow.
+    ("benches", bench::quick),
 ];
 
 fn is_root() -> bool {

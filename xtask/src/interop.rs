@@ -1,14 +1,14 @@
 //! `cargo xtask interop`: page-cache with servers that others have made.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use tempfile::TempDir;
 
-use crate::process::{Result, cargo, program, root, run, tool};
+use crate::process::{Result, cargo, program, run, tool};
+use crate::python::Python;
 
 /// The S3 server that is tried.
 const MOTO: &str = "moto[s3,server]==5.2.5";
@@ -58,14 +58,9 @@ fn nginx() -> Result {
 }
 
 fn moto() -> Result {
-    let environment = root().join("target/interop/venv");
-    let pip = environment.join("bin/pip");
-    if !pip.exists() {
-        run(program("python3", ["-m", "venv"]).arg(&environment))?;
-    }
-    run(&mut program(&pip, ["install", "--quiet", MOTO]))?;
+    let python = Python::with("interop", &[MOTO])?;
     let address = free_address()?;
-    let mut server = program(environment.join(Path::new("bin/moto_server")), ["-H", "127.0.0.1", "-p"]);
+    let mut server = python.program("moto_server", ["-H", "127.0.0.1", "-p"]);
     let _server = Server::start(server.arg(address.port().to_string()), address)?;
     run(test().env("INTEROP", "s3").env("INTEROP_ADDRESS", address.to_string()))
 }

@@ -1,5 +1,5 @@
 //! The project's own commands: `cargo xtask ci`, `cargo xtask bench`, `cargo xtask crash`, `cargo xtask interop`,
-//! `cargo xtask model`.
+//! `cargo xtask model`, `cargo xtask mutations`.
 
 #![forbid(unsafe_code)]
 
@@ -8,8 +8,12 @@ mod ci;
 mod crash;
 mod demo;
 mod interop;
+mod licences;
 mod model;
+mod mutations;
 mod process;
+mod python;
+mod readme;
 mod trees;
 
 use std::process::ExitCode;
@@ -31,6 +35,7 @@ enum Command {
     Crash(crash::Crash),
     Interop(interop::Interop),
     Model(model::Model),
+    Mutations(mutations::Mutations),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +45,7 @@ fn main() -> ExitCode {
         Command::Crash(crash) => crash.run(),
         Command::Interop(interop) => interop.run(),
         Command::Model(model) => model.run(),
+        Command::Mutations(mutations) => mutations.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

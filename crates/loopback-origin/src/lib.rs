@@ -90,3 +90,8 @@ pub use ledger::Request;
 pub use object::Object;
 pub use origin::{Origin, OriginBuilder};
 pub use times::{On, Times};
+
+/// Compiles the code of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;

@@ -131,3 +131,8 @@ pub use reader::Reader;
 pub use stats::Stats;
 #[cfg(feature = "async-tiff")]
 pub use tiff_reader::TiffReader;
+
+/// Compiles the code of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;

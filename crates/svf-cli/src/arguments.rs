@@ -13,7 +13,6 @@ use crate::map::Map;
 use crate::need::Need;
 use crate::prune::Prune;
 use crate::rm::Rm;
-
 use crate::stat::Stat;
 use crate::verify::Verify;
 
@@ -39,7 +38,6 @@ pub(crate) enum Command {
     Verify(Verify),
     Prune(Prune),
     Rm(Rm),
-
     Export(Export),
     Demo(Demo),
     Completions(Completions),

@@ -1,9 +1,15 @@
 //! The options by which every subcommand finds the cache.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
+
+use crate::exit::Failure;
+
+/// How long who fetches waits for others that count, or do not let anybody count.
+const COUNT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where pieces are kept.
 #[derive(Debug, Args)]
@@ -20,6 +26,15 @@ pub(crate) struct CacheOptions {
 impl CacheOptions {
     pub(crate) fn stack(&self) -> svf::Stack {
         self.builder().build()
+    }
+
+    /// Sees to it that what is fetched can be kept: a large cache is counted once after each start of the system, and
+    /// the command may well end before that is done beside it.
+    pub(crate) fn ensure_counted(stack: &svf::Stack) -> Result<(), Failure> {
+        if !stack.cache()?.ensure_counted(COUNT_PATIENCE)? {
+            tracing::warn!("others are at work in the cache, and nothing is kept until it has been counted");
+        }
+        Ok(())
     }
 
     /// A stack with this cache, and with more options.

@@ -84,9 +84,17 @@ pub(crate) fn size(bytes: u64) -> String {
     ByteSize(bytes).to_string()
 }
 
-/// How much of something there is.
+/// How much of something there is: nothing only of nothing, and all only of all.
 pub(crate) fn percent(part: u64, whole: u64) -> String {
-    if whole == 0 { "-".to_owned() } else { format!("{:.1} %", 100.0 * part as f64 / whole as f64) }
+    let share = 100.0 * part as f64 / whole as f64;
+    match part {
+        _ if whole == 0 => "-".to_owned(),
+        0 => "0 %".to_owned(),
+        _ if part < whole && share < 0.001 => "< 0.001 %".to_owned(),
+        _ if part < whole && share < 1.0 => format!("{share:.3} %"),
+        _ if part < whole => format!("{:.1} %", share.min(99.9)),
+        _ => "100.0 %".to_owned(),
+    }
 }
 
 /// The key of a URL, which is what the cache knows an object by. No request is sent.
@@ -132,7 +140,13 @@ mod tests {
         let now = seconds(SystemTime::now());
         assert_eq!(ago(now + 100), "now");
         assert_eq!(ago(now - 90_061), "1day 1h ago");
-        assert_eq!(percent(1, 0), "-");
-        assert_eq!(percent(1, 8), "12.5 %");
+    }
+
+    #[test]
+    fn shares_are_not_rounded_to_nothing_or_all() {
+        let cases = [(0, 0, "-"), (0, 9, "0 %"), (1, 1 << 60, "< 0.001 %"), (1, 6_000, "0.017 %"), (1, 8, "12.5 %")];
+        for (part, whole, shown) in cases.into_iter().chain([(99_999, 100_000, "99.9 %"), (9, 9, "100.0 %")]) {
+            assert_eq!(percent(part, whole), shown);
+        }
     }
 }

@@ -5,21 +5,25 @@ use std::process::ExitCode;
 
 use svf::page_cache::{MaintenanceError, OpenError, OriginError, PrefetchError, ReadError, TransferError};
 
-use crate::output::printable;
+use crate::printable::printable;
 
 /// Documented in `svf --help`, and in the README.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  the output could not be written, or a local file could not be read
-  2  wrong usage: an unknown option, a range that is malformed or reversed, a URL that is none
+  2  wrong usage: an unknown option, a range that is malformed or reversed, a
+     URL that is none
   3  the file has no such bytes: the range starts at or behind its end
   4  the object does not exist, or access was denied
   5  the server cannot be reached, or answers with an error that may pass
-  6  the server's answers cannot be used: it ignores ranges, or the object changed while it was read
+  6  the server's answers cannot be used: it ignores ranges, or the object
+     changed while it was read
   7  the cache directory cannot be used
-  8  the cache takes more than was asked for, since the rest is kept or in use; or it has no room for what is to be held
-  9  something that is held was damaged; it is held no more, and is fetched again by who reads it";
+  8  the cache takes more than was asked for, since the rest is kept or in use;
+     or it has no room for what is to be held
+  9  something that is held was damaged; it is held no more, and is fetched
+     again by who reads it";
 
 /// Why the command ends early.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +79,10 @@ impl Failure {
         } else {
             words
         };
-        Self::Usage(format!("{what}; see svf --help"))
+        // What may have been meant, if clap has an idea.
+        let tip = message.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+        let tip = tip.map_or(String::new(), |tip| format!("; {tip}"));
+        Self::Usage(format!("{what}{tip}; see svf --help"))
     }
 
     /// What a parser's I/O error means: the stack's own error, if it came from there.

@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use console::Term;
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde::Serialize;
 
 use crate::byte_range::ByteRange;
@@ -47,13 +48,16 @@ struct Fetched {
 impl Fetch {
     pub(crate) fn run(&self, output: Output) -> Result<(), Failure> {
         let asked = ByteRange::parse_all(&self.range)?;
-        let file = self.cache.stack().open(&self.url)?;
+        let stack = self.cache.stack();
+        let file = stack.open(&self.url)?;
         let Some(cached) = file.as_cached() else {
             return Err(Failure::Usage(format!("{:?} is a local path, and needs no fetch; give a URL", self.url)));
         };
+        CacheOptions::ensure_counted(&stack)?;
         let ranges = ByteRange::resolve_all(&asked, cached.len(), cached.key())?;
         // Nothing is drawn where nobody looks.
-        let bar = if self.quiet { ProgressBar::hidden() } else { ProgressBar::no_length().with_style(style()?) };
+        let total = cached.need(&ranges).iter().map(|request| request.end - request.start).sum();
+        let bar = if self.quiet { ProgressBar::hidden() } else { ProgressBar::new(total).with_style(style()?) };
         bar.enable_steady_tick(Duration::from_millis(200));
         let fetched = cached.prefetch(&ranges, |progress| {
             bar.set_length(progress.total);
@@ -73,9 +77,21 @@ impl Fetch {
     }
 }
 
+/// One line, however wide the terminal is: what does not fit is left out.
 fn style() -> Result<ProgressStyle, Failure> {
-    let template = "{bar:32} {percent:>3} %  {bytes} of {total_bytes}  {bytes_per_sec}  {eta} left";
-    ProgressStyle::with_template(template).map_err(|error| Failure::Unreadable(format!("no progress bar: {error}")))
+    let template = match Term::stderr().size().1 {
+        70.. => "{wide_bar} {percent:>3} %  {bytes:>10} of {total_bytes}  {bytes_per_sec:>12}  {left:>11}",
+        40.. => "{wide_bar} {percent:>3} %  {bytes_per_sec:>12}  {left:>11}",
+        _ => "{percent:>3} %  {left}",
+    };
+    let style = ProgressStyle::with_template(template)
+        .map_err(|error| Failure::Unreadable(format!("no progress bar: {error}")))?;
+    Ok(style.with_key("left", |state: &ProgressState, out: &mut dyn fmt::Write| {
+        // Before anything has come nobody can tell.
+        let left = Duration::from_secs(state.eta().as_secs());
+        // What cannot be drawn is not there: the bar is no result.
+        _ = if state.pos() == 0 { Ok(()) } else { write!(out, "{} left", humantime::format_duration(left)) };
+    }))
 }
 
 impl fmt::Display for Fetched {

@@ -3,10 +3,12 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use svf::page_cache::RetryPolicy;
 
 use crate::byte_range::ByteRange;
@@ -41,7 +43,11 @@ impl Get {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let asked = self.range.as_deref().map(str::parse::<ByteRange>).transpose().map_err(Failure::Usage)?;
         let retry = RetryPolicy { deadline: self.retry_for, ..RetryPolicy::default() };
-        let file = self.cache.builder().retry(retry).build().open(&self.url)?;
+        let stack = self.cache.builder().retry(retry).build();
+        let file = stack.open(&self.url)?;
+        if file.as_cached().is_some() {
+            CacheOptions::ensure_counted(&stack)?;
+        }
         let name = file.as_cached().map_or(self.url.as_str(), |cached| cached.key());
         let range = asked.map_or(Ok(0..file.len()), |asked| asked.resolve_in(file.len(), name))?;
         match &self.output {
@@ -77,13 +83,32 @@ fn write_file(file: &svf::File, range: Range<u64>, path: &Path) -> Result<(), Fa
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".{}.part", std::process::id()));
     let temporary = Path::new(&temporary);
-    let written = File::create_new(temporary)
-        .map_err(cannot())
-        .and_then(|mut output| copy(file, range, &mut output, &name))
-        .and_then(|()| fs::rename(temporary, path).map_err(cannot()));
+    let written = match unnamed_beside(path) {
+        // Who is interrupted leaves nothing: it has no name before it is whole.
+        Some(mut output) => {
+            copy(file, range, &mut output, &name).and_then(|()| give_name(&output, temporary).map_err(cannot()))
+        }
+        None => {
+            File::create_new(temporary).map_err(cannot()).and_then(|mut output| copy(file, range, &mut output, &name))
+        }
+    };
+    let written = written.and_then(|()| fs::rename(temporary, path).map_err(cannot()));
     if written.is_err() {
         // What is left of it is nobody's; the error that is reported is the one that matters.
         _ = fs::remove_file(temporary);
     }
     written
+}
+
+/// A new file in the directory of `path` that has no name; none where the file system has no such files.
+fn unnamed_beside(path: &Path) -> Option<File> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
+    rustix::fs::open(directory, flags, mode).ok().map(File::from)
+}
+
+fn give_name(file: &File, path: &Path) -> io::Result<()> {
+    let itself = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(rustix::fs::linkat(CWD, itself, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }

@@ -7,7 +7,8 @@ use serde::{Serialize, Serializer};
 use svf::page_cache::Entry;
 use svf::svf_core::RangeSet;
 
-use crate::entries::Object;
+use crate::entries::{Object, percent};
+use crate::printable::printable;
 
 const COLUMNS: u64 = 64;
 const MAX_ROWS: u64 = 8;
@@ -42,9 +43,9 @@ impl fmt::Display for HeldMap<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Entry { key, stat, page_size, held, .. } = self.entry;
         let (length, held_bytes) = (stat.length, held.num_bytes());
-        writeln!(f, "{key}")?;
-        let share = if length == 0 { 0.0 } else { 100.0 * held_bytes as f64 / length as f64 };
-        writeln!(f, "{held_bytes} of {length} bytes are held ({share:.3} %), in pages of {page_size} bytes")?;
+        writeln!(f, "{}", printable(key))?;
+        let share = percent(held_bytes, length);
+        writeln!(f, "{held_bytes} of {length} bytes are held ({share}), in pages of {page_size} bytes")?;
 
         let cell = self.cell_size();
         let mut start = 0;

@@ -8,9 +8,15 @@ use crate::entries::{percent, size};
 
 /// In pixels.
 const WIDTH: u64 = 1024;
+/// What a row begins with: where it is in the file.
+const LABEL: u64 = 92;
+const MARGIN: u64 = 8;
+const BAR: u64 = WIDTH - LABEL - MARGIN;
 const ROW: u64 = 18;
 const GAP: u64 = 4;
-const HEADER: u64 = 44;
+const HEADER: u64 = 52;
+/// A single page of a huge file is to be seen, too.
+const THINNEST: f64 = 2.5;
 /// Of a file that is long enough.
 const ROWS: u64 = 16;
 
@@ -34,26 +40,32 @@ impl fmt::Display for HeldSvg<'_> {
         let rows = pages.clamp(1, ROWS);
         // Whole pages a row, so that none is torn apart.
         let row_bytes = pages.div_ceil(rows).max(1).saturating_mul(*page_size);
-        let height = HEADER + rows * (ROW + GAP);
+        let height = HEADER + rows * (ROW + GAP) + MARGIN;
         writeln!(
             f,
             r#"<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif">"#
         )?;
         writeln!(f, r#"<title>{}</title>"#, escaped(key))?;
         writeln!(f, r##"<rect width="100%" height="100%" fill="#fff"/>"##)?;
-        writeln!(f, r##"<text x="4" y="16" font-size="13" fill="#222">{}</text>"##, escaped(key))?;
+        writeln!(f, r##"<text x="{MARGIN}" y="20" font-size="14" fill="#222">{}</text>"##, escaped(key))?;
         let share = percent(bytes, length);
         let (bytes, length_shown, row_shown) = (size(bytes), size(length), size(row_bytes));
         writeln!(
             f,
-            r##"<text x="4" y="34" font-size="12" fill="#555">{bytes} of {length_shown} are held ({share}); a row is {row_shown}</text>"##
+            r##"<text x="{MARGIN}" y="40" font-size="12" fill="#555">{bytes} of {length_shown} are held ({share}): blue; a row is {row_shown}</text>"##
         )?;
         for row in 0..rows {
             let start = row.saturating_mul(row_bytes).min(length);
             let end = start.saturating_add(row_bytes).min(length);
             let y = HEADER + row * (ROW + GAP);
-            let pixels = |bytes: u64| bytes as f64 / row_bytes as f64 * WIDTH as f64;
-            writeln!(f, r##"<rect x="0" y="{y}" width="{:.2}" height="{ROW}" fill="#e4e7eb"/>"##, pixels(end - start))?;
+            let pixels = |bytes: u64| bytes as f64 / row_bytes as f64 * BAR as f64;
+            let (label, baseline, start_shown) = (LABEL - MARGIN, y + 13, size(start));
+            writeln!(
+                f,
+                r##"<text x="{label}" y="{baseline}" font-size="11" fill="#777" text-anchor="end">{start_shown}</text>"##
+            )?;
+            let width = pixels(end - start);
+            writeln!(f, r##"<rect x="{LABEL}" y="{y}" width="{width:.2}" height="{ROW}" fill="#e4e7eb"/>"##)?;
             // What lies closer together than a pixel is one mark, so that the picture is small however many there are.
             let mut mark: Option<(f64, f64)> = None;
             for range in held.intersection(start..end) {
@@ -74,8 +86,7 @@ impl fmt::Display for HeldSvg<'_> {
 
 fn write_mark(f: &mut fmt::Formatter<'_>, mark: Option<(f64, f64)>, y: u64) -> fmt::Result {
     let Some((from, to)) = mark else { return Ok(()) };
-    // A single page of a huge file is seen too.
-    let width = (to - from).max(1.0);
+    let (from, width) = (LABEL as f64 + from, (to - from).max(THINNEST));
     writeln!(f, r##"<rect x="{from:.2}" y="{y}" width="{width:.2}" height="{ROW}" fill="#1f6feb"/>"##)
 }
 

@@ -8,7 +8,8 @@ use serde::Serialize;
 use crate::cache_options::CacheOptions;
 use crate::entries::{Object, ago, existing, percent, size};
 use crate::exit::Failure;
-use crate::output::{Output, printable};
+use crate::output::Output;
+use crate::printable::printable;
 
 /// List the remote files of which something is held, without asking their servers
 #[derive(Debug, Args)]
@@ -55,12 +56,12 @@ impl fmt::Display for Listing {
         if self.files.is_empty() {
             return writeln!(f, "nothing is held");
         }
-        writeln!(f, "{:>12} {:>8} {:>12}  {:<16} URL", "HELD", "SHARE", "LENGTH", "LAST USED")?;
+        writeln!(f, "{:>12} {:>9} {:>12}  {:<16} URL", "HELD", "SHARE", "LENGTH", "LAST USED")?;
         for file in &self.files {
             let used = file.last_used.map_or("-".to_owned(), ago);
             let (held, length) = (size(file.held), size(file.length));
             let share = percent(file.held, file.length);
-            writeln!(f, "{held:>12} {share:>8} {length:>12}  {used:<16} {}", printable(&file.url))?;
+            writeln!(f, "{held:>12} {share:>9} {length:>12}  {used:<16} {}", printable(&file.url))?;
         }
         Ok(())
     }

@@ -18,11 +18,12 @@ mod ls;
 mod map;
 mod need;
 mod output;
+mod printable;
 mod prune;
 mod rm;
-
 mod stat;
 mod verify;
+mod warnings;
 
 use std::process::ExitCode;
 
@@ -39,7 +40,7 @@ fn main() -> ExitCode {
         Err(help) if !help.use_stderr() => help.exit(),
         Err(error) => return Failure::usage_of(&error).report(),
     };
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing::Level::WARN).without_time().init();
+    warnings::show();
     let output = Output { json: arguments.json };
     let done = match arguments.command {
         Command::Get(get) => get.run(),
@@ -51,7 +52,6 @@ fn main() -> ExitCode {
         Command::Verify(verify) => verify.run(output),
         Command::Prune(prune) => prune.run(output),
         Command::Rm(rm) => rm.run(output),
-
         Command::Export(export) => export.run(output),
         Command::Demo(demo) => demo.run(output),
         Command::Completions(completions) => completions.run(),

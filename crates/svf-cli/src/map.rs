@@ -10,7 +10,8 @@ use crate::entries::{Object, existing, key_of};
 use crate::exit::Failure;
 use crate::held_map::HeldMap;
 use crate::held_svg::HeldSvg;
-use crate::output::{Output, print, printable};
+use crate::output::{Output, print};
+use crate::printable::printable;
 
 /// Show which parts of a remote file are held, without asking its server
 #[derive(Debug, Args)]

@@ -1,7 +1,5 @@
-//! What a subcommand says: as text for people or as JSON for programs, written and flushed, with every error reported,
-//! and never a control character of others.
+//! What a subcommand says: as text for people or as JSON for programs, written and flushed, with every error reported.
 
-use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, Write};
 
@@ -32,26 +30,4 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut output = io::stdout().lock();
     let written = output.write_all(text.as_bytes()).and_then(|()| output.flush());
     written.map_err(Failure::io("cannot write to standard output"))
-}
-
-/// A text that somebody else chose (a URL, a name in an archive), without what would move a terminal's cursor.
-pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    if text.chars().any(char::is_control) {
-        Cow::Owned(
-            text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.into() }).collect(),
-        )
-    } else {
-        Cow::Borrowed(text)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn control_characters_are_shown_and_not_obeyed() {
-        assert_eq!(printable("größe 1"), "größe 1");
-        assert_eq!(printable("a\n\u{1b}[2Jb"), "a\\n\\u{1b}[2Jb");
-    }
 }

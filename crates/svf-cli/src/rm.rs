@@ -8,7 +8,8 @@ use serde::Serialize;
 use crate::cache_options::CacheOptions;
 use crate::entries::{existing, key_of, size};
 use crate::exit::Failure;
-use crate::output::{Output, printable};
+use crate::output::Output;
+use crate::printable::printable;
 
 /// Remove all that is held of remote files from the cache, also what was to be kept
 #[derive(Debug, Args)]

@@ -9,7 +9,8 @@ use svf::page_cache::Cache;
 use crate::cache_options::CacheOptions;
 use crate::entries::{Object, ago, existing, key_of, percent, size};
 use crate::exit::Failure;
-use crate::output::{Output, printable};
+use crate::output::Output;
+use crate::printable::printable;
 
 /// Show what is known of a remote file, or of the whole cache, without asking a server
 #[derive(Debug, Args)]

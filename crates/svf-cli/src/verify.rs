@@ -8,7 +8,8 @@ use serde::Serialize;
 use crate::cache_options::CacheOptions;
 use crate::entries::{Inclusive, existing, inclusive, key_of, size};
 use crate::exit::Failure;
-use crate::output::{Output, printable};
+use crate::output::Output;
+use crate::printable::printable;
 
 /// Read all that is held and check it, as a first read of each page would
 ///

@@ -10,9 +10,10 @@ use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use loopback_origin::Origin;
+use loopback_origin::{Object, Origin};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use svf::page_cache::{Cache, FnOrigin, Stat, Validators};
 
 use self::scene::{LEN, Scene, failure, pattern, scene, stdout_of, svf};
 
@@ -45,6 +46,30 @@ fn fetch_brings_pieces_once_and_says_what_it_did() {
     assert_eq!(scene.origin.counters().get_requests, before.get_requests);
     assert!(stdout_of(&scene.svf(&["get", &url])) == scene.bytes);
     assert_eq!(scene.origin.counters().get_requests, before.get_requests);
+}
+
+/// It ends before anything could be counted beside it.
+#[test]
+fn what_is_fetched_is_kept_though_a_large_cache_has_not_been_counted_since_the_system_was_started() {
+    let scene = scene();
+    let cache = Cache::builder(scene.cache()).open().unwrap();
+    for object in 0..2_000 {
+        let stat = Stat { length: 1, validators: Validators { version: Some("1".into()), ..Validators::default() } };
+        cache.file(FnOrigin::new(format!("object:{object}"), stat, |_| Ok(vec![7].into()))).unwrap();
+    }
+    drop(cache);
+    let control = fs::File::options().write(true).open(scene.cache().join("control")).unwrap();
+    for command in ["fetch", "get"] {
+        let path = format!("/{command}");
+        scene.origin.put(&path, Object::from_bytes(pattern(200_000)));
+        let url = scene.origin.url(&path);
+        // Who makes the files of an object waits for the count.
+        stdout_of(&scene.svf(&["get", &url, "--range", "0-0"]));
+        // The start of the system in which it was counted.
+        control.write_all_at(&[7; 16], 64).unwrap();
+        stdout_of(&scene.svf(&[command, &url]));
+        assert_eq!(json(&scene, &["stat", &url])["held"], 200_000, "{command}");
+    }
 }
 
 #[test]
@@ -193,8 +218,9 @@ fn a_fetch_that_is_interrupted_leaves_a_valid_cache() {
         Origin::builder().serve_bytes("/large", bytes.clone()).delay(Duration::from_millis(50)).start().unwrap();
     let url = origin.url("/large");
     for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_svf"))
-            .args(["fetch", &url, "--cache-dir"])
+        // Whoever runs the tests in the background may have them ignore Ctrl-C, and so their children.
+        let mut child = Command::new("env")
+            .args(["--default-signal=INT", env!("CARGO_BIN_EXE_svf"), "fetch", &url, "--cache-dir"])
             .arg(scene.cache())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -7,11 +7,13 @@ mod scene;
 use std::fs::{self, File};
 use std::io::{Cursor, Read, Write};
 use std::os::unix::fs::chown;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use loopback_origin::{Fault, Origin, Times};
+use loopback_origin::{Fault, On, Origin, Times};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use self::scene::{LEN, Scene, failure, pattern, scene, stdout_of, svf};
@@ -151,6 +153,38 @@ fn a_failed_get_leaves_the_output_as_it_was() {
     stdout_of(&scene.svf(&["get", path.to_str().unwrap(), "--output", "/dev/null"]));
     let left: Vec<_> = fs::read_dir(scene.directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().contains("part")), "{left:?}");
+}
+
+#[test]
+fn a_get_that_is_interrupted_leaves_nothing_of_its_output() {
+    let scene = scene();
+    let out = scene.directory.path().join("out");
+    fs::create_dir(&out).unwrap();
+    let origin = Origin::builder().serve_bytes("/large", pattern(20_000_000)).start().unwrap();
+    // The first step is written before the second request is answered.
+    origin.inject(Fault::SlowStart(Duration::from_secs(30)), Times::every().on(On::Get).after(1));
+    for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
+        // Whoever runs the tests in the background may have them ignore Ctrl-C, and so their children.
+        let mut get = Command::new("env");
+        get.args(["--default-signal=INT", env!("CARGO_BIN_EXE_svf")]);
+        get.args(["get", &origin.url("/large"), "--output"]).arg(out.join("large")).arg("--cache-dir");
+        let mut get = get.arg(scene.cache()).stderr(Stdio::piped()).spawn().unwrap();
+        let start = Instant::now();
+        while origin.requests().iter().filter(|request| request.range.is_some()).count() == 0 {
+            assert!(start.elapsed() < Duration::from_secs(20), "nothing was asked for");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        kill_process(Pid::from_child(&get), signal).unwrap();
+        let ended = get.wait().unwrap();
+        assert_eq!(ended.signal(), Some(signal.as_raw()), "{signal:?}: {ended}");
+        let left: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(left.is_empty(), "{signal:?}: {left:?}");
+    }
+    origin.clear_faults();
+    let path = out.join("large");
+    stdout_of(&scene.svf(&["get", &origin.url("/large"), "--output", path.to_str().unwrap()]));
+    assert!(fs::read(&path).unwrap() == pattern(20_000_000));
 }
 
 #[test]

@@ -79,3 +79,8 @@ pub use sparse_virtual_file::{SparseVirtualFile, SparseVirtualFileOptions};
 pub use sparse_virtual_file_system::{SparseVirtualFileSystem, SparseVirtualFileSystemOptions};
 pub use stats::Stats;
 pub use version::Version;
+
+/// Compiles the code of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;

@@ -41,6 +41,7 @@
 //!   from the environment or, through [`page_cache::UrlOrigin`], by options.
 //! * `object_store`, `tokio`, `parquet`, `async-tiff`: those of [`page_cache`]: stores of `object_store` as origins, a store
 //!   that reads through a cache, and readers of a file for asynchronous code.
+//! * `serde`: that of [`svf_core`].
 
 #![forbid(unsafe_code)]
 
@@ -93,3 +94,8 @@ struct CachedStorePage;
 #[cfg(all(doctest, feature = "http"))]
 #[doc = include_str!("../../../docs/guide.md")]
 struct Guide;
+
+/// Compiles the code of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;

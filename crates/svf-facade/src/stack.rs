@@ -42,12 +42,14 @@ impl Stack {
             max_bytes: None,
             when_full: WhenFull::default(),
             admit: None,
+            origin_options: OriginOptions::default(),
+            manager: None,
         }
     }
 
     /// Opens a URL or the path of a local file, as [`open`](crate::open) does, with the options of this stack.
     ///
-    /// A remote URL is what [`UrlOrigin::new`] takes; give one with options by [`open_origin`](Self::open_origin).
+    /// A remote URL is what [`UrlOrigin::new`] takes; give any other origin by [`open_origin`](Self::open_origin).
     ///
     /// # Errors
     ///
@@ -57,7 +59,7 @@ impl Stack {
         match scheme_of(source) {
             None => self.open_path(Path::new(source)),
             Some(scheme) if scheme.eq_ignore_ascii_case("file") => self.open_path(LocalFile::from_url(source)?.path()),
-            Some(_) => match UrlOrigin::new(source) {
+            Some(_) => match UrlOrigin::with_options(source, self.options.origin_options.0.iter().cloned()) {
                 Ok(origin) => self.open_origin(origin),
                 Err(OriginError::UnsupportedScheme { scheme, remedy }) => {
                     Err(Error::UnsupportedScheme { scheme, remedy })
@@ -87,7 +89,7 @@ impl Stack {
     /// [`Error::Cache`] or [`Error::NoCacheDir`].
     pub fn cache(&self) -> Result<Cache, Error> {
         let dir = self.cache_dir().ok_or(Error::NoCacheDir)?;
-        let StackBuilder { page_size, freshness, offline, retry, max_bytes, when_full, .. } = self.options;
+        let StackBuilder { page_size, freshness, offline, retry, max_bytes, when_full, .. } = self.options.clone();
         let mut builder = Cache::builder(dir)
             .page_size(page_size)
             .freshness(freshness)
@@ -146,6 +148,8 @@ pub struct StackBuilder {
     max_bytes: Option<u64>,
     when_full: WhenFull,
     admit: Option<Rule>,
+    origin_options: OriginOptions,
+    manager: Option<MapManager>,
 }
 
 /// A rule of what is stored.
@@ -155,6 +159,16 @@ struct Rule(Arc<dyn Fn(&Admission<'_>) -> bool + Send + Sync>);
 impl fmt::Debug for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a rule")
+    }
+}
+
+/// Options of stores by name and value, which may be a secret.
+#[derive(Clone, Default)]
+struct OriginOptions(Vec<(String, String)>);
+
+impl fmt::Debug for OriginOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
     }
 }
 
@@ -199,8 +213,26 @@ impl StackBuilder {
         Self { admit: Some(Rule(Arc::new(rule))), ..self }
     }
 
+    /// How the origins of URLs are spoken to, by names and values that precede the environment's: see
+    /// [`UrlOrigin::with_options`]. They hold for every URL that is opened, so it must be one of a kind that knows them.
+    pub fn origin_options<K, V>(self, options: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        K: Into<String>,
+        V: Into<String>,
+    {
+        let options = options.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { origin_options: OriginOptions(options), ..self }
+    }
+
+    /// What maps local files, with its limits on memory and descriptors: see [`MapManager::builder`]. Default: one of the
+    /// stack's own, with the defaults of that.
+    pub fn map_manager(self, manager: MapManager) -> Self {
+        Self { manager: Some(manager), ..self }
+    }
+
     /// The stack. What is wrong with the options shows when a file is opened.
     pub fn build(self) -> Stack {
-        Stack { options: self, manager: MapManager::new() }
+        let manager = self.manager.clone().unwrap_or_default();
+        Stack { options: self, manager }
     }
 }

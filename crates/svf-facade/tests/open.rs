@@ -156,3 +156,45 @@ fn the_limits_of_a_stack_are_those_of_its_cache() {
     assert!(before > 3 << 20 && held(&first) == before, "nothing goes for what is new");
     assert_eq!(stack.cache().unwrap().usage().max_bytes, 4 << 20);
 }
+
+/// Options reach the origin of a URL, and are not shown; local files are mapped by the manager that was given.
+#[cfg(feature = "http")]
+#[test]
+fn a_stack_has_options_for_its_origins_and_its_mappings() {
+    let server = loopback_origin::Origin::builder().serve_bytes("/a", pattern(100_000)).start().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let with = |name: &str, value: &str| {
+        Stack::builder().cache_dir(directory.path().join("cache")).origin_options([(name, value)]).build()
+    };
+    let error = with("no_such_option", "hunter2").open(server.url("/a")).unwrap_err();
+    assert!(error.to_string().contains("no_such_option") && !error.to_string().contains("hunter2"), "{error}");
+    let shown = format!("{:?}", with("default_headers", "hunter2"));
+    assert!(shown.contains("default_headers") && !shown.contains("hunter2"), "{shown}");
+    let impatient = Stack::builder().cache_dir(directory.path().join("cache")).origin_options([("timeout", "200ms")]);
+    let impatient = impatient.retry(svf::page_cache::RetryPolicy::never()).build();
+    server.set_delay(std::time::Duration::from_secs(20));
+    let start = std::time::Instant::now();
+    assert!(impatient.open(server.url("/a")).is_err());
+    assert!(start.elapsed() < std::time::Duration::from_secs(15), "the time limit was not heard");
+
+    let manager = svf::window_mman::MapManager::builder().max_mapped_bytes(1 << 20).build().unwrap();
+    let stack = Stack::builder().map_manager(manager.clone()).build();
+    assert_eq!(stack.map_manager().max_mapped_bytes(), 1 << 20);
+    let path = directory.path().join("file");
+    std::fs::write(&path, pattern(100_000)).unwrap();
+    let file = stack.open(path.to_str().unwrap()).unwrap();
+    assert_eq!(manager.stats().open_files, 1);
+    read_every_way(file, &pattern(100_000));
+}
+
+#[cfg(feature = "aws")]
+#[test]
+fn a_stack_with_options_opens_buckets() {
+    let bytes = pattern(100_000);
+    let server = loopback_origin::Origin::builder().serve_bytes("/bucket/a", bytes.clone()).start().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let endpoint = server.url("");
+    let options = [("endpoint", endpoint.as_str()), ("allow_http", "true"), ("skip_signature", "true")];
+    let stack = Stack::builder().cache_dir(directory.path().join("cache")).origin_options(options).build();
+    read_every_way(stack.open("s3://bucket/a").unwrap(), &bytes);
+}

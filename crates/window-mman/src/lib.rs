@@ -186,3 +186,8 @@ pub use stats::{Collected, RegionInfo, Stats};
 pub use sys::FileKind;
 pub use view::View;
 pub use window::{Grid, Strategy};
+
+/// Compiles the code of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;

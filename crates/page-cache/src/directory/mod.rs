@@ -39,6 +39,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 pub(crate) use self::budget::Budget;
@@ -75,8 +76,8 @@ const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
                    # This directory is a cache of svf page-cache. Nothing in it is lost if it is removed.\n";
 /// How long an opener waits to count a directory that has not been counted since the system was started.
 const COUNT_PATIENCE: Duration = Duration::from_secs(10);
-/// With more pairs than this, the one who opens a directory does not wait until it has been counted after a start of the
-/// system: it would take longer than a tenth of a second.
+/// With more pairs than this, the one who opens a directory does not wait until it has been tidied up, or counted after a
+/// start of the system: that would take longer than a tenth of a second.
 const COUNTED_AT_OPENING: usize = 500;
 /// How long the others are waited for by who counts beside them: for that long at most they do not store.
 const RECOUNT_PATIENCE: Duration = Duration::from_millis(500);
@@ -145,6 +146,8 @@ pub(crate) struct Directory {
     patience: Duration,
     in_flight: InFlight,
     doubts: Doubts,
+    /// Whether its thread is to tidy up, since whoever opened it did not wait for that.
+    is_to_be_tidied: AtomicBool,
     /// Fields drop in order: the next one finds the place free when all else is closed.
     _registration: Registration<Self>,
 }
@@ -196,9 +199,13 @@ impl Directory {
                 patience: settings.patience,
                 in_flight: InFlight::new(settings.max_in_flight),
                 doubts: Doubts::default(),
+                is_to_be_tidied: AtomicBool::new(false),
                 _registration: registration,
             };
-            if directory.budget.is_counted() || !directory.is_large() {
+            if directory.is_large() {
+                // Who counts tidies up as well.
+                directory.is_to_be_tidied.store(directory.budget.is_counted(), Ordering::Relaxed);
+            } else {
                 directory.tidy_up();
                 tried = true;
             }
@@ -209,12 +216,10 @@ impl Directory {
         }
         directory.set_limit(settings.max_bytes, tried)?;
         let has_thread = directory.maintenance.start(&directory);
-        if !directory.budget.is_counted() {
-            if has_thread {
-                directory.maintenance.fold_uses();
-            } else if !tried {
-                directory.tidy_up();
-            }
+        if !tried && !has_thread {
+            directory.tidy_up();
+        } else if !directory.budget.is_counted() {
+            directory.maintenance.fold_uses();
         }
         Ok(directory)
     }
@@ -237,10 +242,16 @@ impl Directory {
         self.with_descriptors(|| recount::recount(&self.files, &self.budget, &self.keys, &self.pairs, patience))
     }
 
-    /// Whether counting everything takes longer than an opener should wait. One that cannot be listed is small: the count
-    /// tells what is wrong.
+    /// Whether listing and counting everything takes longer than an opener should wait. One that cannot be listed is
+    /// small: the count tells what is wrong.
     fn is_large(&self) -> bool {
-        self.files.list(&self.files.pairs()).is_ok_and(|names| names.len() / 2 > COUNTED_AT_OPENING)
+        let most = COUNTED_AT_OPENING * 2;
+        self.files.disk.some_of_dir(&self.files.pairs(), most + 1).is_ok_and(|names| names.len() > most)
+    }
+
+    /// Counts what is charged, if that has not been done since the system was started. Whether it has been done then.
+    pub(crate) fn ensure_counted(&self, patience: Duration) -> io::Result<bool> {
+        Ok(self.budget.is_counted() || (self.recount_if_due(patience)? && self.budget.is_counted()))
     }
 
     /// Counts what is charged, if that is due and was not tried just now.
@@ -490,6 +501,9 @@ impl Directory {
     /// Does what has to be done now and then: counts what is charged where that is due, writes down what was used,
     /// deletes what nobody reads any more, and sees to it that who stores something next finds room.
     fn maintain(&self, room_is_wanted: bool) {
+        if self.is_to_be_tidied.swap(false, Ordering::Relaxed) {
+            self.tidy_up();
+        }
         self.keep_count();
         self.fold_uses();
         self.look_for_superseded();

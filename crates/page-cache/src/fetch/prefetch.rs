@@ -134,7 +134,7 @@ impl<'a> Source<'a> {
             let missing = destinations.lock().look(store.pair, &pending).absent;
             watch.begin_round(missing.num_bytes());
             if !missing.is_empty() && watch.brought.load(Ordering::Relaxed) >= watch.total.saturating_mul(2) {
-                return Err(not_stored("it is evicted as fast as it is fetched"));
+                return Err(not_stored("it cannot be written, or is evicted as fast as it is fetched"));
             }
             if missing != pending {
                 (pending, in_vain, waiting, pauses) = (missing, 0, None, BackOff::new());

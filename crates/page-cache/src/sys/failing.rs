@@ -11,6 +11,7 @@ use crate::sync::Mutex;
 pub(crate) enum Operation {
     CreateDir,
     ReadDir,
+    SomeOfDir,
     Open,
     /// Behind an opening, so that something can happen then.
     Opened,
@@ -119,6 +120,11 @@ impl Disk for FailingDisk {
     fn read_dir(&self, path: &Path) -> io::Result<Vec<OsString>> {
         self.judge(Operation::ReadDir, path)?;
         LocalDisk.read_dir(path)
+    }
+
+    fn some_of_dir(&self, path: &Path, most: usize) -> io::Result<Vec<OsString>> {
+        self.judge(Operation::SomeOfDir, path)?;
+        LocalDisk.some_of_dir(path, most)
     }
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>> {

@@ -33,6 +33,8 @@ pub(crate) trait Disk: Debug + Send + Sync {
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// The names in a directory.
     fn read_dir(&self, path: &Path) -> io::Result<Vec<OsString>>;
+    /// Some of them, and no more than so many, at the cost of these.
+    fn some_of_dir(&self, path: &Path, most: usize) -> io::Result<Vec<OsString>>;
     /// Opens a file that exists, never through a symbolic link at its own name.
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn DiskFile>>;
     /// Opens a file that exists for nothing but locks: on a descriptor of its own, which is never mapped or duplicated.

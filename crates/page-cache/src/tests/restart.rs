@@ -250,6 +250,45 @@ fn who_opens_a_large_directory_after_a_restart_does_not_wait_for_the_count() {
 }
 
 #[test]
+fn who_cannot_wait_for_the_thread_has_a_large_directory_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let (disk, _) = restarted_with(700, directory.path());
+    let cache = Cache::builder(directory.path()).disk(disk).open().unwrap();
+    assert!(cache.ensure_counted(Duration::from_secs(60)).unwrap() && is_counted(directory.path()));
+    let file = cache.file(MemoryOrigin::new("new", pattern(5_000, 1))).unwrap();
+    file.bytes(0..5_000).unwrap();
+    assert!(file.held().contains(0..5_000));
+}
+
+/// What is left to tidy up in a large directory is left to the thread, so that opening it costs as much as a small one.
+#[test]
+fn who_opens_a_large_directory_does_not_list_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = |disk: &FailingDisk| Cache::builder(directory.path()).disk(disk.clone()).open().unwrap();
+    let (disk, _) = restarted_with(700, directory.path());
+    assert!(open(&disk).ensure_counted(Duration::from_secs(60)).unwrap());
+    let left = directory.path().join("pairs/.left.0123456789abcdef.svf-tmp");
+    std::fs::write(&left, b"what a dead process left").unwrap();
+
+    let listers: Arc<Mutex<HashSet<_>>> = Arc::default();
+    let noted = Arc::clone(&listers);
+    disk.fail(move |operation, _| {
+        if operation == Operation::ReadDir {
+            noted.lock().insert(std::thread::current().name().map(str::to_owned));
+        }
+        None
+    });
+    let start = Instant::now();
+    while left.exists() {
+        assert!(start.elapsed() < Duration::from_secs(60), "nobody tidies up");
+        // The thread may still have had the directory open at the first time.
+        let _cache = open(&disk);
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    assert_eq!(*listers.lock(), [Some("page-cache".to_owned())].into());
+}
+
+#[test]
 fn who_opens_a_small_directory_after_a_restart_finds_it_counted() {
     let directory = tempfile::tempdir().unwrap();
     let (disk, _) = restarted_with(20, directory.path());

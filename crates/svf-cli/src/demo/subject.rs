@@ -13,7 +13,7 @@ use zip::ZipArchive;
 use zip::result::{ZipError, ZipResult};
 
 use crate::exit::Failure;
-use crate::output::printable;
+use crate::printable::printable;
 
 /// A format, told by a file's first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

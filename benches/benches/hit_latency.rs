@@ -2,7 +2,7 @@
 //! something else has to go all the time, and while the origin takes 200 ms for another page of the same object.
 //!
 //! ```text
-//! cargo run --release --package svf-benches --example page_cache_hit_latency
+//! cargo bench --package svf-benches --bench hit_latency
 //! ```
 //!
 //! The three take turns, and of each percentile the lowest of all rounds is shown: on a machine that others use the rest
@@ -17,8 +17,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use page_cache::{Cache, CachedFile, FnOrigin, Freshness, Origin, Stat, Validators};
-use svf_benches::{pattern, random_reads};
+use page_cache::{Advice, Cache, CachedFile, FnOrigin, Freshness, Origin, Stat, Validators};
+use svf_benches::{is_quick, is_wanted, pattern, random_reads, record};
 
 const MIB: u64 = 1 << 20;
 const LIMIT: u64 = 256 * MIB;
@@ -26,7 +26,6 @@ const LIMIT: u64 = 256 * MIB;
 const HOT: u64 = 16 * MIB;
 const LONG: u64 = 1 << 40;
 const HITS: usize = 50_000;
-const ROUNDS: usize = 7;
 const SLOW: Duration = Duration::from_millis(200);
 
 fn origin(key: &str, content: &Bytes, delay: Duration) -> impl Origin + use<> {
@@ -66,7 +65,15 @@ fn hits_beside(file: &CachedFile, content: &[u8], size: u64, steps: u64, mut oth
     })
 }
 
+/// How they are called among the figures.
+const NAMES: [&str; 5] = ["quiet", "computing", "evicting", "slow-quiet", "slow-origin"];
+
 fn main() {
+    let rounds = if is_quick() { 1 } else { 4 };
+    let name = |part: &str, name: &str, size: u64| format!("page-cache/hit-latency-{part}/{name}/{size}");
+    if !["p50", "p99", "p99.9"].iter().any(|part| NAMES.iter().any(|case| is_wanted(&name(part, case, 4096)))) {
+        return;
+    }
     let content: Bytes = [pattern(HOT as usize, 1), vec![0; MIB as usize]].concat().into();
     let directory = tempfile::tempdir().unwrap();
     let open = |path: &Path| Cache::builder(path).max_bytes(LIMIT).freshness(Freshness::Immutable).open().unwrap();
@@ -77,6 +84,10 @@ fn main() {
     let slow_cache = open(&directory.path().join("slow"));
     let open_slow = || slow_cache.file(origin("slow", &content, SLOW)).unwrap();
     let (slow, slowly_filled) = (open_slow(), open_slow());
+    // What it reads ahead would be more than it is meant to fill.
+    for file in [&filled, &slowly_filled] {
+        file.advise(0..u64::MAX, Advice::Random);
+    }
     for file in [&file, &slow] {
         assert!(file.bytes(0..HOT).unwrap() == content[..HOT as usize]);
         // It must not go for what is filled beside it.
@@ -91,10 +102,9 @@ fn main() {
     (0..LIMIT / MIB).for_each(|_| fill());
     let (mut slow_next, misses) = (HOT, [&file, &slow].map(|file| file.stats().misses));
 
-    println!("{:>10} {:28} {:>10} {:>10} {:>10}   ns, and of quiet", "bytes", "", "p50", "p99", "p99.9");
     for size in [64, 4 << 10, 64 << 10] {
         let mut lowest = [[u64::MAX; 3]; 5];
-        for _ in 0..ROUNDS {
+        for _ in 0..rounds {
             let quiet = hits(&file, &content, size, || false);
             let computing = hits_beside(&file, &content, size, 50_000, || {
                 black_box((0..1_000u64).fold(0, |sum, number| sum ^ black_box(number)));
@@ -111,17 +121,10 @@ fn main() {
                 }
             }
         }
-        let [quiet, computing, evicting, slow_quiet, slow_origin] = lowest;
-        for (name, times, quiet) in [
-            ("quiet", quiet, quiet),
-            ("beside a computation", computing, quiet),
-            ("while evicting", evicting, quiet),
-            ("quiet, the other object", slow_quiet, slow_quiet),
-            ("while the origin is slow", slow_origin, slow_quiet),
-        ] {
-            let [p50, p99, p999] = times;
-            let [r50, r99, r999] = [0, 1, 2].map(|place| times[place] as f64 / quiet[place] as f64);
-            println!("{size:10} {name:28} {p50:10} {p99:10} {p999:10}   {r50:.2} {r99:.2} {r999:.2}");
+        for (case, times) in NAMES.into_iter().zip(lowest) {
+            for (part, time) in ["p50", "p99", "p99.9"].into_iter().zip(times) {
+                record(&name(part, case, size), time as f64, "ns");
+            }
         }
     }
     assert_eq!([&file, &slow].map(|file| file.stats().misses), misses, "what was measured are hits");

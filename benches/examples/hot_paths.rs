@@ -1,0 +1,93 @@
+//! One operation so many times, for a tool that counts instructions: `cargo xtask bench --instructions`.
+//!
+//! ```text
+//! valgrind --tool=callgrind target/release/examples/hot_paths contains 12000
+//! ```
+//!
+//! What comes before the operations is the same however many there are.
+
+#![expect(clippy::unwrap_used, reason = "an operation that fails is not the one to count")]
+
+use std::hint::black_box;
+use std::ops::Range;
+
+use bytes::Bytes;
+use page_cache::{Cache, FnOrigin, Freshness, Stat, Validators};
+use svf_benches::{BLOCK, Order, SEED, STRIDE, WINDOW, block_offsets, pattern, random_reads};
+use svf_core::BlockMap;
+use window_mman::MapManager;
+
+const BLOCKS: usize = 100_000;
+/// More than anybody asks for.
+const MOST: usize = 20_000;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let (operation, times) = (arguments.next().unwrap(), arguments.next().unwrap().parse().unwrap());
+    match operation.as_str() {
+        "cursor-hit" | "window-change" => windows(&operation, times),
+        "hit-64B" | "hit-4KiB" => hits(if operation == "hit-64B" { 64 } else { 4 << 10 }, times),
+        _ => blocks(&operation, times),
+    }
+}
+
+fn blocks(operation: &str, times: usize) {
+    let len = BLOCKS as u64 * STRIDE;
+    let file = pattern(len as usize, SEED);
+    let offsets = block_offsets(BLOCKS, STRIDE, Order::Shuffled { seed: SEED });
+    // The writes that are counted are the last ones.
+    let (held, rest) = offsets.split_at(BLOCKS - MOST);
+    let mut map = BlockMap::new();
+    let mut write = |offset: &u64| {
+        map.write(*offset, &file[*offset as usize..][..BLOCK as usize]).unwrap();
+    };
+    held.iter().for_each(&mut write);
+    if operation == "write-64B-shuffled" {
+        return rest.iter().take(times).for_each(write);
+    }
+    rest.iter().for_each(write);
+    let queries = random_reads(MOST, STRIDE, 1, len, SEED);
+    let block = |query: &Range<u64>| query.start / STRIDE * STRIDE..query.start / STRIDE * STRIDE + BLOCK;
+    // A first share of a block's bytes makes their counter.
+    queries.iter().for_each(|query| drop(map.read(block(query)).unwrap()));
+    for query in queries.iter().take(times) {
+        match operation {
+            "contains" => _ = black_box(map.contains(query.start..query.start + BLOCK / 2)),
+            "need" => _ = black_box(map.need(query.clone()).map(|gap| gap.end - gap.start).sum::<u64>()),
+            "read-64B" => drop(black_box(map.read(block(query)).unwrap())),
+            _ => panic!("there is no {operation}"),
+        }
+    }
+}
+
+fn windows(operation: &str, times: usize) {
+    const WINDOWS: u64 = 64;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    std::fs::File::create(&path).unwrap().set_len(WINDOWS * WINDOW).unwrap();
+    // SAFETY: the file is in a directory of this process alone, which writes to it no more.
+    let file = unsafe { MapManager::new().open(&path).unwrap().assume_stable() };
+    let mut cursor = file.cursor();
+    (0..WINDOWS).for_each(|window| _ = cursor.use_region(window * WINDOW..window * WINDOW + 64).unwrap()[0]);
+    let places = if operation == "cursor-hit" { WINDOW } else { WINDOWS * WINDOW };
+    for look in random_reads(MOST, 64, 64, places, SEED).into_iter().take(times) {
+        black_box(cursor.use_region(look).unwrap());
+    }
+}
+
+fn hits(size: usize, times: usize) {
+    const LEN: u64 = 4 << 20;
+    let directory = tempfile::tempdir().unwrap();
+    let content = Bytes::from(pattern(LEN as usize, SEED));
+    let validators = Validators { version: Some("1".into()), ..Validators::default() };
+    let fetch = move |range: Range<u64>| Ok(content.slice(range.start as usize..range.end as usize));
+    let origin = FnOrigin::new("object", Stat { length: LEN, validators }, fetch);
+    let cache = Cache::builder(directory.path()).freshness(Freshness::Immutable).open().unwrap();
+    let file = cache.file(origin).unwrap();
+    // The second time it is read and checked where it was stored.
+    (0..2).for_each(|_| _ = file.bytes(0..LEN).unwrap());
+    let mut out = vec![0; size];
+    for read in random_reads(MOST, size as u64, 1, LEN, SEED).iter().take(times) {
+        file.read_at(black_box(&mut out), read.start).unwrap();
+    }
+}

@@ -1,0 +1,120 @@
+//! The report: what was measured, on what, and whether it is what was wanted.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::figures::Figures;
+use super::growth::SeriesLine;
+use super::instructions::Instructions;
+use super::machine::Conditions;
+use super::row::Line;
+use super::rows::{self, SERIES};
+use crate::process::Result;
+
+/// `docs/benchmarks.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Report {
+    #[serde(flatten)]
+    pub(crate) conditions: Conditions,
+    /// How many rounds each figure is the lowest of.
+    pub(crate) rounds: usize,
+    /// Whether everything was measured as shortly as can be.
+    pub(crate) quick: bool,
+    pub(crate) rows: Vec<Line>,
+    pub(crate) series: Vec<SeriesLine>,
+    pub(crate) instructions: Vec<Instructions>,
+}
+
+impl Report {
+    pub(crate) fn new(
+        conditions: Conditions,
+        figures: &Figures,
+        rounds: usize,
+        quick: bool,
+        instructions: Vec<Instructions>,
+    ) -> Self {
+        let rows = rows::all().map(|row| row.line(figures, rounds)).collect();
+        let series = SERIES.iter().map(|series| series.line(figures)).collect();
+        Self { conditions, rounds, quick, rows, series, instructions }
+    }
+
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?)
+    }
+
+    pub(crate) fn write(&self, path: &Path) -> Result {
+        Ok(fs::write(path, serde_json::to_string_pretty(self)? + "\n")?)
+    }
+
+    /// How many of the targets are reached, missed, and not measured.
+    pub(crate) fn targets(&self) -> [usize; 3] {
+        let wanted = || self.rows.iter().filter(|row| row.target.is_some());
+        [Some(true), Some(false), None].map(|reached| wanted().filter(|row| row.reached == reached).count())
+    }
+}
+
+/// How each row differs from the same row of another report.
+pub(crate) fn compare(old: &Report, new: &Report) -> String {
+    let mut text = format!("{:>9} {:>9} {:>7}   {:>9} {:>9}\n", "was", "is", "times", "ratio was", "is");
+    for row in &new.rows {
+        let same = |other: &&Line| (&other.area, &other.operation) == (&row.area, &row.operation);
+        let Some((was, (before, now))) =
+            old.rows.iter().find(same).and_then(|was| Some((was, was.ours.zip(row.ours)?)))
+        else {
+            continue;
+        };
+        let ratio = |ratio: Option<f64>| ratio.map_or_else(String::new, |ratio| format!("{ratio:.3}"));
+        text += &format!(
+            "{before:>9} {now:>9} {:>7.3}   {:>9} {:>9}   {}, {} ({})\n",
+            if now == before { 1.0 } else { now / before },
+            ratio(was.ratio),
+            ratio(row.ratio),
+            row.area,
+            row.operation,
+            row.unit
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_row_and_every_series_has_a_name_of_its_own() {
+        let names: Vec<_> = rows::all().map(|row| (row.area, row.operation)).collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+        let names: Vec<_> = SERIES.iter().map(|series| (series.area, series.operation, series.by)).collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+    }
+
+    #[test]
+    fn a_report_is_read_as_it_was_written() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let report = Report::new(Conditions::default(), &Figures::default(), 3, false, Vec::new());
+        report.write(file.path()).unwrap();
+        assert_eq!(Report::read(file.path()).unwrap(), report);
+        let [reached, missed, unknown] = report.targets();
+        assert_eq!([reached, missed], [0, 0]);
+        assert!(unknown > 60, "nothing was measured");
+    }
+
+    #[test]
+    fn reports_are_compared_row_by_row() {
+        let mut old = Report::new(Conditions::default(), &Figures::default(), 3, false, Vec::new());
+        let mut new = old.clone();
+        assert_eq!(compare(&old, &new).lines().count(), 1, "nothing was measured");
+        (old.rows[0].ours, new.rows[0].ours) = (Some(10.0), Some(5.0));
+        let text = compare(&old, &new);
+        assert!(
+            text.lines().count() == 2 && text.contains(" 0.500 ") && text.contains(&new.rows[0].operation),
+            "{text}"
+        );
+    }
+}

@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use crate::cached_file::CachedFile;
 use crate::error::ReadError;
-use crate::runtime::unblock;
+use crate::fetch::MAX_REQUEST;
+use crate::runtime::{Abandoned, unblock, unblock_soon};
 
 /// As many bytes are copied on the caller's thread: about ten microseconds' worth.
 const AT_ONCE: u64 = 64 << 10;
@@ -32,7 +33,8 @@ impl CachedFile {
             return Ok(bytes);
         }
         let file = self.clone();
-        unblock(move || file.bytes(range)).await.unwrap_or_else(|error| Err(self.no_thread(&error)))
+        let asked = [range.clone()];
+        self.apart(&asked, move || file.bytes(range)).await.unwrap_or_else(|error| Err(self.no_thread(&error)))
     }
 
     /// The bytes of several ranges, as [`read_ranges`](Self::read_ranges) gives them, without blocking the caller's
@@ -50,7 +52,23 @@ impl CachedFile {
             return Ok(read);
         }
         let file = self.clone();
-        unblock(move || file.read_ranges(&ranges)).await.unwrap_or_else(|error| Err(self.no_thread(&error)))
+        let asked = ranges.clone();
+        self.apart(&asked, move || file.read_ranges(&ranges)).await.unwrap_or_else(|error| Err(self.no_thread(&error)))
+    }
+
+    /// Does a read of these ranges on a thread for that: what is held, and no longer than a request, on one of those that
+    /// wait for no request.
+    pub(crate) async fn apart<T: Send + 'static>(
+        &self,
+        ranges: &[Range<u64>],
+        read: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Abandoned> {
+        let total = ranges.iter().fold(0u64, |sum, range| sum.saturating_add(range.end.saturating_sub(range.start)));
+        if total <= MAX_REQUEST && ranges.iter().all(|range| self.holds_for_sure(range)) {
+            unblock_soon(read).await
+        } else {
+            unblock(read).await
+        }
     }
 
     /// The bytes of a range, if it is short and all of it is held and was checked by this process.

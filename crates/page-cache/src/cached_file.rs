@@ -287,6 +287,13 @@ impl CachedFile {
         self.held_in(range).contains(range.clone())
     }
 
+    /// The same without opening anything: a child may have to before it knows, and is told no.
+    #[cfg(feature = "object_store")]
+    pub(crate) fn holds_for_sure(&self, range: &Range<u64>) -> bool {
+        let opened = self.inner.opened.get_or_try(|| Err(())).ok().and_then(Opened::pair);
+        opened.is_some_and(|(_, pair)| pair.held(range).is_ok_and(|held| held.contains(range.clone())))
+    }
+
     pub(crate) fn held_in(&self, range: &Range<u64>) -> RangeSet {
         let Some((_, pair)) = &self.opened().0 else { return RangeSet::new() };
         pair.held(range).unwrap_or_else(|error| {

@@ -1,11 +1,10 @@
-//! The runtimes of this crate's own: on one the futures of stores run, on another what would block somebody else's.
+//! The runtimes of this crate's own: on one the futures of stores run, on the others what would block somebody else's.
 //!
-//! They are two, since a client looks up names on threads of the runtime that its futures run on: readers that wait are
-//! not to take these from those that they wait for.
+//! They are several, since a client looks up names on threads of the runtime that its futures run on: readers that wait
+//! are not to take these from those that they wait for, nor theirs from readers of what is held.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::pin;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
@@ -65,6 +64,13 @@ pub(crate) async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send +
     readers()?.spawn_blocking(work).await.map_err(|_| Abandoned::Died)
 }
 
+/// The same for what waits for no request, as a read of what is held: not behind those who do, of whom there may be more
+/// than threads.
+pub(crate) async fn unblock_soon<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Abandoned> {
+    static SOON: Started = PerProcess::empty();
+    started(&SOON, 1, "page-cache-held")?.spawn_blocking(work).await.map_err(|_| Abandoned::Died)
+}
+
 /// Begins something that blocks, on a thread for that.
 pub(crate) fn spawn_blocking(work: impl FnOnce() + Send + 'static) -> Result<(), Abandoned> {
     readers()?.spawn_blocking(work);
@@ -96,7 +102,19 @@ pub(crate) async fn marked<T>(future: impl Future<Output = T>) -> T {
     .await
 }
 
-type Started = PerProcess<io::Result<Runtime>>;
+/// A runtime that may be dropped anywhere: where two threads start one at once, one of them does so, perhaps within a
+/// future, and there tokio's own panics that waits for its threads.
+struct Own(Option<Runtime>);
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+type Started = PerProcess<Own>;
 
 fn requests() -> Result<&'static Runtime, Abandoned> {
     // A child has none of its parent's threads.
@@ -110,15 +128,20 @@ fn readers() -> Result<&'static Runtime, Abandoned> {
     started(&READERS, 1, "page-cache-read")
 }
 
-fn started(runtime: &'static Started, workers: usize, name: &str) -> Result<&'static Runtime, Abandoned> {
-    let start = || Builder::new_multi_thread().worker_threads(workers).thread_name(name).enable_all().build();
-    runtime.get(start).as_ref().map_err(|error| Abandoned::NotStarted(error.to_string()))
+/// If it cannot be started now, as where there are too many threads, who comes next tries again.
+fn started<'a>(runtime: &'a Started, workers: usize, name: &str) -> Result<&'a Runtime, Abandoned> {
+    let start = || {
+        let runtime = Builder::new_multi_thread().worker_threads(workers).thread_name(name).enable_all().build();
+        runtime.map(|runtime| Own(Some(runtime)))
+    };
+    let own = runtime.get_or_try(start).map_err(|error| Abandoned::NotStarted(error.to_string()))?;
+    own.0.as_ref().ok_or(Abandoned::Died)
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::sync::{Arc, RwLock};
+    use std::sync::{Arc, Barrier, RwLock};
     use std::thread;
 
     use super::*;
@@ -142,6 +165,25 @@ mod tests {
         assert!(matches!(late, Err(Abandoned::Late(limit)) if limit == soon), "{late:?}");
         assert_eq!(block_on(async { 1 }, LONG).unwrap(), 1);
         drop(release);
+    }
+
+    #[test]
+    fn tasks_that_start_a_runtime_at_once_share_one() {
+        const TASKS: usize = 8;
+        for _ in 0..5 {
+            let (runtime, barrier) = (Started::empty(), Barrier::new(TASKS));
+            thread::scope(|scope| {
+                for _ in 0..TASKS {
+                    scope.spawn(|| {
+                        let caller = Builder::new_current_thread().build().unwrap();
+                        caller.block_on(async {
+                            barrier.wait();
+                            assert!(started(&runtime, 1, "page-cache-test").is_ok());
+                        });
+                    });
+                }
+            });
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod behind;
 mod body;
 mod builder;
 mod change;
+mod deletion;
 mod error;
 mod objects;
 mod opening;
@@ -34,7 +35,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
@@ -275,27 +275,7 @@ impl ObjectStore for CachedStore {
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        let (before, after) = (Arc::clone(&self.shared), Arc::clone(&self.shared));
-        // Before it, since an error does not say of which it is; after it, since others may have looked in between.
-        let locations = locations.then(move |location| {
-            let shared = Arc::clone(&before);
-            async move {
-                if let Ok(location) = &location {
-                    shared.changed(location).await;
-                }
-                location
-            }
-        });
-        let deleted = self.shared.inner.delete_stream(locations.boxed()).then(move |deleted| {
-            let shared = Arc::clone(&after);
-            async move {
-                if let Ok(location) = &deleted {
-                    shared.changed(location).await;
-                }
-                deleted
-            }
-        });
-        deleted.boxed()
+        deletion::delete_stream(&self.shared, locations)
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {

@@ -104,9 +104,12 @@ impl Objects {
     /// Remembers what was looked at since a moment; not if anything was forgotten since then, for it may be this.
     pub(super) fn insert(&self, name: Name, object: &Arc<Object>, since: u64) {
         object.last_used.store(self.clock.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
-        self.by_name.insert(name.clone(), Arc::clone(object));
-        if self.now() != since {
-            self.by_name.remove(&name);
+        // Whoever forgets counts first and then waits for the entry, so nobody finds what is to be forgotten.
+        let entry = self.by_name.entry(name);
+        if self.now() == since {
+            entry.insert(Arc::clone(object));
+        } else {
+            drop(entry);
         }
         if self.by_name.len() > self.max {
             self.forget_oldest();
@@ -133,5 +136,62 @@ impl Objects {
             excess -= usize::from(forgotten);
             !forgotten
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+
+    use super::*;
+    use crate::origin::{FnOrigin, Stat, Validators};
+
+    /// Who forgets an object has written it: it is not to be found then, not even for the moment in which somebody who
+    /// has looked before remembers it.
+    #[test]
+    fn what_is_forgotten_is_not_found_by_who_comes_later() {
+        const ROUNDS: usize = 20_000;
+        let directory = tempfile::tempdir().unwrap();
+        let cache = crate::Cache::builder(directory.path()).open().unwrap();
+        let validators = Validators { version: Some("1".into()), ..Validators::default() };
+        let origin = FnOrigin::new("a", Stat { length: 1, validators }, |_| Ok(vec![7].into()));
+        let meta = ObjectMeta {
+            location: "a".into(),
+            last_modified: Default::default(),
+            size: 1,
+            e_tag: None,
+            version: Some("1".to_owned()),
+        };
+        let object = Object::new(cache.file(origin).unwrap(), meta, Attributes::default(), Some(Duration::ZERO));
+        let (object, objects, name) = (Arc::new(object), Objects::new(10), Name::of(&"a".into()));
+        let (barrier, is_over) = (Barrier::new(2), AtomicBool::new(false));
+        let mut found = 0;
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..ROUNDS {
+                    let since = objects.now();
+                    barrier.wait();
+                    objects.insert(name.clone(), &object, since);
+                    is_over.store(true, Ordering::SeqCst);
+                    barrier.wait();
+                }
+            });
+            for _ in 0..ROUNDS {
+                is_over.store(false, Ordering::SeqCst);
+                barrier.wait();
+                objects.forget(&name);
+                loop {
+                    let is_last = is_over.load(Ordering::SeqCst);
+                    found += usize::from(objects.fresh(&name, Freshness::Immutable).is_some());
+                    if is_last {
+                        break;
+                    }
+                }
+                barrier.wait();
+            }
+        });
+        assert_eq!(found, 0);
     }
 }

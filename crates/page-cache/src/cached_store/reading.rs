@@ -17,7 +17,6 @@ use super::{Shared, body, error};
 use crate::asynchronous::let_others_run;
 use crate::cached_file::CachedFile;
 use crate::error::ReadError;
-use crate::runtime::unblock;
 
 /// How often an object that is found changed is looked at again before that is an error.
 const MAX_LOOKS: u32 = 2;
@@ -89,8 +88,8 @@ impl Shared {
         // is no longer this one is found while there is a way back.
         let mut rest = body::cut(range.clone(), file.page_size().unwrap_or(1), FIRST_PIECE);
         let first = rest.next().unwrap_or_default();
-        let (all, reading) = (range.clone(), file.clone());
-        let read = unblock(move || {
+        let (all, reading, asked) = (range.clone(), file.clone(), [first.clone()]);
+        let read = file.apart(&asked, move || {
             let status = if reading.holds(&all) { CacheStatus::Hit } else { CacheStatus::Miss };
             reading.bytes(first).map(|bytes| (bytes, status))
         });

@@ -29,6 +29,11 @@ impl Doubts {
         self.state.lock().keys.contains_key(key)
     }
 
+    /// Whether there has been one since there had been so many.
+    pub(super) fn has_since(&self, key: &KeyHash, since: u64) -> bool {
+        self.state.lock().keys.get(key).is_some_and(|&number| number > since)
+    }
+
     pub(super) fn begin(&self, key: KeyHash) {
         let mut state = self.state.lock();
         state.count += 1;
@@ -56,6 +61,8 @@ mod tests {
         doubts.begin(key);
         doubts.end(&key, since);
         assert!(doubts.has(&key) && !doubts.has(&other));
+        assert!(doubts.has_since(&key, since) && !doubts.has_since(&other, since));
+        assert!(!doubts.has_since(&key, doubts.now()));
         doubts.begin(other);
         doubts.end(&key, doubts.now());
         assert!(!doubts.has(&key) && doubts.has(&other));

@@ -1,6 +1,6 @@
 //! One thread of one process at a time looks at a head again, makes it or replaces it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::budget::Budget;
@@ -12,30 +12,74 @@ use crate::sys::process;
 /// for a slow origin.
 #[derive(Debug)]
 pub(crate) struct KeyLocks {
-    busy: Mutex<HashSet<u64>>,
+    state: Mutex<State>,
     released: Condvar,
     process: u32,
 }
 
+#[derive(Debug, Default)]
+struct State {
+    busy: HashSet<u64>,
+    waited_for: HashMap<KeyHash, WaitedFor>,
+}
+
+/// What they have in common who wait for a key.
+#[derive(Debug, Default)]
+struct WaitedFor {
+    count: usize,
+    /// When somebody last got the key who has then confirmed its head.
+    confirmed_since: Option<Instant>,
+}
+
+impl State {
+    fn wait(&mut self, key: KeyHash) {
+        self.waited_for.entry(key).or_default().count += 1;
+    }
+
+    /// One waits no longer; tells when somebody got the key who has confirmed its head.
+    fn stop_waiting(&mut self, key: &KeyHash) -> Option<Instant> {
+        let waited_for = self.waited_for.get_mut(key)?;
+        waited_for.count -= 1;
+        let (is_last, confirmed_since) = (waited_for.count == 0, waited_for.confirmed_since);
+        if is_last {
+            self.waited_for.remove(key);
+        }
+        confirmed_since
+    }
+}
+
 impl Default for KeyLocks {
     fn default() -> Self {
-        Self { busy: Mutex::default(), released: Condvar::default(), process: process() }
+        Self { state: Mutex::default(), released: Condvar::default(), process: process() }
     }
 }
 
 impl KeyLocks {
     /// Waits, in bounded steps and for no longer than `patience`, until nobody else is busy with `key`. None if
     /// somebody is for longer, or the system gives no locks.
-    pub(crate) fn lock<'a>(&'a self, budget: &'a Budget, key: KeyHash, patience: Duration) -> Option<KeyLock<'a>> {
-        let (start, key) = (Instant::now(), key.lock_number());
-        let mut busy = self.busy.lock();
-        while !busy.insert(key) {
-            let rest = patience.checked_sub(start.elapsed())?;
-            busy = self.released.wait_for(busy, rest);
+    pub(crate) fn lock<'a>(&'a self, budget: &'a Budget, name: KeyHash, patience: Duration) -> Option<KeyLock<'a>> {
+        let (start, key) = (Instant::now(), name.lock_number());
+        let mut state = self.state.lock();
+        let mut is_told = false;
+        if !state.busy.insert(key) {
+            state.wait(name);
+            let is_free = loop {
+                let Some(rest) = patience.checked_sub(start.elapsed()) else { break false };
+                state = self.released.wait_for(state, rest);
+                if state.busy.insert(key) {
+                    break true;
+                }
+            };
+            let confirmed_since = state.stop_waiting(&name);
+            if !is_free {
+                return None;
+            }
+            is_told = confirmed_since.is_some_and(|since| since >= start);
         }
-        drop(busy);
+        drop(state);
         // From here on its drop gives back what was taken, whatever happens.
-        let mut lock = KeyLock { key, locks: self, budget, locked: false, since: 0 };
+        let mut lock =
+            KeyLock { key, name, locks: self, budget, locked: false, since: 0, is_told, start: Instant::now() };
         let mut pauses = BackOff::new();
         loop {
             match budget.control().try_lock_key(key) {
@@ -61,11 +105,29 @@ impl KeyLocks {
 #[must_use = "the key is free again as soon as this drops"]
 pub(crate) struct KeyLock<'a> {
     key: u64,
+    name: KeyHash,
     locks: &'a KeyLocks,
     budget: &'a Budget,
     locked: bool,
     /// How many doubts there had been when it was locked.
     pub(super) since: u64,
+    is_told: bool,
+    start: Instant,
+}
+
+impl KeyLock<'_> {
+    /// Whether the head was confirmed by somebody who began to look when this one was waited for already: an answer
+    /// that is as young as one's own would be.
+    pub(crate) fn is_told(&self) -> bool {
+        self.is_told
+    }
+
+    /// Tells who waits for it that the head was confirmed since it was locked.
+    pub(crate) fn tell_confirmed(&self) {
+        if let Some(waited_for) = self.locks.state.lock().waited_for.get_mut(&self.name) {
+            waited_for.confirmed_since = Some(self.start);
+        }
+    }
 }
 
 impl Drop for KeyLock<'_> {
@@ -77,7 +139,7 @@ impl Drop for KeyLock<'_> {
         if self.locked {
             self.budget.control().unlock_key(self.key);
         }
-        self.locks.busy.lock().remove(&self.key);
+        self.locks.state.lock().busy.remove(&self.key);
         self.locks.released.notify_all();
     }
 }

@@ -359,12 +359,15 @@ impl Directory {
         heads::check(key, stat, attributes)
     }
 
-    /// Writes the head of a key that was confirmed just now, in the place of the one there was. Only under its lock. With
-    /// the head what is to be kept of its `pair` would be lost.
+    /// Writes the head of a key that was confirmed just now, in the place of the one there was; doubted, if a doubt has come
+    /// since it was locked. Only under its lock. With the head what is to be kept of its `pair` would be lost.
     pub(crate) fn save_head(&self, head: &Head, pair: &Pair, lock: &KeyLock<'_>) -> io::Result<()> {
-        let durable = !pair.kept()?.is_empty();
+        let (durable, key) = (!pair.kept()?.is_empty(), KeyHash::of(&head.key));
+        // Who came to doubt it meanwhile may have given up waiting for the lock.
+        let doubted = self.doubts.has_since(&key, lock.since).then(|| head.clone().doubted());
+        let head = doubted.as_ref().unwrap_or(head);
         self.with_descriptors(|| heads::save(&self.files, head, durable))?;
-        self.doubts.end(&KeyHash::of(&head.key), lock.since);
+        self.doubts.end(&key, lock.since);
         Ok(())
     }
 
@@ -382,7 +385,11 @@ impl Directory {
     /// written, and in the next one if it can. Only if what is known is still this version, if one is given.
     pub(crate) fn doubt(&self, key: &str, stat: Option<&Stat>) {
         self.begin_doubt(key);
-        let Some(lock) = self.lock_key(key) else { return };
+        let Some(lock) = self.lock_key(key) else {
+            // A thread of this process sees the doubt when it saves what it has found.
+            tracing::debug!(key, "others are busy with the object for too long to write down that it may have changed");
+            return;
+        };
         let head = self.with_descriptors(|| heads::load(&self.files, key));
         let written = head.and_then(|head| match head {
             Some(head) if stat.is_none_or(|stat| head.stat.same_version(stat) || head.stat == *stat) => {

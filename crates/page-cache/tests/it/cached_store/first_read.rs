@@ -117,6 +117,35 @@ async fn however_many_read_it_first_it_is_fetched_once() {
 }
 
 #[tokio::test]
+async fn many_who_always_ask_do_not_wait_for_each_other_one_by_one() {
+    const TASKS: u64 = 32;
+    let setup = Setup::with(|builder| builder.freshness(Freshness::Always));
+    let all = bytes(40_000);
+    setup.put_behind("a", &all).await;
+    setup.store.get(&"a".into()).await.unwrap();
+    setup.store.flush().await;
+    setup.inner.take_asked();
+    setup.inner.delay(Duration::from_millis(200));
+    let path = "a".into();
+    for asks in [false, true] {
+        let reads = (0..TASKS).map(|number| {
+            let (start, tag) = (number * 1_000, asks.then_some("\"another\""));
+            let range = GetRange::Bounded(start..start + 100);
+            let options = GetOptions::new().with_range(Some(range)).with_if_none_match(tag);
+            let (all, path, store) = (&all, &path, &setup.store);
+            async move {
+                let read = store.get_opts(path, options).await.unwrap().bytes().await.unwrap();
+                assert!(read == all[start as usize..start as usize + 100]);
+            }
+        });
+        join_all(reads).await;
+        let asked = setup.inner.take_asked();
+        // One, and another one for those who came after it was sent; more on a machine that starts threads slowly.
+        assert!((1..=TASKS as usize / 4).contains(&asked.len()), "{asked:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_long_read_goes_on_where_the_first_answer_ends() {
     let setup = Setup::new();
     let all = bytes(20 << 20);

@@ -192,6 +192,88 @@ async fn a_write_beside_a_look_is_not_forgotten() {
     }
 }
 
+/// Who is looking may do so for longer than a writer waits for him.
+#[tokio::test]
+async fn a_write_beside_a_very_slow_look_is_not_forgotten() {
+    let setup = Setup::with(|b| b.freshness(Freshness::Immutable).patience(Duration::from_millis(200)));
+    setup.put_behind("a", &pattern(9_000, 1)).await;
+    setup.inner.answer_late();
+    setup.inner.delay(Duration::from_secs(2));
+    let reader = setup.store.clone();
+    let reading = tokio::spawn(async move { read(&reader, "a").await });
+    while setup.inner.take_asked().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // Its time is taken by the look that is under way.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    setup.inner.delay(Duration::ZERO);
+    setup.store.put(&"a".into(), pattern(9_000, 2).into()).await.unwrap();
+    assert!(!reading.is_finished(), "the writer has not waited for the look");
+    assert!(reading.await.unwrap() == pattern(9_000, 1));
+    setup.store.flush().await;
+    assert!(read(&setup.restarted().await.store, "a").await == pattern(9_000, 2));
+}
+
+#[tokio::test]
+async fn what_is_written_is_seen_by_other_processes() {
+    let mut setup = Setup::new();
+    let path = Path::from("a");
+    for version in 0..6 {
+        let now = pattern(9_000, version);
+        match version % 3 {
+            0 => drop(setup.store.put(&path, now.clone().into()).await.unwrap()),
+            1 => {
+                let mut upload = setup.store.put_multipart(&path).await.unwrap();
+                upload.put_part(now.clone().into()).await.unwrap();
+                upload.complete().await.unwrap();
+            }
+            _ => {
+                setup.put_behind("b", &now).await;
+                setup.store.rename(&"b".into(), &path).await.unwrap();
+            }
+        }
+        setup = setup.restarted().await;
+        assert!(read(&setup.store, "a").await == now, "{version}");
+        // Held, and as good as fresh.
+        setup = setup.restarted().await;
+        setup.inner.take_asked();
+        assert!(read(&setup.store, "a").await == now, "{version}");
+        assert_eq!(setup.inner.take_asked(), []);
+    }
+    setup.store.delete(&path).await.unwrap();
+    assert!(matches!(setup.restarted().await.store.get(&path).await, Err(Error::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn what_is_deleted_is_not_found_even_if_nobody_listens_to_the_end() {
+    for listens in [true, false] {
+        let setup = forever();
+        let paths = ["a", "b"].map(Path::from);
+        for path in &paths {
+            setup.put_behind(path.as_ref(), &bytes(9_000)).await;
+            read(&setup.store, path.as_ref()).await;
+        }
+        setup.inner.delay(Duration::from_millis(500));
+        let (store, all) = (setup.store.clone(), paths.clone().map(Ok));
+        let deleting = tokio::spawn(async move {
+            let deleted = store.delete_stream(stream::iter(all).boxed());
+            deleted.take(if listens { usize::MAX } else { 1 }).collect::<Vec<_>>().await
+        });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        setup.inner.delay(Duration::ZERO);
+        // Whoever asks now learns that they are there.
+        for path in &paths {
+            assert!(read(&setup.store, path.as_ref()).await == bytes(9_000));
+        }
+        assert!(!deleting.is_finished());
+        assert_eq!(deleting.await.unwrap().len(), if listens { 2 } else { 1 });
+        for path in &paths {
+            let error = setup.store.get(path).await.unwrap_err();
+            assert!(matches!(error, Error::NotFound { .. }), "{path} {listens}: {error}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn offline_answers_from_what_is_held() {
     let setup = Setup::new();

@@ -51,7 +51,18 @@ impl Setup {
         self.inner.put_opts(&path.into(), bytes.to_vec().into(), Default::default()).await.unwrap();
     }
 
-    /// The same store as another process would have it, which knows what is on the disk and nothing else.
+    /// The same with what another process would find, which shares nothing with this one but the disk.
+    async fn restarted(self) -> Self {
+        let Self { directory, inner, store } = self;
+        store.flush().await;
+        // With the last cache goes what this process knows of the directory.
+        drop(store);
+        let cache = Cache::builder(directory.path()).page_size(PAGE).open().unwrap();
+        let store = CachedStore::new(Arc::new(inner.clone()), cache, "tests");
+        Self { directory, inner, store }
+    }
+
+    /// The same store with a cache of its own over the directory; what is doubted it learns from this process's others.
     fn anew(&self) -> CachedStore {
         let cache = Cache::builder(self.directory.path()).page_size(PAGE).open().unwrap();
         CachedStore::new(Arc::new(self.inner.clone()), cache, "tests")

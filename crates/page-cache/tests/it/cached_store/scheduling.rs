@@ -108,6 +108,38 @@ async fn who_reads_what_is_held_lets_others_run() {
     }
 }
 
+#[tokio::test]
+async fn what_is_held_is_read_however_many_wait_for_the_store() {
+    // More than a runtime of tokio's has threads for what blocks.
+    const WAITING: usize = 700;
+    let setup = Setup::new();
+    let all = bytes(300_000);
+    setup.put_behind("a", &all).await;
+    setup.store.get(&"a".into()).await.unwrap();
+    setup.store.flush().await;
+    setup.inner.be_silent(true);
+    let waiting = (0..WAITING).map(|number| {
+        let store = setup.store.clone();
+        tokio::spawn(async move { drop(store.get_range(&format!("{number}").into(), 0..10).await) })
+    });
+    let waiting: Vec<_> = waiting.collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let path = "a".into();
+    let read = async {
+        // Not checked by this process yet, and longer than what is copied at once.
+        assert!(setup.store.get_range(&path, 0..100).await.unwrap() == all[..100]);
+        assert!(setup.store.get_range(&path, 0..200_000).await.unwrap() == all[..200_000]);
+        let ranges = setup.store.get_ranges(&path, &[0..100_000, 150_000..300_000]).await.unwrap();
+        assert!(ranges[0] == all[..100_000] && ranges[1] == all[150_000..]);
+    };
+    tokio::time::timeout(Duration::from_secs(20), read).await.expect("it waits for no request");
+    setup.inner.be_silent(false);
+    for waiting in waiting {
+        waiting.await.unwrap();
+    }
+    assert!(setup.inner.take_asked().len() >= WAITING);
+}
+
 #[test]
 fn it_needs_no_runtime_and_works_in_any() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

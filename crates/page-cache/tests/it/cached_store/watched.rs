@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
 use object_store::path::Path;
 use object_store::{
     CopyOptions, Error, GetOptions, GetRange, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
@@ -45,6 +45,8 @@ struct Watch {
     delay: Mutex<Duration>,
     without_validators: AtomicBool,
     date_only: Mutex<Option<DateTime<Utc>>>,
+    /// Whether the time is taken once the answer is made, which is old then.
+    is_late: AtomicBool,
     /// Whether answers never begin.
     is_silent: AtomicBool,
     /// How many `get_opts` are under way, and how many were at once.
@@ -98,6 +100,11 @@ impl Watched {
 
     pub(crate) fn delay(&self, delay: Duration) {
         *self.watch.delay.lock().unwrap() = delay;
+    }
+
+    /// Lets what it answers be what there was before it has taken its time.
+    pub(crate) fn answer_late(&self) {
+        self.watch.is_late.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn err_on_every(&self, calls: u64) {
@@ -166,10 +173,13 @@ impl ObjectStore for Watched {
         };
         self.watch.asked.lock().unwrap().push(asked);
         let _under_way = UnderWay::begin(&self.watch);
-        if self.watch.is_silent.load(Ordering::SeqCst) {
-            std::future::pending::<()>().await;
+        while self.watch.is_silent.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        self.take_time().await;
+        let is_late = self.watch.is_late.load(Ordering::SeqCst);
+        if !is_late {
+            self.take_time().await;
+        }
         let (call, errs_on) =
             (self.watch.calls.fetch_add(1, Ordering::SeqCst), self.watch.errs_on.load(Ordering::SeqCst));
         if errs_on > 0 && (call + 1).is_multiple_of(errs_on) {
@@ -181,6 +191,9 @@ impl ObjectStore for Watched {
         }
         let (head, mark) = (options.head, options.extensions.get::<Mark>().cloned());
         let mut result = self.inner.get_opts(location, options).await?;
+        if is_late {
+            self.take_time().await;
+        }
         if self.watch.without_validators.load(Ordering::SeqCst) {
             (result.meta.e_tag, result.meta.version, result.meta.last_modified) = (None, None, Default::default());
         }
@@ -207,7 +220,15 @@ impl ObjectStore for Watched {
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
+        // As by one request for all of them.
+        let this = self.clone();
+        let deleted = async move {
+            let locations: Vec<_> = locations.collect().await;
+            this.take_time().await;
+            let deleted: Vec<_> = this.inner.delete_stream(stream::iter(locations).boxed()).collect().await;
+            stream::iter(deleted)
+        };
+        stream::once(deleted).flatten().boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {

@@ -309,11 +309,12 @@ impl Cache {
         // Only now: who finds the head finds in its pair what came along.
         if let (Some(new_head), Some((_, pair)), Some(lock)) = (new_head.flatten(), opened.file.opened().pair(), &lock)
         {
-            let saved = save_head(directory, key, &looked, pair, lock);
+            let NewHead { superseded, unconfirmed } = new_head;
+            let saved = save_head(directory, key, &looked, unconfirmed, pair, lock);
             if saved && looked.is_confirmed {
                 lock.tell_confirmed();
             }
-            if let Some(superseded) = new_head.superseded.filter(|_| saved) {
+            if let Some(superseded) = superseded.filter(|_| saved) {
                 tracing::info!(
                     key,
                     "the object has changed; the pieces of its old version are deleted once nobody reads"
@@ -457,10 +458,11 @@ impl Cache {
             Some(head) => (None, Some(head.pair)),
             None => (None, None),
         };
-        if let Some(head) = current {
-            match directory.open_pair(&head) {
+        if let Some(head) = &current {
+            match directory.open_pair(head) {
                 Ok(OpenedPair::Good(pair)) => {
-                    return Some((pair, looked.is_confirmed.then_some(NewHead { superseded: None })));
+                    let new_head = NewHead { superseded: None, unconfirmed: None };
+                    return Some((pair, looked.is_confirmed.then_some(new_head)));
                 }
                 Ok(OpenedPair::Damaged) => {}
                 Err(error) => {
@@ -480,7 +482,8 @@ impl Cache {
             .create_pair(key, now, page_size, self.inner.policy.when_full)
             .inspect_err(|error| warn(error))
             .ok()?;
-        Some((pair, Some(NewHead { superseded })))
+        let unconfirmed = current.filter(|_| !looked.is_confirmed);
+        Some((pair, Some(NewHead { superseded, unconfirmed })))
     }
 }
 
@@ -488,12 +491,24 @@ impl Cache {
 struct NewHead {
     /// The pair of the version that the object had before.
     superseded: Option<String>,
+    /// What was known, if its origin has not confirmed it now: another pair makes it no younger, and no less doubted.
+    unconfirmed: Option<Head>,
 }
 
 /// Whether it could be written.
-fn save_head(directory: &Directory, key: &str, looked: &Looked<()>, pair: &Pair, lock: &KeyLock<'_>) -> bool {
-    let head = Head::new(key.to_owned(), looked.stat.clone(), pair.name().to_owned());
-    let head = head.with_attributes(looked.attributes.clone());
+fn save_head(
+    directory: &Directory,
+    key: &str,
+    looked: &Looked<()>,
+    unconfirmed: Option<Head>,
+    pair: &Pair,
+    lock: &KeyLock<'_>,
+) -> bool {
+    let head = match unconfirmed {
+        Some(head) => head.with_pair(pair.name().to_owned()),
+        None => Head::new(key.to_owned(), looked.stat.clone(), pair.name().to_owned())
+            .with_attributes(looked.attributes.clone()),
+    };
     let saved = directory.save_head(&head, pair, lock);
     if let Err(error) = &saved {
         tracing::warn!(key, %error, "a head cannot be written; the next opening will ask the origin again");

@@ -359,8 +359,9 @@ impl Directory {
         heads::check(key, stat, attributes)
     }
 
-    /// Writes the head of a key that was confirmed just now, in the place of the one there was; doubted, if a doubt has come
-    /// since it was locked. Only under its lock. With the head what is to be kept of its `pair` would be lost.
+    /// Writes the head of a key that was confirmed just now, or was [loaded](Self::load_head) under this lock, in the place
+    /// of the one there was; doubted, if a doubt has come since it was locked. Only under its lock. With the head what is
+    /// to be kept of its `pair` would be lost.
     pub(crate) fn save_head(&self, head: &Head, pair: &Pair, lock: &KeyLock<'_>) -> io::Result<()> {
         let (durable, key) = (!pair.kept()?.is_empty(), KeyHash::of(&head.key));
         // Who came to doubt it meanwhile may have given up waiting for the lock.

@@ -11,8 +11,9 @@ use tokio::time::timeout;
 
 use super::error;
 use super::wanted::Piece;
-use crate::cache::{Cache, OPENING_HELD, check_length};
+use crate::cache::Cache;
 use crate::freshness::Unvalidated;
+use crate::opening::{OPENING_HELD, check_length};
 use crate::origin::{Answer, Attempt, Begun, Failure, ObjectStoreOrigin, Origin, Stat, looked_at};
 use crate::runtime::{block_on, marked, unblock};
 

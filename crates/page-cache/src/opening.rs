@@ -49,6 +49,25 @@ pub(crate) struct Opening {
     pub(crate) age: Option<Duration>,
 }
 
+/// What an object is opened as: what its origin has said, or what was known and is good enough.
+#[derive(Debug, Clone)]
+struct Found {
+    stat: Stat,
+    attributes: Attributes,
+    is_stored: bool,
+    is_confirmed: bool,
+    /// How long ago its origin confirmed it; `None` if that lies in the future.
+    age: Option<Duration>,
+}
+
+impl Found {
+    /// What a head says, for who does not ask the origin.
+    fn known(head: Head) -> Self {
+        let age = head.age();
+        Self { stat: head.stat, attributes: head.attributes, is_stored: true, is_confirmed: false, age }
+    }
+}
+
 impl Cache {
     /// See [`file`](Self::file).
     pub(crate) fn open_file(&self, origin: Arc<dyn Origin>) -> Result<CachedFile, OriginError> {
@@ -80,24 +99,20 @@ impl Cache {
         look: impl FnOnce(Option<Known<'_>>) -> Result<Looked<T>, E>,
         keep: impl FnOnce(&CachedFile, T),
     ) -> Result<Opening, E> {
-        let key = origin.key();
-        let opening = |origin, stat, opened, attributes, age| {
-            let file = CachedFile::new(origin, stat, opened, Arc::clone(&self.inner));
-            Opening { file, attributes, age }
-        };
         let Some(directory) = self.inner.directory() else {
             let Looked { stat, attributes, with, .. } = look(None)?;
-            let opened = opening(origin, stat, None, attributes, Some(Duration::ZERO));
-            keep(&opened.file, with);
-            return Ok(opened);
+            let found = Found { stat, attributes, is_stored: false, is_confirmed: true, age: Some(Duration::ZERO) };
+            let opening = self.opening(origin, found, None);
+            keep(&opening.file, with);
+            return Ok(opening);
         };
-        let accepts = |head: &Head| self.accepts(head) && (!confirm || self.is_offline());
+        let key = origin.key();
+        let is_good = |head: &Head| self.accepts(head) && (!confirm || self.is_offline());
         // What is known and good needs no lock, and waits for nobody who is asking a slow origin.
-        if let Some(head) = directory.peek_head(key).filter(accepts)
+        if let Some(head) = directory.peek_head(key).filter(is_good)
             && let Ok(OpenedPair::Good(pair)) = directory.open_pair(&head)
         {
-            let (age, opened) = (head.age(), Some((Arc::clone(directory), pair)));
-            return Ok(opening(origin, head.stat, opened, head.attributes, age));
+            return Ok(self.opening(origin, Found::known(head), Some((Arc::clone(directory), pair))));
         }
         let lock = directory.lock_key(key);
         let known = match &lock {
@@ -106,65 +121,69 @@ impl Cache {
             None => Ok(directory.peek_head(key)),
         };
         let head = known.as_ref().ok().and_then(|head| head.as_ref());
-        // Somebody has looked while this one waited: of many who ask at every opening not each has to, one by one.
-        let is_told = |head: &Head| {
-            let is_told = lock.as_ref().is_some_and(|lock| lock.is_told());
-            is_told && !head.is_doubted() && self.inner.policy.unvalidated.vouches_for(&head.stat)
-        };
-        let (looked, with, age) = match head.filter(|head| accepts(head) || is_told(head)) {
-            Some(head) => {
-                let (stat, attributes) = (head.stat.clone(), head.attributes.clone());
-                (Looked { stat, attributes, is_stored: true, is_confirmed: false, with: () }, None, head.age())
-            }
+        let (found, with) = match head.filter(|head| is_good(head) || self.is_told(head, lock.as_ref())) {
+            Some(head) => (Found::known(head.clone()), None),
             None => {
-                let holds = |head: &Head, range: &Range<u64>| match directory.open_pair(head) {
-                    Ok(OpenedPair::Good(pair)) => pair.held(range).is_ok_and(|held| held.contains(range.clone())),
-                    _ => false,
-                };
-                let known = head.map(|head| (head, |range: &Range<u64>| holds(head, range)));
-                let known = known.as_ref().map(|(head, holds)| {
-                    let may_be_served = self.may_serve(head) && holds(&(0..0));
-                    Known { stat: &head.stat, holds, may_be_served }
-                });
-                let Looked { stat, attributes, is_stored, is_confirmed, with } = look(known)?;
-                let (attributes, age) = match head.filter(|_| !is_confirmed) {
-                    Some(head) => (head.attributes.clone(), head.age()),
-                    None => (attributes, Some(Duration::ZERO)),
-                };
-                (Looked { stat, attributes, is_stored, is_confirmed, with: () }, Some(with), age)
+                let (found, with) = self.look_by(directory, head, look)?;
+                (found, Some(with))
             }
         };
         let pair = match known {
-            _ if !looked.is_stored => None,
-            Ok(known) => self.open_or_create_pair(directory, key, &looked, known, lock.as_ref()),
+            _ if !found.is_stored => None,
+            Ok(known) => self.open_or_create_pair(directory, key, &found, known, lock.as_ref()),
             Err(error) => {
                 tracing::warn!(key, %error, "the head cannot be read; the object is read from its origin");
                 None
             }
         };
         let (pair, new_head) = pair.unzip();
-        let opened = pair.map(|pair| (Arc::clone(directory), pair));
-        let opened = opening(Arc::clone(&origin), looked.stat.clone(), opened, looked.attributes.clone(), age);
+        let pair = pair.map(|pair| (Arc::clone(directory), pair));
+        let opening = self.opening(Arc::clone(&origin), found.clone(), pair);
         if let Some(with) = with {
-            keep(&opened.file, with);
+            keep(&opening.file, with);
         }
         // Only now: who finds the head finds in its pair what came along.
-        if let (Some(new_head), Some((_, pair)), Some(lock)) = (new_head.flatten(), opened.file.opened().pair(), &lock)
+        if let (Some(new_head), Some((_, pair)), Some(lock)) = (new_head.flatten(), opening.file.opened().pair(), &lock)
         {
-            let NewHead { superseded, unconfirmed } = new_head;
-            let saved = save_head(directory, key, &looked, unconfirmed, pair, lock);
-            if saved && looked.is_confirmed {
-                lock.tell_confirmed();
-            }
-            if let Some(superseded) = superseded.filter(|_| saved) {
-                tracing::info!(
-                    key,
-                    "the object has changed; the pieces of its old version are deleted once nobody reads"
-                );
-                directory.delete_pair(&superseded);
-            }
+            new_head.save(directory, key, found, pair, lock);
         }
-        Ok(opened)
+        Ok(opening)
+    }
+
+    fn opening(&self, origin: Arc<dyn Origin>, found: Found, pair: Option<(Arc<Directory>, OpenPair)>) -> Opening {
+        let Found { stat, attributes, age, .. } = found;
+        Opening { file: CachedFile::new(origin, stat, pair, Arc::clone(&self.inner)), attributes, age }
+    }
+
+    /// Has the origin asked by `look`, which is told what is known.
+    fn look_by<T, E>(
+        &self,
+        directory: &Directory,
+        head: Option<&Head>,
+        look: impl FnOnce(Option<Known<'_>>) -> Result<Looked<T>, E>,
+    ) -> Result<(Found, T), E> {
+        let holds = |head: &Head, range: &Range<u64>| match directory.open_pair(head) {
+            Ok(OpenedPair::Good(pair)) => pair.held(range).is_ok_and(|held| held.contains(range.clone())),
+            _ => false,
+        };
+        let known = head.map(|head| (head, |range: &Range<u64>| holds(head, range)));
+        let known = known.as_ref().map(|(head, holds)| {
+            let may_be_served = self.may_serve(head) && holds(&(0..0));
+            Known { stat: &head.stat, holds, may_be_served }
+        });
+        let Looked { stat, attributes, is_stored, is_confirmed, with } = look(known)?;
+        let (attributes, age) = match head.filter(|_| !is_confirmed) {
+            Some(head) => (head.attributes.clone(), head.age()),
+            None => (attributes, Some(Duration::ZERO)),
+        };
+        Ok((Found { stat, attributes, is_stored, is_confirmed, age }, with))
+    }
+
+    /// Whether somebody has looked while this one waited: of many who ask at every opening not each has to, one by one.
+    fn is_told(&self, head: &Head, lock: Option<&KeyLock<'_>>) -> bool {
+        lock.is_some_and(|lock| lock.is_told())
+            && !head.is_doubted()
+            && self.inner.policy.unvalidated.vouches_for(&head.stat)
     }
 
     /// The object's length and version, from its origin, which is not tried for long if there is something to serve.
@@ -235,11 +254,11 @@ impl Cache {
         &self,
         directory: &Directory,
         key: &str,
-        looked: &Looked<()>,
+        found: &Found,
         known: Option<Head>,
         lock: Option<&KeyLock<'_>>,
     ) -> Option<(OpenPair, Option<NewHead>)> {
-        let (now, unvalidated) = (&looked.stat, self.inner.policy.unvalidated);
+        let (now, unvalidated) = (&found.stat, self.inner.policy.unvalidated);
         if !unvalidated.vouches_for(now) {
             tracing::warn!(key, "the origin gives no validators that vouch for the bytes; nothing of it is stored");
             return None;
@@ -256,7 +275,7 @@ impl Cache {
             match directory.open_pair(head) {
                 Ok(OpenedPair::Good(pair)) => {
                     let new_head = NewHead { superseded: None, unconfirmed: None };
-                    return Some((pair, looked.is_confirmed.then_some(new_head)));
+                    return Some((pair, found.is_confirmed.then_some(new_head)));
                 }
                 Ok(OpenedPair::Damaged) => {}
                 Err(error) => {
@@ -270,13 +289,13 @@ impl Cache {
             return None;
         }
         // What cannot be found again would only be stored again and again.
-        directory.check_head(key, now, &looked.attributes).inspect_err(|error| warn(error)).ok()?;
+        directory.check_head(key, now, &found.attributes).inspect_err(|error| warn(error)).ok()?;
         let page_size = self.inner.policy.page_size;
         let pair = directory
             .create_pair(key, now, page_size, self.inner.policy.when_full)
             .inspect_err(|error| warn(error))
             .ok()?;
-        let unconfirmed = current.filter(|_| !looked.is_confirmed);
+        let unconfirmed = current.filter(|_| !found.is_confirmed);
         Some((pair, Some(NewHead { superseded, unconfirmed })))
     }
 }
@@ -289,25 +308,27 @@ struct NewHead {
     unconfirmed: Option<Head>,
 }
 
-/// Whether it could be written.
-fn save_head(
-    directory: &Directory,
-    key: &str,
-    looked: &Looked<()>,
-    unconfirmed: Option<Head>,
-    pair: &Pair,
-    lock: &KeyLock<'_>,
-) -> bool {
-    let head = match unconfirmed {
-        Some(head) => head.with_pair(pair.name().to_owned()),
-        None => Head::new(key.to_owned(), looked.stat.clone(), pair.name().to_owned())
-            .with_attributes(looked.attributes.clone()),
-    };
-    let saved = directory.save_head(&head, pair, lock);
-    if let Err(error) = &saved {
-        tracing::warn!(key, %error, "a head cannot be written; the next opening will ask the origin again");
+impl NewHead {
+    /// Writes it, tells those who wait for it, and deletes what it supersedes. If it cannot be written, all stays as it
+    /// was.
+    fn save(self, directory: &Directory, key: &str, found: Found, pair: &Pair, lock: &KeyLock<'_>) {
+        let name = pair.name().to_owned();
+        let head = match self.unconfirmed {
+            Some(head) => head.with_pair(name),
+            None => Head::new(key.to_owned(), found.stat, name).with_attributes(found.attributes),
+        };
+        if let Err(error) = directory.save_head(&head, pair, lock) {
+            tracing::warn!(key, %error, "a head cannot be written; the next opening will ask the origin again");
+            return;
+        }
+        if found.is_confirmed {
+            lock.tell_confirmed();
+        }
+        if let Some(superseded) = self.superseded {
+            tracing::info!(key, "the object has changed; the pieces of its old version are deleted once nobody reads");
+            directory.delete_pair(&superseded);
+        }
     }
-    saved.is_ok()
 }
 
 /// For how long an opening tries an origin again that cannot be reached at all: where an address is wrong, it shows here.

@@ -64,8 +64,8 @@ pub(crate) struct Policy {
     pub(crate) admit: Admit,
 }
 
-/// Attempts of a child to open what its parent had open: after one that failed none is made for a while, since each read
-/// would make one.
+/// Attempts of a child to open what its parent had open: after one that failed none is made for a while, since each
+/// read would make one.
 #[derive(Debug)]
 pub(crate) struct Attempts(Retry);
 
@@ -148,14 +148,14 @@ impl Cache {
     /// open the same key at once, one asks, and the others find its answer, if the policy lets them.
     ///
     /// An object whose origin gives nothing to tell one version from another ([`Validators::identity`]) is read
-    /// without storing anything ([`CacheBuilder::unvalidated`]); so is one whose key and validators are longer than a head
-    /// can hold, which is 4 KiB.
+    /// without storing anything ([`CacheBuilder::unvalidated`]); so is one whose key and validators are longer than a
+    /// head can hold, which is 4 KiB.
     ///
     /// # Errors
     ///
     /// [`OriginError`] if the origin has to be asked and does not answer with the object; if it cannot be reached, only
-    /// where nothing is held or [`OnUnreachable`] says so; offline, if nothing is known of it. That the cache's own files cannot be opened is no error: the object is then read from its origin, with a
-    /// warning in the log.
+    /// where nothing is held or [`OnUnreachable`] says so; offline, if nothing is known of it. That the cache's own
+    /// files cannot be opened is no error: the object is then read from its origin, with a warning in the log.
     ///
     /// [`Validators::identity`]: crate::Validators::identity
     /// [`CacheBuilder::unvalidated`]: crate::CacheBuilder::unvalidated
@@ -186,7 +186,8 @@ impl Cache {
         }
     }
 
-    /// Lets whoever opens `key` next ask its origin, if the version that was `known` is no longer the one that is there `now`.
+    /// Lets whoever opens `key` next ask its origin, if the version that was `known` is no longer the one that is there
+    /// `now`.
     #[cfg(feature = "object_store")]
     pub(crate) fn doubt_if_other(&self, key: &str, known: &Stat, now: &Stat) {
         if !self.inner.policy.unvalidated.same_version(known, now) {

@@ -89,9 +89,9 @@ impl Cache {
         self.open_by(origin, false, ask, |_, ()| {}).map(|opened| opened.file)
     }
 
-    /// Opens an object as [`file`](Self::file) does, but for how its origin is asked: that is what `look` does, which may
-    /// bring something along, for `keep` to store. If what is known is to be confirmed, the origin is asked under any
-    /// policy but offline.
+    /// Opens an object as [`file`](Self::file) does, but for how its origin is asked: that is what `look` does, which
+    /// may bring something along, for `keep` to store. If what is known is to be confirmed, the origin is asked under
+    /// any policy but offline.
     pub(crate) fn open_by<T, E>(
         &self,
         origin: Arc<dyn Origin>,
@@ -331,7 +331,8 @@ impl NewHead {
     }
 }
 
-/// For how long an opening tries an origin again that cannot be reached at all: where an address is wrong, it shows here.
+/// For how long an opening tries an origin again that cannot be reached at all: where an address is wrong, it shows
+/// here.
 const OPENING_UNREACHABLE: Duration = Duration::from_secs(5);
 /// For how long it tries an origin in trouble, where there is something to open that was asked for before.
 pub(crate) const OPENING_HELD: Duration = Duration::from_secs(2);

@@ -10,8 +10,8 @@
 //!   └──────────── what other processes had locked ◄──┴────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! A hit takes no lock, so it never waits for a miss. What was fetched goes to the caller first, and to those who wait for
-//! it in this process: that it cannot be stored is no reason for a read to fail.
+//! A hit takes no lock, so it never waits for a miss. What was fetched goes to the caller first, and to those who wait
+//! for it in this process: that it cannot be stored is no reason for a read to fail.
 
 mod destinations;
 mod prefetch;
@@ -88,8 +88,8 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Fills what is `pending` of all destinations. The missing pages of all of them are planned together, and fetched by
-    /// several requests at once.
+    /// Fills what is `pending` of all destinations. The missing pages of all of them are planned together, and fetched
+    /// by several requests at once.
     pub(crate) fn read(&self, destinations: &mut [Destination<'_>], pending: &RangeSet) -> Result<(), ReadError> {
         let mut destinations = Destinations::new(destinations);
         let Some(store) = &self.store else {
@@ -198,8 +198,8 @@ impl Source<'_> {
         Ok(pending)
     }
 
-    /// Fetches and stores what nobody else is fetching of `pending`, in whole pages, and gives it to the destinations; what
-    /// another thread is fetching they get from there. Returns what is left of it.
+    /// Fetches and stores what nobody else is fetching of `pending`, in whole pages, and gives it to the destinations;
+    /// what another thread is fetching they get from there. Returns what is left of it.
     fn fill(
         &self,
         store: &Store<'_>,

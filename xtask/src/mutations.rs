@@ -132,7 +132,7 @@ const MUTATIONS: [Mutation; 32] = [
     },
     Mutation {
         promise: "Origins that cannot be reached",
-        file: "crates/page-cache/src/cache.rs",
+        file: "crates/page-cache/src/opening.rs",
         before: "policy.on_unreachable == OnUnreachable::ServeHeld",
         after: "policy.on_unreachable == OnUnreachable::Fail",
         target: IT,
@@ -276,7 +276,7 @@ const MUTATIONS: [Mutation; 32] = [
     },
     Mutation {
         promise: "Waiting",
-        file: "crates/page-cache/src/fetch/mod.rs",
+        file: "crates/page-cache/src/fetch/sharing.rs",
         before: "passenger.wait(until, self.patience)",
         after: "passenger.wait(until, self.patience * 1_000_000)",
         target: IT,

@@ -18,9 +18,10 @@ use crate::reader::{MAX_BUFFER, Reader};
 /// A position in a [`CachedFile`] for asynchronous code: what [`Reader`] is for code that may block, with the same
 /// reading ahead and the same ends.
 ///
-/// What is held is copied at once, up to 64 KiB by a poll; all else is read by a thread of this crate's own, which needs
-/// no runtime of tokio's. A read of many bytes that are not held brings up to 8 MiB at a time. If a future of it is
-/// dropped the position stays where it was, and what had been begun is finished and kept; the next read goes on with it.
+/// What is held is copied at once, up to 64 KiB by a poll; all else is read by a thread of this crate's own, which
+/// needs no runtime of tokio's. A read of many bytes that are not held brings up to 8 MiB at a time. If a future of it
+/// is dropped the position stays where it was, and what had been begun is finished and kept; the next read goes on with
+/// it.
 ///
 /// A clone has a position of its own, and begins there.
 pub struct AsyncReader {

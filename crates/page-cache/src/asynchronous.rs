@@ -1,4 +1,5 @@
-//! Reading without blocking: what is held and small is copied at once, all else is read by a thread of this crate's own.
+//! Reading without blocking: what is held and small is copied at once, all else is read by a thread of this crate's
+//! own.
 
 use std::ops::Range;
 
@@ -12,8 +13,8 @@ use crate::runtime::{Abandoned, unblock, unblock_soon};
 /// As many bytes are copied on the caller's thread: about ten microseconds' worth.
 const AT_ONCE: u64 = 64 << 10;
 
-/// Yields now and then to the other tasks of a tokio runtime: a read of what is held never waits, so one who does nothing
-/// but that would keep them all from running.
+/// Yields now and then to the other tasks of a tokio runtime: a read of what is held never waits, so one who does
+/// nothing but that would keep them all from running.
 pub(crate) async fn let_others_run() {
     tokio::task::coop::consume_budget().await;
 }
@@ -56,8 +57,8 @@ impl CachedFile {
         self.apart(&asked, move || file.read_ranges(&ranges)).await.unwrap_or_else(|error| Err(self.no_thread(&error)))
     }
 
-    /// Does a read of these ranges on a thread for that: what is held, and no longer than a request, on one of those that
-    /// wait for no request.
+    /// Does a read of these ranges on a thread for that: what is held, and no longer than a request, on one of those
+    /// that wait for no request.
     pub(crate) async fn apart<T: Send + 'static>(
         &self,
         ranges: &[Range<u64>],

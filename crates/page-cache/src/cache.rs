@@ -1,16 +1,13 @@
 //! A cache: a directory, and how it is used.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admission::Admit;
 use crate::cached_file::CachedFile;
-use crate::directory::{Budget, Directory, Head, KeyLock, OpenPair, OpenedPair, Pair, Retry, Settings, WhenFull};
-use crate::fetch::retry::{self, RetryPolicy};
+use crate::directory::{Budget, Directory, Retry, Settings, WhenFull};
+use crate::fetch::retry::RetryPolicy;
 use crate::freshness::{Freshness, OnUnreachable, Unvalidated};
 use crate::origin::{Origin, OriginError, Stat};
 use crate::stats::{Stats, Totals};
@@ -54,42 +51,6 @@ pub(crate) struct CacheInner {
     totals: PerProcess<Arc<Totals>>,
 }
 
-/// What is told of an object beside its version: names and values, such as its content type.
-pub(crate) type Attributes = BTreeMap<String, String>;
-
-/// What an origin says of an object.
-#[derive(Debug)]
-pub(crate) struct Looked<T> {
-    pub(crate) stat: Stat,
-    pub(crate) attributes: Attributes,
-    /// Whether anything of it is to be stored.
-    pub(crate) is_stored: bool,
-    /// Whether its origin has said so now, and it is not only what was known before.
-    pub(crate) is_confirmed: bool,
-    /// What came along.
-    pub(crate) with: T,
-}
-
-/// What was known of an object before its origin is asked.
-pub(crate) struct Known<'a> {
-    pub(crate) stat: &'a Stat,
-    /// Whether all pages that a range touches are held.
-    #[cfg_attr(not(feature = "object_store"), expect(dead_code, reason = "an object store asks for it"))]
-    pub(crate) holds: &'a dyn Fn(&Range<u64>) -> bool,
-    /// Whether it may be opened if the origin cannot say whether the object has changed.
-    pub(crate) may_be_served: bool,
-}
-
-/// An object that was opened.
-pub(crate) struct Opening {
-    pub(crate) file: CachedFile,
-    #[cfg_attr(not(feature = "object_store"), expect(dead_code, reason = "an object store asks for it"))]
-    pub(crate) attributes: Attributes,
-    /// How long ago its origin confirmed it; `None` if that lies in the future.
-    #[cfg_attr(not(feature = "object_store"), expect(dead_code, reason = "an object store asks for it"))]
-    pub(crate) age: Option<Duration>,
-}
-
 /// What a cache does with the objects that are opened by it.
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
@@ -103,8 +64,8 @@ pub(crate) struct Policy {
     pub(crate) admit: Admit,
 }
 
-/// Attempts of a child to open what its parent had open: after one that failed none is made for a while, since each read
-/// would make one.
+/// Attempts of a child to open what its parent had open: after one that failed none is made for a while, since each
+/// read would make one.
 #[derive(Debug)]
 pub(crate) struct Attempts(Retry);
 
@@ -187,14 +148,14 @@ impl Cache {
     /// open the same key at once, one asks, and the others find its answer, if the policy lets them.
     ///
     /// An object whose origin gives nothing to tell one version from another ([`Validators::identity`]) is read
-    /// without storing anything ([`CacheBuilder::unvalidated`]); so is one whose key and validators are longer than a head
-    /// can hold, which is 4 KiB.
+    /// without storing anything ([`CacheBuilder::unvalidated`]); so is one whose key and validators are longer than a
+    /// head can hold, which is 4 KiB.
     ///
     /// # Errors
     ///
     /// [`OriginError`] if the origin has to be asked and does not answer with the object; if it cannot be reached, only
-    /// where nothing is held or [`OnUnreachable`] says so; offline, if nothing is known of it. That the cache's own files cannot be opened is no error: the object is then read from its origin, with a
-    /// warning in the log.
+    /// where nothing is held or [`OnUnreachable`] says so; offline, if nothing is known of it. That the cache's own
+    /// files cannot be opened is no error: the object is then read from its origin, with a warning in the log.
     ///
     /// [`Validators::identity`]: crate::Validators::identity
     /// [`CacheBuilder::unvalidated`]: crate::CacheBuilder::unvalidated
@@ -207,121 +168,6 @@ impl Cache {
         let evictions = self.inner.opened.peek().map(|directory| directory.budget()).filter(|budget| budget.is_own());
         let evictions = evictions.map_or(0, Budget::evicted);
         Stats { evictions, ..self.inner.totals().snapshot() }
-    }
-
-    fn open_file(&self, origin: Arc<dyn Origin>) -> Result<CachedFile, OriginError> {
-        let asked = Arc::clone(&origin);
-        let ask = |known: Option<Known<'_>>| {
-            let held = known.filter(|known| known.may_be_served);
-            let (stat, is_confirmed) = match self.ask(&asked, held.as_ref()) {
-                Ok(stat) => (stat, true),
-                Err(error) => match held.filter(|_| error.is_transient()) {
-                    Some(known) => {
-                        tracing::warn!(%error, "whether the object has changed cannot be told; what is held is opened");
-                        (known.stat.clone(), false)
-                    }
-                    None => return Err(error),
-                },
-            };
-            Ok(Looked { stat, attributes: Attributes::new(), is_stored: true, is_confirmed, with: () })
-        };
-        self.open_by(origin, false, ask, |_, ()| {}).map(|opened| opened.file)
-    }
-
-    /// Opens an object as [`file`](Self::file) does, but for how its origin is asked: that is what `look` does, which may
-    /// bring something along, for `keep` to store. If what is known is to be confirmed, the origin is asked under any
-    /// policy but offline.
-    pub(crate) fn open_by<T, E>(
-        &self,
-        origin: Arc<dyn Origin>,
-        confirm: bool,
-        look: impl FnOnce(Option<Known<'_>>) -> Result<Looked<T>, E>,
-        keep: impl FnOnce(&CachedFile, T),
-    ) -> Result<Opening, E> {
-        let key = origin.key();
-        let opening = |origin, stat, opened, attributes, age| {
-            let file = CachedFile::new(origin, stat, opened, Arc::clone(&self.inner));
-            Opening { file, attributes, age }
-        };
-        let Some(directory) = self.inner.directory() else {
-            let Looked { stat, attributes, with, .. } = look(None)?;
-            let opened = opening(origin, stat, None, attributes, Some(Duration::ZERO));
-            keep(&opened.file, with);
-            return Ok(opened);
-        };
-        let accepts = |head: &Head| self.accepts(head) && (!confirm || self.is_offline());
-        // What is known and good needs no lock, and waits for nobody who is asking a slow origin.
-        if let Some(head) = directory.peek_head(key).filter(accepts)
-            && let Ok(OpenedPair::Good(pair)) = directory.open_pair(&head)
-        {
-            let (age, opened) = (head.age(), Some((Arc::clone(directory), pair)));
-            return Ok(opening(origin, head.stat, opened, head.attributes, age));
-        }
-        let lock = directory.lock_key(key);
-        let known = match &lock {
-            Some(_) => directory.load_head(key),
-            // Somebody else is busy with it for too long: what it says may still be used, and stays as it is.
-            None => Ok(directory.peek_head(key)),
-        };
-        let head = known.as_ref().ok().and_then(|head| head.as_ref());
-        // Somebody has looked while this one waited: of many who ask at every opening not each has to, one by one.
-        let is_told = |head: &Head| {
-            let is_told = lock.as_ref().is_some_and(|lock| lock.is_told());
-            is_told && !head.is_doubted() && self.inner.policy.unvalidated.vouches_for(&head.stat)
-        };
-        let (looked, with, age) = match head.filter(|head| accepts(head) || is_told(head)) {
-            Some(head) => {
-                let (stat, attributes) = (head.stat.clone(), head.attributes.clone());
-                (Looked { stat, attributes, is_stored: true, is_confirmed: false, with: () }, None, head.age())
-            }
-            None => {
-                let holds = |head: &Head, range: &Range<u64>| match directory.open_pair(head) {
-                    Ok(OpenedPair::Good(pair)) => pair.held(range).is_ok_and(|held| held.contains(range.clone())),
-                    _ => false,
-                };
-                let known = head.map(|head| (head, |range: &Range<u64>| holds(head, range)));
-                let known = known.as_ref().map(|(head, holds)| {
-                    let may_be_served = self.may_serve(head) && holds(&(0..0));
-                    Known { stat: &head.stat, holds, may_be_served }
-                });
-                let Looked { stat, attributes, is_stored, is_confirmed, with } = look(known)?;
-                let (attributes, age) = match head.filter(|_| !is_confirmed) {
-                    Some(head) => (head.attributes.clone(), head.age()),
-                    None => (attributes, Some(Duration::ZERO)),
-                };
-                (Looked { stat, attributes, is_stored, is_confirmed, with: () }, Some(with), age)
-            }
-        };
-        let pair = match known {
-            _ if !looked.is_stored => None,
-            Ok(known) => self.open_or_create_pair(directory, key, &looked, known, lock.as_ref()),
-            Err(error) => {
-                tracing::warn!(key, %error, "the head cannot be read; the object is read from its origin");
-                None
-            }
-        };
-        let (pair, new_head) = pair.unzip();
-        let opened = pair.map(|pair| (Arc::clone(directory), pair));
-        let opened = opening(Arc::clone(&origin), looked.stat.clone(), opened, looked.attributes.clone(), age);
-        if let Some(with) = with {
-            keep(&opened.file, with);
-        }
-        // Only now: who finds the head finds in its pair what came along.
-        if let (Some(new_head), Some((_, pair)), Some(lock)) = (new_head.flatten(), opened.file.opened().pair(), &lock)
-        {
-            let saved = save_head(directory, key, &looked, pair, lock);
-            if saved && looked.is_confirmed {
-                lock.tell_confirmed();
-            }
-            if let Some(superseded) = new_head.superseded.filter(|_| saved) {
-                tracing::info!(
-                    key,
-                    "the object has changed; the pieces of its old version are deleted once nobody reads"
-                );
-                directory.delete_pair(&superseded);
-            }
-        }
-        Ok(opened)
     }
 
     /// Lets whoever opens `key` next, in any process, ask its origin, under any policy but offline.
@@ -340,7 +186,8 @@ impl Cache {
         }
     }
 
-    /// Lets whoever opens `key` next ask its origin, if the version that was `known` is no longer the one that is there `now`.
+    /// Lets whoever opens `key` next ask its origin, if the version that was `known` is no longer the one that is there
+    /// `now`.
     #[cfg(feature = "object_store")]
     pub(crate) fn doubt_if_other(&self, key: &str, known: &Stat, now: &Stat) {
         if !self.inner.policy.unvalidated.same_version(known, now) {
@@ -371,155 +218,4 @@ impl Cache {
     pub(crate) fn max_in_flight(&self) -> usize {
         self.inner.settings.max_in_flight
     }
-
-    /// The object's length and version, from its origin, which is not tried for long if there is something to serve.
-    fn ask(&self, origin: &Arc<dyn Origin>, held: Option<&Known<'_>>) -> Result<Stat, OriginError> {
-        if self.inner.policy.offline {
-            let what = "its length and version".to_owned();
-            return Err(OriginError::Offline { key: origin.key().to_owned(), what });
-        }
-        let retry = self.inner.policy.retry;
-        let stat = match held {
-            Some(known) => self.ask_for_a_while(origin, known.stat)?,
-            None => retry::stat(&**origin, retry, OPENING_UNREACHABLE)?,
-        };
-        check_length(origin.key(), stat)
-    }
-
-    /// The same where something may be served: after [`OPENING_HELD`] it is given up, even if the origin is silent for
-    /// longer than that. Should it say later that the object has changed, the next opening does not serve what is held.
-    fn ask_for_a_while(&self, origin: &Arc<dyn Origin>, known: &Stat) -> Result<Stat, OriginError> {
-        let mut retry = self.inner.policy.retry;
-        retry.deadline = retry.deadline.min(OPENING_HELD);
-        let (sender, receiver) = mpsc::sync_channel(1);
-        let (asked, known, inner) = (Arc::clone(origin), known.clone(), Arc::downgrade(&self.inner));
-        let ask = move || {
-            let (key, stat) = (asked.key().to_owned(), retry::stat(&*asked, retry, OPENING_UNREACHABLE));
-            drop(asked);
-            if let Err(mpsc::SendError(Ok(stat))) = sender.send(stat)
-                && let Some(inner) = inner.upgrade()
-                && !inner.policy.unvalidated.same_version(&known, &stat)
-            {
-                inner.doubt(&key, &known);
-            }
-        };
-        let thread = match std::thread::Builder::new().name("page-cache opening".to_owned()).spawn(ask) {
-            Ok(thread) => thread,
-            Err(error) => {
-                tracing::debug!(%error, "no thread for an opening, which takes as long as the origin does");
-                return retry::stat(&**origin, retry, OPENING_UNREACHABLE);
-            }
-        };
-        match receiver.recv_timeout(OPENING_HELD) {
-            Ok(stat) => stat,
-            Err(mpsc::RecvTimeoutError::Disconnected) => match thread.join() {
-                Err(panic) => std::panic::resume_unwind(panic),
-                Ok(()) => Err(no_answer(origin.key())),
-            },
-            Err(mpsc::RecvTimeoutError::Timeout) => Err(no_answer(origin.key())),
-        }
-    }
-
-    /// Whether what was known before may be opened if the origin cannot be reached.
-    fn may_serve(&self, head: &Head) -> bool {
-        let policy = &self.inner.policy;
-        policy.on_unreachable == OnUnreachable::ServeHeld
-            && !head.is_doubted()
-            && policy.unvalidated.vouches_for(&head.stat)
-    }
-
-    fn accepts(&self, head: &Head) -> bool {
-        let policy = &self.inner.policy;
-        policy.unvalidated.vouches_for(&head.stat)
-            && (policy.offline || (!head.is_doubted() && policy.freshness.accepts(head.age())))
-    }
-
-    /// The pair for the version that the object has now: the one that the known head names, if it means this
-    /// version and is sound, else a new one in its place; and whether there is to be a new head.
-    fn open_or_create_pair(
-        &self,
-        directory: &Directory,
-        key: &str,
-        looked: &Looked<()>,
-        known: Option<Head>,
-        lock: Option<&KeyLock<'_>>,
-    ) -> Option<(OpenPair, Option<NewHead>)> {
-        let (now, unvalidated) = (&looked.stat, self.inner.policy.unvalidated);
-        if !unvalidated.vouches_for(now) {
-            tracing::warn!(key, "the origin gives no validators that vouch for the bytes; nothing of it is stored");
-            return None;
-        }
-        let warn = |error: &io::Error| {
-            tracing::warn!(key, %error, "the cache's files cannot be opened; the object is read from its origin");
-        };
-        let (current, superseded) = match known {
-            Some(head) if unvalidated.same_version(&head.stat, now) => (Some(head), None),
-            Some(head) => (None, Some(head.pair)),
-            None => (None, None),
-        };
-        if let Some(head) = current {
-            match directory.open_pair(&head) {
-                Ok(OpenedPair::Good(pair)) => {
-                    return Some((pair, looked.is_confirmed.then_some(NewHead { superseded: None })));
-                }
-                Ok(OpenedPair::Damaged) => {}
-                Err(error) => {
-                    warn(&error);
-                    return None;
-                }
-            }
-        }
-        if lock.is_none() {
-            tracing::warn!(key, "others are busy with the object for too long; it is read from its origin");
-            return None;
-        }
-        // What cannot be found again would only be stored again and again.
-        directory.check_head(key, now, &looked.attributes).inspect_err(|error| warn(error)).ok()?;
-        let page_size = self.inner.policy.page_size;
-        let pair = directory
-            .create_pair(key, now, page_size, self.inner.policy.when_full)
-            .inspect_err(|error| warn(error))
-            .ok()?;
-        Some((pair, Some(NewHead { superseded })))
-    }
-}
-
-/// A head that is to be written for a pair.
-struct NewHead {
-    /// The pair of the version that the object had before.
-    superseded: Option<String>,
-}
-
-/// Whether it could be written.
-fn save_head(directory: &Directory, key: &str, looked: &Looked<()>, pair: &Pair, lock: &KeyLock<'_>) -> bool {
-    let head = Head::new(key.to_owned(), looked.stat.clone(), pair.name().to_owned());
-    let head = head.with_attributes(looked.attributes.clone());
-    let saved = directory.save_head(&head, pair, lock);
-    if let Err(error) = &saved {
-        tracing::warn!(key, %error, "a head cannot be written; the next opening will ask the origin again");
-    }
-    saved.is_ok()
-}
-
-/// For how long an opening tries an origin again that cannot be reached at all: where an address is wrong, it shows here.
-const OPENING_UNREACHABLE: Duration = Duration::from_secs(5);
-/// For how long it tries an origin in trouble, where there is something to open that was asked for before.
-pub(crate) const OPENING_HELD: Duration = Duration::from_secs(2);
-
-fn no_answer(key: &str) -> OriginError {
-    let (key, request) = (key.to_owned(), "the object's length".to_owned());
-    let reason = format!("no answer came within {OPENING_HELD:?}");
-    OriginError::Unreachable { key, request, reason, attempts: 1 }
-}
-
-/// No object is longer, in bytes: 1 PiB. What says so is a server in error, and its pages could not even be counted.
-const MAX_LENGTH: u64 = 1 << 50;
-
-pub(crate) fn check_length(key: &str, stat: Stat) -> Result<Stat, OriginError> {
-    if stat.length <= MAX_LENGTH {
-        return Ok(stat);
-    }
-    let reason = format!("it says {} bytes, and no object has more than {MAX_LENGTH}", stat.length);
-    let request = "the object's length".to_owned();
-    Err(OriginError::InvalidResponse { key: key.to_owned(), request, reason, attempts: 1 })
 }

@@ -64,29 +64,30 @@ impl CacheBuilder {
     /// How many bytes of the disk the directory may take: all objects, and all processes together. The last opener's
     /// limit holds. Default: the limit that is set already, and 10 GiB for a new directory.
     ///
-    /// When it is reached, [`when_full`](Self::when_full) says what happens. If more is stored than the limit that is set
-    /// here, what can best be done without goes before the cache is open; if it cannot, since it is to be kept or
-    /// others are working on it, the opening fails, and the limit stays what it was. If what is to be kept is more than the
-    /// limit, nothing goes before that. One opener at a time changes the limit, and the others wait for it; should it be
-    /// killed while it makes room, the smaller limit stays until somebody sets another. A smaller limit than before also waits
-    /// for the count that the first opening after a start of the system makes, which for 100,000 objects takes seconds;
-    /// without one large directories are counted behind the opening, and nothing is stored until they are.
+    /// When it is reached, [`when_full`](Self::when_full) says what happens. If more is stored than the limit that is
+    /// set here, what can best be done without goes before the cache is open; if it cannot, since it is to be kept or
+    /// others are working on it, the opening fails, and the limit stays what it was. If what is to be kept is more than
+    /// the limit, nothing goes before that. One opener at a time changes the limit, and the others wait for it; should
+    /// it be killed while it makes room, the smaller limit stays until somebody sets another. A smaller limit than
+    /// before also waits for the count that the first opening after a start of the system makes, which for 100,000
+    /// objects takes seconds; without one large directories are counted behind the opening, and nothing is stored until
+    /// they are.
     pub fn max_bytes(self, bytes: u64) -> Self {
         Self { settings: Settings { max_bytes: Some(bytes), ..self.settings }, ..self }
     }
 
     /// What happens when the limit is reached: default, that what can best be done without goes.
     ///
-    /// That is what was used the longest ago and the least often, all objects and processes together, in extents of 1 MiB,
-    /// or of a page if that is longer. What is used once goes before what is used twice, so that a scan does not cost
-    /// others what they use again and again. An object of which nothing is left is forgotten.
+    /// That is what was used the longest ago and the least often, all objects and processes together, in extents of 1
+    /// MiB, or of a page if that is longer. What is used once goes before what is used twice, so that a scan does not
+    /// cost others what they use again and again. An object of which nothing is left is forgotten.
     pub fn when_full(self, when_full: WhenFull) -> Self {
         Self { policy: Policy { when_full, ..self.policy }, ..self }
     }
 
-    /// Which reads store what they fetch: those for which `rule` is true. Default: all. What is refused is read from its
-    /// origin, byte for byte; what is held is used, whatever the rule says. The rule is asked once a read that misses, on
-    /// the thread that reads.
+    /// Which reads store what they fetch: those for which `rule` is true. Default: all. What is refused is read from
+    /// its origin, byte for byte; what is held is used, whatever the rule says. The rule is asked once a read that
+    /// misses, on the thread that reads.
     ///
     /// # Examples
     ///
@@ -104,24 +105,25 @@ impl CacheBuilder {
     }
 
     /// How many objects this process keeps open although nobody has a handle of them, so that they are opened quickly
-    /// again; with each go four descriptors. Default: 64. Those with a handle count too, and are never closed; the others
-    /// are closed in the order in which they were given back, and all of them when the system has no descriptor left. Of
-    /// several caches of a process over one directory the first one's number holds.
+    /// again; with each go four descriptors. Default: 64. Those with a handle count too, and are never closed; the
+    /// others are closed in the order in which they were given back, and all of them when the system has no descriptor
+    /// left. Of several caches of a process over one directory the first one's number holds.
     pub fn max_open_entries(self, count: usize) -> Self {
         Self { settings: Settings { max_open_entries: count, ..self.settings }, ..self }
     }
 
     /// How long what another thread or process does is waited for (a page that it fetches, an object that it opens)
-    /// before the origin is asked beside it, without storing. Default: half a minute. Of several caches of a process over
-    /// one directory the first one's patience holds for opening, and each one's own for its reads.
+    /// before the origin is asked beside it, without storing. Default: half a minute. Of several caches of a process
+    /// over one directory the first one's patience holds for opening, and each one's own for its reads.
     pub fn patience(self, patience: Duration) -> Self {
         Self { settings: Settings { patience, ..self.settings }, ..self }
     }
 
-    /// How many requests this process has under way at once, for all files. Default: 16. More fetch scattered pieces from
-    /// a distant origin sooner, and take more memory: each up to 8 MiB, or a page if that is larger. Of several caches of
-    /// a process over one directory the first one's number holds. What an origin reads of other files within its requests
-    /// is not counted, and if no request has ended for as long as the patience of the one who waits, his is sent beside.
+    /// How many requests this process has under way at once, for all files. Default: 16. More fetch scattered pieces
+    /// from a distant origin sooner, and take more memory: each up to 8 MiB, or a page if that is larger. Of several
+    /// caches of a process over one directory the first one's number holds. What an origin reads of other files within
+    /// its requests is not counted, and if no request has ended for as long as the patience of the one who waits, his
+    /// is sent beside.
     pub fn max_in_flight(self, count: usize) -> Self {
         Self { settings: Settings { max_in_flight: count, ..self.settings }, ..self }
     }
@@ -145,8 +147,8 @@ impl CacheBuilder {
 
     /// How long, and with what pauses, a request to an origin is tried again that may succeed later. Default: for two
     /// minutes; [`RetryPolicy::never`] switches it off. An opening begins no further attempt after
-    /// five seconds at an origin that cannot be reached at all, since that is where an address shows to be wrong; and it
-    /// waits two seconds in all for one in any trouble, or silent, if it may open what is held.
+    /// five seconds at an origin that cannot be reached at all, since that is where an address shows to be wrong; and
+    /// it waits two seconds in all for one in any trouble, or silent, if it may open what is held.
     pub fn retry(self, retry: RetryPolicy) -> Self {
         Self { policy: Policy { retry, ..self.policy }, ..self }
     }
@@ -167,8 +169,8 @@ impl CacheBuilder {
         Self { settings: Settings { disk: std::sync::Arc::new(disk), ..self.settings }, ..self }
     }
 
-    /// Has done early and in small what else waits until it is worth its while: room is made ahead of need in caches of any
-    /// size, and single blocks of indexes are given back. For tests, whose caches are small.
+    /// Has done early and in small what else waits until it is worth its while: room is made ahead of need in caches of
+    /// any size, and single blocks of indexes are given back. For tests, whose caches are small.
     #[doc(hidden)]
     pub fn eager(self) -> Self {
         Self { settings: Settings { eager: true, ..self.settings }, ..self }

@@ -23,11 +23,11 @@ use crate::sys::PerProcess;
 /// read that needs the origin ([`OriginError::Changed`]), and never a mixture. Open it again to read the new version.
 ///
 /// Reads block until the bytes are there; they come from any number of threads at once, and what one thread, in any
-/// process, is fetching no other fetches. A page that is held is read without waiting for anybody. That a page cannot be
-/// stored, because the disk is full or sick, costs a warning in the log and never a read.
+/// process, is fetching no other fetches. A page that is held is read without waiting for anybody. That a page cannot
+/// be stored, because the disk is full or sick, costs a warning in the log and never a read.
 ///
-/// For who reads on and on, more and more is fetched ahead, which makes fewer requests of many misses, and up to 8 MiB long;
-/// nothing is for reads here and there. [`advise`](Self::advise) tells what is known better, and
+/// For who reads on and on, more and more is fetched ahead, which makes fewer requests of many misses, and up to 8 MiB
+/// long; nothing is for reads here and there. [`advise`](Self::advise) tells what is known better, and
 /// [`prefetch`](Self::prefetch) fetches what will be read.
 ///
 /// A process that is forked may go on with the handles of its parent: it makes tables and opens files of its own when

@@ -86,7 +86,8 @@ pub enum OpenError {
         /// What is known of the file system.
         kind: &'static str,
     },
-    /// It is on a file system that knows no holes, so that a file of which a piece is stored would take all of its length.
+    /// It is on a file system that knows no holes, so that a file of which a piece is stored would take all of its
+    /// length.
     #[error(
         "the cache directory {} is on a file system of kind {kind}, where files have no holes, and a piece of an object \
          would take as much as all of it; choose one on ext4, XFS or another that has them",
@@ -114,8 +115,8 @@ pub enum OpenError {
         /// How much of that is to be kept, in bytes.
         kept: u64,
     },
-    /// A smaller limit was asked for, and what is charged has not been counted since the system was started, so that nobody
-    /// knows what is beyond it. The limit is what it was.
+    /// A smaller limit was asked for, and what is charged has not been counted since the system was started, so that
+    /// nobody knows what is beyond it. The limit is what it was.
     #[error(
         "the cache directory {} cannot be limited to {max_bytes} bytes now: what is in it could not be counted, since \
          others are at work for too long, or its disk fails (the log says which); try again later",

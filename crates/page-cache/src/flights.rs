@@ -6,9 +6,9 @@
 //! passenger    board ─► wait ───────────────────► takes the leader's bytes
 //! ```
 //!
-//! Nobody waits for a flight while he leads one, and who leads waits for nothing but a slot, for a bounded time, and his
-//! own request; so no two can wait for each other. A flight ends with its leader, whatever becomes of him: what it did not
-//! bring is for the passengers to look for.
+//! Nobody waits for a flight while he leads one, and who leads waits for nothing but a slot, for a bounded time, and
+//! his own request; so no two can wait for each other. A flight ends with its leader, whatever becomes of him: what it
+//! did not bring is for the passengers to look for.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -67,8 +67,8 @@ impl Failure {
     }
 }
 
-/// Which origin was asked: of one object there may be several, with other credentials or by another way. It is told by its
-/// address, so only those that are there at once can be told from each other.
+/// Which origin was asked: of one object there may be several, with other credentials or by another way. It is told by
+/// its address, so only those that are there at once can be told from each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Asked(usize);
 

@@ -39,16 +39,16 @@ impl Default for Freshness {
     }
 }
 
-/// What an opening does if it is to ask the origin whether the object has changed, and the origin cannot be reached or is
-/// in trouble ([`OriginError::is_transient`](crate::OriginError::is_transient)): that is no sign of a change, and none
-/// that there is no such object any more.
+/// What an opening does if it is to ask the origin whether the object has changed, and the origin cannot be reached or
+/// is in trouble ([`OriginError::is_transient`](crate::OriginError::is_transient)): that is no sign of a change, and
+/// none that there is no such object any more.
 ///
-/// An object of which a read has found that it has changed is never served like this, and an origin that answers, if only
-/// that the object is gone or must not be read, has been reached.
+/// An object of which a read has found that it has changed is never served like this, and an origin that answers, if
+/// only that the object is gone or must not be read, has been reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnUnreachable {
-    /// It opens the version that is held, with a warning in the log; the next opening asks again. What is not held of it
-    /// is asked of the origin when it is read, and must be of that version.
+    /// It opens the version that is held, with a warning in the log; the next opening asks again. What is not held of
+    /// it is asked of the origin when it is read, and must be of that version.
     #[default]
     ServeHeld,
     /// It is an error.
@@ -62,9 +62,9 @@ pub enum Unvalidated {
     /// Nothing: each read asks the origin.
     #[default]
     Never,
-    /// As much as of any other. It counts as the same version for as long as the origin says the same length, and the same
-    /// weak ETag if there is one. Only for objects that never change at one length: else pieces of two versions are mixed,
-    /// and nobody can tell.
+    /// As much as of any other. It counts as the same version for as long as the origin says the same length, and the
+    /// same weak ETag if there is one. Only for objects that never change at one length: else pieces of two versions
+    /// are mixed, and nobody can tell.
     TrustLength,
 }
 

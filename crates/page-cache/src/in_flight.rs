@@ -1,8 +1,8 @@
 //! How many requests are under way at once.
 //!
-//! A slot is held while an origin is asked, and neither while what came is stored or told of, nor between two attempts. An
-//! origin may read other files of the same cache: within a request no further slot is taken, and who could have none for
-//! too long, since origins wait for each other in ways that cannot be seen here, goes without.
+//! A slot is held while an origin is asked, and neither while what came is stored or told of, nor between two attempts.
+//! An origin may read other files of the same cache: within a request no further slot is taken, and who could have none
+//! for too long, since origins wait for each other in ways that cannot be seen here, goes without.
 
 use std::cell::Cell;
 use std::marker::PhantomData;

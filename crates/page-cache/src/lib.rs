@@ -85,6 +85,7 @@ mod flights;
 mod freshness;
 mod in_flight;
 mod maintenance;
+mod opening;
 mod origin;
 mod pages;
 #[cfg(feature = "parquet")]

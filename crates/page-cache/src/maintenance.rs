@@ -59,8 +59,8 @@ impl Cache {
 
     /// What is held of all objects, in no order.
     ///
-    /// O(objects and pages that are stored). Where the directory, or an object's files, cannot be read nothing is listed,
-    /// with a warning in the log.
+    /// O(objects and pages that are stored). Where the directory, or an object's files, cannot be read nothing is
+    /// listed, with a warning in the log.
     pub fn entries(&self) -> Vec<Entry> {
         let Some(directory) = self.inner.directory() else { return Vec::new() };
         match directory.heads() {
@@ -100,13 +100,13 @@ impl Cache {
         opened.inspect_err(warn).ok()
     }
 
-    /// Reads and checks all that is held of all objects: what came of it, for the key of each. What is damaged is held no
-    /// more afterwards, unless others keep it from being taken away just now.
+    /// Reads and checks all that is held of all objects: what came of it, for the key of each. What is damaged is held
+    /// no more afterwards, unless others keep it from being taken away just now.
     ///
     /// # Errors
     ///
-    /// [`MaintenanceError`]: of all, that the directory cannot be listed; of one object, that its files cannot be opened or
-    /// read, which says nothing of the others.
+    /// [`MaintenanceError`]: of all, that the directory cannot be listed; of one object, that its files cannot be
+    /// opened or read, which says nothing of the others.
     pub fn verify(&self) -> Result<Vec<Verified>, MaintenanceError> {
         let directory = self.directory()?;
         let heads = directory.heads().map_err(self.cannot("verified"))?;
@@ -146,15 +146,15 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// [`MaintenanceError`]: the directory cannot be listed, files of it not be opened or written, or others count what is
-    /// stored, or do not stop storing for it to be counted, for more than ten seconds.
+    /// [`MaintenanceError`]: the directory cannot be listed, files of it not be opened or written, or others count what
+    /// is stored, or do not stop storing for it to be counted, for more than ten seconds.
     pub fn evict_to(&self, bytes: u64) -> Result<Usage, MaintenanceError> {
         self.directory()?.evict_to(bytes, EVICTION_PATIENCE).map_err(self.cannot("evicted from"))?;
         Ok(self.usage())
     }
 
-    /// Evicts all objects of which nobody has read or stored anything for so long, by the clock of the system; what is to
-    /// be kept stays. Returns what is used then. Blocks for as long as that takes.
+    /// Evicts all objects of which nobody has read or stored anything for so long, by the clock of the system; what is
+    /// to be kept stays. Returns what is used then. Blocks for as long as that takes.
     ///
     /// # Errors
     ///
@@ -173,18 +173,19 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// [`MaintenanceError`]: the directory cannot be locked, or something in it cannot be looked at: then what is charged
-    /// stays as it was.
+    /// [`MaintenanceError`]: the directory cannot be locked, or something in it cannot be looked at: then what is
+    /// charged stays as it was.
     pub fn recount(&self, patience: Duration) -> Result<Option<Recount>, MaintenanceError> {
         self.directory()?.recount(patience).map_err(self.cannot("counted"))
     }
 
-    /// Counts what is stored, if that has not been done since the system was started: nothing is stored before. Whether it
-    /// has been done then; it has not if other threads or processes are storing or counting for longer than `patience`.
+    /// Counts what is stored, if that has not been done since the system was started: nothing is stored before. Whether
+    /// it has been done then; it has not if other threads or processes are storing or counting for longer than
+    /// `patience`.
     ///
-    /// Whoever opens a directory of more than 500 objects as the first after a start of the system does not wait for the
-    /// count, which a thread of the cache does. A process that lives for less than that takes, about 10 to 30 us an object,
-    /// calls this, or nothing of what it reads is kept. Else it costs a load from memory.
+    /// Whoever opens a directory of more than 500 objects as the first after a start of the system does not wait for
+    /// the count, which a thread of the cache does. A process that lives for less than that takes, about 10 to 30 us an
+    /// object, calls this, or nothing of what it reads is kept. Else it costs a load from memory.
     ///
     /// # Errors
     ///

@@ -19,8 +19,8 @@ const FOOTER: usize = 64 << 10;
 /// A [`CachedFile`] that is read as Parquet by `parquet`'s asynchronous readers.
 ///
 /// The metadata are read from the last 64 KiB, with a second read if they are longer; the column chunks that a reader
-/// wants at once are read as one batch ([`read_ranges_async`](CachedFile::read_ranges_async)). Nothing blocks who polls,
-/// and no runtime is needed. A file that ends before what it says of itself is an error.
+/// wants at once are read as one batch ([`read_ranges_async`](CachedFile::read_ranges_async)). Nothing blocks who
+/// polls, and no runtime is needed. A file that ends before what it says of itself is an error.
 ///
 /// Files with an encrypted footer cannot be read by it; through a [`CachedStore`](crate::CachedStore) they can.
 ///

@@ -13,31 +13,32 @@ use crate::sync::Mutex;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Prefetched {
-    /// What of the ranges is held when it ends, in bytes of whole pages: all of it, unless it was cancelled or something
-    /// was evicted meanwhile.
+    /// What of the ranges is held when it ends, in bytes of whole pages: all of it, unless it was cancelled or
+    /// something was evicted meanwhile.
     pub held: RangeSet,
     /// Whether the callback had it end.
     pub cancelled: bool,
 }
 
 impl CachedFile {
-    /// Fetches what is missing of these ranges, and stores it, in whole pages and as many requests at once as may be under
-    /// way. Nothing is handed out, and no more is in memory than these requests bring: of each at most 8 MiB, or a page.
+    /// Fetches what is missing of these ranges, and stores it, in whole pages and as many requests at once as may be
+    /// under way. Nothing is handed out, and no more is in memory than these requests bring: of each at most 8 MiB, or
+    /// a page.
     ///
-    /// `progress` is called, from one thread at a time, at least whenever something has been stored, and now and then in
-    /// a pause between two attempts at an origin in trouble. When it returns [`ControlFlow::Break`] no further request is
-    /// sent, and nothing is tried again; those that are under way are stored still. It should be quick,
+    /// `progress` is called, from one thread at a time, at least whenever something has been stored, and now and then
+    /// in a pause between two attempts at an origin in trouble. When it returns [`ControlFlow::Break`] no further
+    /// request is sent, and nothing is tried again; those that are under way are stored still. It should be quick,
     /// since the next request waits for it.
     ///
-    /// Ranges are half-open, in bytes, and clipped at the end; they may overlap and be in any order. Blocks until all is
-    /// there; what others are fetching is waited for.
+    /// Ranges are half-open, in bytes, and clipped at the end; they may overlap and be in any order. Blocks until all
+    /// is there; what others are fetching is waited for.
     ///
     /// # Errors
     ///
     /// [`PrefetchError::TooLarge`], before anything is fetched, if the ranges can never be held all at once;
     /// [`PrefetchError::NotStored`] if this file is not stored at all, or something of it could not be;
-    /// [`PrefetchError::Read`] if a range is reversed or starts behind the end, or the origin does not give the bytes, as
-    /// offline. What had been stored stays.
+    /// [`PrefetchError::Read`] if a range is reversed or starts behind the end, or the origin does not give the bytes,
+    /// as offline. What had been stored stays.
     ///
     /// # Examples
     ///
@@ -102,11 +103,11 @@ impl CachedFile {
     /// Tells how a range is going to be read, which holds for this handle and its clones until another advice for it. A
     /// hint changes what is fetched and stored, and never what is read.
     ///
-    /// [`Advice::WillNeed`] returns at once, and has a thread fetch what is missing, as [`prefetch`](Self::prefetch) does;
-    /// there is one such thread for a file. What cannot be fetched or stored is told to the log, and is fetched when it
-    /// is read; the thread goes on with nothing when the last handle of the file is dropped.
-    /// [`Advice::DontNeed`] gives the pages that lie within the range as a whole back, for all who use the cache, but for
-    /// what is to be kept. The others cost nothing.
+    /// [`Advice::WillNeed`] returns at once, and has a thread fetch what is missing, as [`prefetch`](Self::prefetch)
+    /// does; there is one such thread for a file. What cannot be fetched or stored is told to the log, and is fetched
+    /// when it is read; the thread goes on with nothing when the last handle of the file is dropped.
+    /// [`Advice::DontNeed`] gives the pages that lie within the range as a whole back, for all who use the cache, but
+    /// for what is to be kept. The others cost nothing.
     ///
     /// The range is in bytes, half-open, and clipped at the end of the file. A reversed one is empty.
     pub fn advise(&self, range: Range<u64>, advice: Advice) {
@@ -134,7 +135,8 @@ impl CachedFile {
         }
     }
 
-    /// In pieces of so many bytes what will be needed is fetched: a part of the limit, so that there may be room for one.
+    /// In pieces of so many bytes what will be needed is fetched: a part of the limit, so that there may be room for
+    /// one.
     fn most_at_once(&self) -> u64 {
         let Some((directory, pair)) = self.opened().pair() else { return MAX_AT_ONCE };
         (directory.budget().max_bytes() / PIECES).clamp(pair.pages().page_size, MAX_AT_ONCE.max(pair.pages().page_size))
@@ -144,7 +146,8 @@ impl CachedFile {
     fn fetch_wanted(&self) {
         let file = self.downgrade();
         let fetch = move || {
-            // Without a handle of its own while it does not fetch, so that the file is closed with the last of the others.
+            // Without a handle of its own while it does not fetch, so that the file is closed with the last of the
+            // others.
             while let Some(file) = file.upgrade() {
                 let Some(range) = file.read_ahead().next_wanted(file.most_at_once()) else { return };
                 let go_on = |_| if file.is_last() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };

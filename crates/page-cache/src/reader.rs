@@ -5,18 +5,19 @@ use std::ops::Range;
 
 use crate::cached_file::CachedFile;
 
-/// At most as many bytes are in memory: a read of as many costs so much more than beginning one that more would not pay.
+/// At most as many bytes are in memory: a read of as many costs so much more than beginning one that more would not
+/// pay.
 pub(crate) const MAX_BUFFER: usize = 64 << 10;
 /// As many bytes are read ahead of the second read behind a seek; each time that they are used up it is twice as many.
 const FIRST_BUFFER: usize = 8 << 10;
 
-/// A position in a [`CachedFile`] with some bytes behind it in memory, so that a parser's reads of a few bytes each cost
-/// next to nothing.
+/// A position in a [`CachedFile`] with some bytes behind it in memory, so that a parser's reads of a few bytes each
+/// cost next to nothing.
 ///
 /// Up to 64 KiB are read ahead, however large the pages are: nothing by the first read behind a seek, which costs what
-/// [`read_at`](CachedFile::read_at) does, and more and more while reading goes on. Larger reads go straight to the caller's
-/// memory. A position behind the end is allowed and reads nothing, as in a local file. A failed read leaves the position
-/// where it was.
+/// [`read_at`](CachedFile::read_at) does, and more and more while reading goes on. Larger reads go straight to the
+/// caller's memory. A position behind the end is allowed and reads nothing, as in a local file. A failed read leaves
+/// the position where it was.
 #[derive(Debug, Clone)]
 pub struct Reader {
     file: CachedFile,

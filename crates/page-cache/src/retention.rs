@@ -16,24 +16,24 @@ use crate::pages::overlap;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl CachedFile {
-    /// Has what is stored of a range stay until it is [released](Self::release), however full the cache is: also what is
-    /// stored of it later, in other processes, and after a restart or a power cut. Nothing is fetched by this.
+    /// Has what is stored of a range stay until it is [released](Self::release), however full the cache is: also what
+    /// is stored of it later, in other processes, and after a restart or a power cut. Nothing is fetched by this.
     ///
     /// What stays is whole extents of 1 MiB, or of a page if that is longer. The range is clipped at the end. Returns
     /// only when this is on the medium, and with it what is held by then. It is a matter of this version of the object:
     /// when the object changes, its new version has nothing that is to be kept, and the old one goes as any other.
     ///
-    /// To take that down costs 4 KiB for each 2 GiB of the object, once. False, and nothing is kept or evicted, if there is
-    /// no room for that: with [`WhenFull::Stop`] that is, no free room. False too if this file is not stored at all (it has
-    /// no [page size](Self::page_size)).
+    /// To take that down costs 4 KiB for each 2 GiB of the object, once. False, and nothing is kept or evicted, if
+    /// there is no room for that: with [`WhenFull::Stop`] that is, no free room. False too if this file is not stored
+    /// at all (it has no [page size](Self::page_size)).
     ///
-    /// Blocks for about as long as it takes to write to the medium what is held and not there yet. A process that is killed
-    /// meanwhile may leave a part of the range to be kept.
+    /// Blocks for about as long as it takes to write to the medium what is held and not there yet. A process that is
+    /// killed meanwhile may leave a part of the range to be kept.
     ///
     /// # Errors
     ///
-    /// [`MaintenanceError`]: the files cannot be written, or others count or evict for too long. Then nothing more is to be
-    /// kept than before, unless that cannot be written either.
+    /// [`MaintenanceError`]: the files cannot be written, or others count or evict for too long. Then nothing more is
+    /// to be kept than before, unless that cannot be written either.
     pub fn keep(&self, range: Range<u64>) -> Result<bool, MaintenanceError> {
         let Some((directory, pair)) = self.stored()? else { return Ok(false) };
         let pages = pair.pages().touching(&(range.start..range.end.min(pair.pages().length)));
@@ -49,8 +49,8 @@ impl CachedFile {
         keep().map_err(|error| self.cannot("kept", range, error))
     }
 
-    /// Lets what was kept of a range go again, when its time comes. Extents count as in [`keep`](Self::keep), and one that
-    /// the range touches is released as a whole.
+    /// Lets what was kept of a range go again, when its time comes. Extents count as in [`keep`](Self::keep), and one
+    /// that the range touches is released as a whole.
     ///
     /// # Errors
     ///
@@ -70,15 +70,16 @@ impl CachedFile {
         kept(pair).map_err(|error| self.cannot("listed", 0..self.len(), error))
     }
 
-    /// Gives back what is stored of the pages that lie within a range as a whole, also what is to be kept, and returns how
-    /// many bytes less are charged. What others are just fetching stays.
+    /// Gives back what is stored of the pages that lie within a range as a whole, also what is to be kept, and returns
+    /// how many bytes less are charged. What others are just fetching stays.
     ///
-    /// Blocks for as long as that takes: about a millisecond an extent of 1 MiB. Others fetch, store and count meanwhile.
+    /// Blocks for as long as that takes: about a millisecond an extent of 1 MiB. Others fetch, store and count
+    /// meanwhile.
     ///
     /// # Errors
     ///
-    /// [`MaintenanceError`]: the index or the data cannot be written, or others count for too long; what could not be given
-    /// back is tried again when somebody needs the room.
+    /// [`MaintenanceError`]: the index or the data cannot be written, or others count for too long; what could not be
+    /// given back is tried again when somebody needs the room.
     pub fn evict(&self, range: Range<u64>) -> Result<u64, MaintenanceError> {
         let Some((directory, pair)) = self.stored()? else { return Ok(0) };
         evict(directory, pair, &range).map_err(|error| self.cannot("evicted", range, error))
@@ -86,8 +87,8 @@ impl CachedFile {
 }
 
 impl Cache {
-    /// Lets all that was [kept](CachedFile::keep) of the object behind `key` go again, when its time comes; its origin is
-    /// neither needed nor asked. False if nothing is known of it.
+    /// Lets all that was [kept](CachedFile::keep) of the object behind `key` go again, when its time comes; its origin
+    /// is neither needed nor asked. False if nothing is known of it.
     ///
     /// # Errors
     ///
@@ -97,9 +98,9 @@ impl Cache {
         Ok(released.is_some())
     }
 
-    /// Gives back all that is stored of the object behind `key`, also what is to be kept, and returns how many bytes less
-    /// are charged; its origin is neither needed nor asked. What others are just fetching stays, and so does what is known
-    /// of the object.
+    /// Gives back all that is stored of the object behind `key`, also what is to be kept, and returns how many bytes
+    /// less are charged; its origin is neither needed nor asked. What others are just fetching stays, and so does what
+    /// is known of the object.
     ///
     /// # Errors
     ///
@@ -109,10 +110,10 @@ impl Cache {
         Ok(freed.unwrap_or_default())
     }
 
-    /// Removes the object behind `key`: what is stored of it, also what is to be kept, and what is known of it. Its origin
-    /// is neither needed nor asked. False if somebody has it open, in any process, for longer than the half second that
-    /// this waits: then nothing of it is stored or to be kept any more, and the rest stays. True also if nothing was known
-    /// of it.
+    /// Removes the object behind `key`: what is stored of it, also what is to be kept, and what is known of it. Its
+    /// origin is neither needed nor asked. False if somebody has it open, in any process, for longer than the half
+    /// second that this waits: then nothing of it is stored or to be kept any more, and the rest stays. True also if
+    /// nothing was known of it.
     ///
     /// # Errors
     ///

@@ -64,8 +64,8 @@ pub(crate) async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send +
     readers()?.spawn_blocking(work).await.map_err(|_| Abandoned::Died)
 }
 
-/// The same for what waits for no request, as a read of what is held: not behind those who do, of whom there may be more
-/// than threads.
+/// The same for what waits for no request, as a read of what is held: not behind those who do, of whom there may be
+/// more than threads.
 pub(crate) async fn unblock_soon<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Abandoned> {
     static SOON: Started = PerProcess::empty();
     started(&SOON, 1, "page-cache-held")?.spawn_blocking(work).await.map_err(|_| Abandoned::Died)
@@ -90,8 +90,8 @@ impl Drop for Polling {
     }
 }
 
-/// A future during whose work the thread is marked. Not all of the runtime's threads are to be: those for what blocks may
-/// wait for it.
+/// A future during whose work the thread is marked. Not all of the runtime's threads are to be: those for what blocks
+/// may wait for it.
 pub(crate) async fn marked<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     poll_fn(|context| {

@@ -26,8 +26,8 @@ pub struct Stats {
     pub bypasses: u64,
     /// Pages that had been stored and did not agree with their checksums.
     pub corrupt_pages: u64,
-    /// Pages that this process has given back, for the limit or because it was told to: of a file while this process had
-    /// it open, and of a cache all that were given back in its directory.
+    /// Pages that this process has given back, for the limit or because it was told to: of a file while this process
+    /// had it open, and of a cache all that were given back in its directory.
     pub evictions: u64,
 }
 

@@ -72,8 +72,8 @@ impl Condvar {
     }
 }
 
-/// How long a waiter sleeps before it looks again: about an eighth of what it has waited for, since nobody tells it when
-/// another process is done, and what it is late by should be little beside that.
+/// How long a waiter sleeps before it looks again: about an eighth of what it has waited for, since nobody tells it
+/// when another process is done, and what it is late by should be little beside that.
 #[derive(Debug)]
 pub(crate) struct BackOff(Duration);
 

@@ -57,13 +57,14 @@ fn list_path(path: &Path) -> PathBuf {
 }
 
 impl CachedFile {
-    /// Copies what is held to a new file at `path`, private to this user: as long as the object, with holes where nothing
-    /// is held; and beside it, at `path.svf-pages`, the list of what is held, without which nobody could tell a hole from
-    /// zeros. Every page is checked on the way. What is copied is returned.
+    /// Copies what is held to a new file at `path`, private to this user: as long as the object, with holes where
+    /// nothing is held; and beside it, at `path.svf-pages`, the list of what is held, without which nobody could tell a
+    /// hole from zeros. Every page is checked on the way. What is copied is returned.
     ///
     /// # Errors
     ///
-    /// [`TransferError::Io`]: there is a file of that name already, or it cannot be written. Nothing is left of it then.
+    /// [`TransferError::Io`]: there is a file of that name already, or it cannot be written. Nothing is left of it
+    /// then.
     pub fn export(&self, path: impl AsRef<Path>) -> Result<RangeSet, TransferError> {
         let (path, list) = (path.as_ref(), list_path(path.as_ref()));
         let fail = |path: &Path| {

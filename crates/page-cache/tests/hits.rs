@@ -1,5 +1,5 @@
-//! What a hit costs the system: no system call and no allocation, which are counted; and a fill and an eviction, as few as
-//! they can do with.
+//! What a hit costs the system: no system call and no allocation, which are counted; and a fill and an eviction, as few
+//! as they can do with.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
@@ -138,8 +138,8 @@ fn fill_between_marks(dir: &Path) {
     assert!(file.held().contains(0..(FILLS as u64 + 1) * page));
 }
 
-/// Whoever makes room among many small objects, none of which anybody has open, looks at a few of them, by their indexes
-/// alone, and deletes one.
+/// Whoever makes room among many small objects, none of which anybody has open, looks at a few of them, by their
+/// indexes alone, and deletes one.
 #[test]
 fn an_eviction_among_small_objects_makes_few_system_calls() {
     if let Some(dir) = dir_if_traced() {

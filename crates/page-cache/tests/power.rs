@@ -132,8 +132,8 @@ fn check(dir: &Path) {
         assert!(found.charged <= found.allocated + 64 * found.pages + fixed, "{when}: {found:?}");
         found
     };
-    // No block is taken that no word vouches for: what was damaged has been stored again in its place, and where a block of
-    // the index was lost that took room, something has gone for it.
+    // No block is taken that no word vouches for: what was damaged has been stored again in its place, and where a
+    // block of the index was lost that took room, something has gone for it.
     let found = settled("what was held is read");
     assert_eq!(found.pages, files.iter().map(|file| file.held().num_bytes().div_ceil(PAGE)).sum::<u64>());
     assert!(found.pages <= held.iter().map(|held| held.num_bytes().div_ceil(PAGE)).sum::<u64>());

@@ -11,8 +11,9 @@ use tokio::time::timeout;
 
 use super::error;
 use super::wanted::Piece;
-use crate::cache::{Cache, OPENING_HELD, check_length};
+use crate::cache::Cache;
 use crate::freshness::Unvalidated;
+use crate::opening::{OPENING_HELD, check_length};
 use crate::origin::{Answer, Attempt, Begun, Failure, ObjectStoreOrigin, Origin, Stat, looked_at};
 use crate::runtime::{block_on, marked, unblock};
 
@@ -51,7 +52,8 @@ pub(super) struct Asking<'a> {
 impl Asking<'_> {
     /// Asks for these ranges, all at once, or for the metadata alone if there are none. Blocks.
     ///
-    /// What is returned is of one version: of answers that differ the newest counts, and what came with others is dropped.
+    /// What is returned is of one version: of answers that differ the newest counts, and what came with others is
+    /// dropped.
     ///
     /// # Errors
     ///
@@ -61,7 +63,8 @@ impl Asking<'_> {
             self.ask_together([None])
         } else {
             match self.ask_together(ranges.into_iter().map(Some)) {
-                // There may be no such bytes, or no such requests with this store. The first error is the one to report.
+                // There may be no such bytes, or no such requests with this store. The first error is the one to
+                // report.
                 Err(failure) if failure.may_be_of_the_range() => self.ask_together([None]).map_err(|_| failure),
                 asked => asked,
             }

@@ -8,7 +8,8 @@ use crate::origin::UNVERSIONED;
 
 /// Before the name of what a user has set.
 const METADATA: &str = "metadata:";
-/// The name of a version id that tells no versions apart. It is no attribute, but stands among what is told beside them.
+/// The name of a version id that tells no versions apart. It is no attribute, but stands among what is told beside
+/// them.
 const VERSION: &str = "version";
 
 /// As a head keeps them. What this version of `object_store` does not know is not kept.

@@ -17,8 +17,8 @@ pub(super) const FIRST_PIECE: u64 = 1 << 20;
 /// So many are read at once.
 const PIECES_AT_ONCE: usize = 3;
 
-/// The bytes of pieces, read as the stream is: whoever drops it has a few of them read for nothing at most. `changed` is
-/// told if the object is found to be another one.
+/// The bytes of pieces, read as the stream is: whoever drops it has a few of them read for nothing at most. `changed`
+/// is told if the object is found to be another one.
 pub(super) fn pieces(
     file: CachedFile,
     path: Path,

@@ -55,8 +55,8 @@ impl CachedStoreBuilder {
         self
     }
 
-    /// Only objects for which `rule` is true are cached. It is asked when an object is opened, on any thread, and must not
-    /// block. Default: all.
+    /// Only objects for which `rule` is true are cached. It is asked when an object is opened, on any thread, and must
+    /// not block. Default: all.
     pub fn admit(mut self, rule: impl Fn(&ObjectMeta) -> bool + Send + Sync + 'static) -> Self {
         self.rules.rule = Some(Arc::new(rule));
         self

@@ -8,8 +8,8 @@ use super::Shared;
 use super::objects::Name;
 use crate::runtime::{Abandoned, spawn_blocking, unblock};
 
-/// A write that is under way. Once it is [over](Self::over) whoever opens the object next asks the store below. Who gives
-/// it up does not know what becomes of it, so then it is over as well.
+/// A write that is under way. Once it is [over](Self::over) whoever opens the object next asks the store below. Who
+/// gives it up does not know what becomes of it, so then it is over as well.
 pub(super) struct Change {
     pub(super) shared: Arc<Shared>,
     pub(super) location: Path,

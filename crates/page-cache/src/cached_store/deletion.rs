@@ -13,8 +13,9 @@ use super::Shared;
 use super::change::Change;
 use crate::sync::Mutex;
 
-/// What was given to the store below to be deleted, and is not known to be: a store that takes many at once tells of one
-/// after the other, and an error does not say of which it is. Who gives up listening does not know what becomes of them.
+/// What was given to the store below to be deleted, and is not known to be: a store that takes many at once tells of
+/// one after the other, and an error does not say of which it is. Who gives up listening does not know what becomes of
+/// them.
 struct UnderWay {
     shared: Arc<Shared>,
     changes: Mutex<HashMap<Path, Change>>,

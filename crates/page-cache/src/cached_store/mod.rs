@@ -80,8 +80,8 @@ use crate::sys::PerProcess;
 ///
 /// Objects of stores that give nothing to tell versions by (see [`Validators::identity`](crate::Validators::identity)),
 /// and those which the builder's rules do not admit: such reads pass to the store below, with all of their options. The
-/// extensions of a request reach the store below with the first read of an object only, and so do those of its answer the
-/// caller.
+/// extensions of a request reach the store below with the first read of an object only, and so do those of its answer
+/// the caller.
 ///
 /// # Blocking
 ///
@@ -138,8 +138,8 @@ impl CachedStore {
     /// `inner`, read through `cache`.
     ///
     /// The namespace is what tells this store from others that are read through the same directory: two stores in which
-    /// the same path may mean another object must have different ones. The same in each process, it holds no secret; the
-    /// name of a bucket with its endpoint is a good one.
+    /// the same path may mean another object must have different ones. The same in each process, it holds no secret;
+    /// the name of a bucket with its endpoint is a good one.
     pub fn new(inner: Arc<dyn ObjectStore>, cache: Cache, namespace: impl Into<String>) -> Self {
         Self::builder(inner, cache, namespace).build()
     }

@@ -19,8 +19,8 @@ use super::behind::Permit;
 use super::objects::{Name, Object};
 use super::wanted::{Piece, Wanted};
 use super::{Shared, attributes, error};
-use crate::cache::{Known, Looked};
 use crate::fetch::MAX_REQUEST;
+use crate::opening::{Known, Looked};
 use crate::origin::{ObjectStoreOrigin, Origin, OriginError, Stat};
 use crate::runtime::spawn_blocking;
 
@@ -189,7 +189,7 @@ fn is_answer(error: &Error) -> bool {
 }
 
 /// The metadata of a version that is known.
-fn meta_of(path: &Path, stat: &Stat, kept: &crate::cache::Attributes) -> ObjectMeta {
+fn meta_of(path: &Path, stat: &Stat, kept: &crate::opening::Attributes) -> ObjectMeta {
     let validators = &stat.validators;
     ObjectMeta {
         location: path.clone(),

@@ -231,7 +231,8 @@ impl Opened {
         matches!(self, Self::Looked(_))
     }
 
-    /// Whether it is known that the store below is to answer instead: nothing that is kept of such an object is as good.
+    /// Whether it is known that the store below is to answer instead: nothing that is kept of such an object is as
+    /// good.
     fn passes(&self) -> bool {
         matches!(self, Self::Known(object) if !object.is_stored())
     }

@@ -1,6 +1,7 @@
 //! Where the bytes of a result come from.
 
-/// Whether the cache had what was asked for; among the [extensions](object_store::GetResult::extensions) of each result.
+/// Whether the cache had what was asked for; among the [extensions](object_store::GetResult::extensions) of each
+/// result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CacheStatus {

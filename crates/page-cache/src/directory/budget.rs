@@ -162,14 +162,14 @@ impl Budget {
         Period(self.control.period() as u16)
     }
 
-    /// The same in bytes that were filled, ever, if the limit has always been what it is now: by which it can be told how much
-    /// was filled between two moments.
+    /// The same in bytes that were filled, ever, if the limit has always been what it is now: by which it can be told
+    /// how much was filled between two moments.
     pub(crate) fn filled(&self) -> u64 {
         self.control.period().wrapping_mul(period(self.max_bytes())).wrapping_add(self.control.filled())
     }
 
-    /// Whether so little of the limit is left that room should be made before somebody needs it; in small caches only if
-    /// more is charged than the limit, since too much of what they have would go.
+    /// Whether so little of the limit is left that room should be made before somebody needs it; in small caches only
+    /// if more is charged than the limit, since too much of what they have would go.
     pub(crate) fn is_short(&self) -> bool {
         self.is_beyond(64)
     }

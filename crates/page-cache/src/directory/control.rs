@@ -307,8 +307,8 @@ fn create(files: &Files) -> io::Result<()> {
     }
 }
 
-/// All of it allocated, so that no store into it ever needs a block; and the directory itself charged, though nobody has
-/// counted anything yet.
+/// All of it allocated, so that no store into it ever needs a block; and the directory itself charged, though nobody
+/// has counted anything yet.
 fn write(file: &dyn DiskFile) -> io::Result<()> {
     file.set_len(LEN)?;
     file.allocate(0..LEN)?;

@@ -154,8 +154,8 @@ pub(crate) fn is_temporary(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(b".") && name.as_encoded_bytes().ends_with(TEMPORARY.as_bytes())
 }
 
-/// Whether an error of opening a file of ours says that the file is damaged, and not that the system is in trouble: also
-/// that something else stands in its place, or that we, who made it, may not open it.
+/// Whether an error of opening a file of ours says that the file is damaged, and not that the system is in trouble:
+/// also that something else stands in its place, or that we, who made it, may not open it.
 pub(crate) fn is_damage(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidData, IsADirectory, NotFound, UnexpectedEof};
     let other = [Errno::LOOP, Errno::NXIO, Errno::ACCESS].map(|errno| Some(errno.raw_os_error()));

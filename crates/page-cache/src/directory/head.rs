@@ -50,6 +50,11 @@ impl Head {
         Self { attributes, ..self }
     }
 
+    /// The same of another pair: as old, and as doubtful.
+    pub(crate) fn with_pair(self, pair: String) -> Self {
+        Self { pair, ..self }
+    }
+
     /// The same, to be checked by the next who opens it under any policy.
     pub(crate) fn doubted(self) -> Self {
         Self { checked: 0, ..self }

@@ -20,7 +20,8 @@ pub(crate) fn peek(files: &Files, key: &str) -> io::Result<Option<Head>> {
     Ok(read(files, &files.head(&KeyHash::of(key)))?.filter(|head| head.key == key))
 }
 
-/// The head of `key`, if there is one that can be trusted. One that cannot is set aside, so this is done under its lock.
+/// The head of `key`, if there is one that can be trusted. One that cannot is set aside, so this is done under its
+/// lock.
 ///
 /// # Errors
 ///
@@ -44,8 +45,8 @@ pub(crate) fn check(key: &str, stat: &Stat, attributes: &BTreeMap<String, String
     Head::new(key.to_owned(), stat.clone(), pair).with_attributes(attributes.clone()).to_bytes().map(drop)
 }
 
-/// Writes the head of a key, in the place of the one there was. Only under its lock. If it is to be `durable`, no power cut
-/// leaves half of it.
+/// Writes the head of a key, in the place of the one there was. Only under its lock. If it is to be `durable`, no power
+/// cut leaves half of it.
 pub(crate) fn save(files: &Files, head: &Head, durable: bool) -> io::Result<()> {
     files.replace_alone(&files.head(&KeyHash::of(&head.key)), &head.to_bytes()?, durable)
 }
@@ -56,8 +57,8 @@ pub(crate) fn sync(files: &Files, key: &str) -> io::Result<()> {
     [files.heads(), files.pairs(), files.root.clone()].iter().try_for_each(|directory| files.disk.sync_dir(directory))
 }
 
-/// The head in a file, whosever it is; none if there is no such file. What it names can only be a pair of its own: files
-/// are moved and deleted by that name.
+/// The head in a file, whosever it is; none if there is no such file. What it names can only be a pair of its own:
+/// files are moved and deleted by that name.
 pub(crate) fn read(files: &Files, path: &Path) -> io::Result<Option<Head>> {
     let file = match files.disk.open(path, Access::Read) {
         Ok(file) => file,

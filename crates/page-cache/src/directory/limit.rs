@@ -16,12 +16,12 @@ use crate::sys::{Lock, LockFile};
 const DEFAULT_MAX_BYTES: u64 = 10 << 30;
 
 impl Directory {
-    /// The last opener's limit holds, from when this returns: what is beyond it has gone by then. Whether it was `tried`
-    /// just now to count what is charged: then it is not tried again.
+    /// The last opener's limit holds, from when this returns: what is beyond it has gone by then. Whether it was
+    /// `tried` just now to count what is charged: then it is not tried again.
     ///
-    /// While a smaller limit makes room it stands in control already, so that nobody fills what was just evicted. If the
-    /// room cannot be made it is taken back; who is killed before that leaves it, and whoever sets a limit next replaces
-    /// it.
+    /// While a smaller limit makes room it stands in control already, so that nobody fills what was just evicted. If
+    /// the room cannot be made it is taken back; who is killed before that leaves it, and whoever sets a limit next
+    /// replaces it.
     pub(super) fn set_limit(&self, max_bytes: Option<u64>, tried: bool) -> Result<(), OpenError> {
         let control = self.budget.control();
         if max_bytes.is_none() && control.max_bytes().is_some() {
@@ -82,13 +82,13 @@ impl Directory {
 
     /// Evicts until no more than this is charged; whether it came so far. What is to be kept stays.
     ///
-    /// Should it not come so far, everything is counted before it gives up: blocks of indexes in which nothing is any more
-    /// are given back by that.
+    /// Should it not come so far, everything is counted before it gives up: blocks of indexes in which nothing is any
+    /// more are given back by that.
     ///
     /// # Errors
     ///
-    /// That it did not come so far, and something could not be looked at, or others kept it from counting for longer than
-    /// `patience`: then the error's kind is `TimedOut`.
+    /// That it did not come so far, and something could not be looked at, or others kept it from counting for longer
+    /// than `patience`: then the error's kind is `TimedOut`.
     pub(crate) fn evict_to(&self, bytes: u64, patience: Duration) -> io::Result<bool> {
         let goal = bytes.max(self.budget.fixed());
         if self.stock(WhenFull::Evict).evict_to(bytes)? || self.budget.used() <= goal {
@@ -98,7 +98,8 @@ impl Directory {
         Ok(self.budget.used() <= bytes)
     }
 
-    /// Makes this opener, in any process, the only one that changes the limit; none if another one is at it for too long.
+    /// Makes this opener, in any process, the only one that changes the limit; none if another one is at it for too
+    /// long.
     fn lock_limit(&self) -> io::Result<Option<LockFile>> {
         // On a descriptor of its own: the locks of one do not exclude the threads that share it.
         let lock = self.with_descriptors(|| self.files.disk.open_lock(&self.files.control()))?;

@@ -76,8 +76,8 @@ const TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
                    # This directory is a cache of svf page-cache. Nothing in it is lost if it is removed.\n";
 /// How long an opener waits to count a directory that has not been counted since the system was started.
 const COUNT_PATIENCE: Duration = Duration::from_secs(10);
-/// With more pairs than this, the one who opens a directory does not wait until it has been tidied up, or counted after a
-/// start of the system: that would take longer than a tenth of a second.
+/// With more pairs than this, the one who opens a directory does not wait until it has been tidied up, or counted after
+/// a start of the system: that would take longer than a tenth of a second.
 const COUNTED_AT_OPENING: usize = 500;
 /// How long the others are waited for by who counts beside them: for that long at most they do not store.
 const RECOUNT_PATIENCE: Duration = Duration::from_millis(500);
@@ -269,8 +269,8 @@ impl Directory {
         }
     }
 
-    /// Evicts what is beyond the limit, as what a recount finds after a power cut, in which the counter was lost. If that
-    /// cannot go, as what is to be kept, it is tried again in pauses that grow.
+    /// Evicts what is beyond the limit, as what a recount finds after a power cut, in which the counter was lost. If
+    /// that cannot go, as what is to be kept, it is tried again in pauses that grow.
     fn keep_to_limit(&self) {
         if !self.excesses.is_due() {
             return;
@@ -359,8 +359,9 @@ impl Directory {
         heads::check(key, stat, attributes)
     }
 
-    /// Writes the head of a key that was confirmed just now, in the place of the one there was; doubted, if a doubt has come
-    /// since it was locked. Only under its lock. With the head what is to be kept of its `pair` would be lost.
+    /// Writes the head of a key that was confirmed just now, or was [loaded](Self::load_head) under this lock, in the
+    /// place of the one there was; doubted, if a doubt has come since it was locked. Only under its lock. With the head
+    /// what is to be kept of its `pair` would be lost.
     pub(crate) fn save_head(&self, head: &Head, pair: &Pair, lock: &KeyLock<'_>) -> io::Result<()> {
         let (durable, key) = (!pair.kept()?.is_empty(), KeyHash::of(&head.key));
         // Who came to doubt it meanwhile may have given up waiting for the lock.
@@ -440,8 +441,8 @@ impl Directory {
         }
     }
 
-    /// Deletes the pair of a key and its head, unless anybody works on it for longer than a look at it takes; whether they
-    /// are gone.
+    /// Deletes the pair of a key and its head, unless anybody works on it for longer than a look at it takes; whether
+    /// they are gone.
     pub(crate) fn delete_object(&self, key: &str, name: &str) -> io::Result<bool> {
         let delete = || -> io::Result<bool> {
             let section = self.budget.enter_within(OBJECT_PATIENCE).ok_or(io::ErrorKind::ResourceBusy)?;
@@ -485,8 +486,8 @@ impl Directory {
         Stock { files, budget, pairs, keys, evictor, maintenance, when_full }
     }
 
-    /// Finds those of the open pairs of which another process has opened a newer version. As long as this process has one
-    /// open, also one that nobody uses, nobody else can delete it; and who opened the newer one may have ended.
+    /// Finds those of the open pairs of which another process has opened a newer version. As long as this process has
+    /// one open, also one that nobody uses, nobody else can delete it; and who opened the newer one may have ended.
     fn look_for_superseded(&self) {
         if !self.looks.is_due() {
             return;

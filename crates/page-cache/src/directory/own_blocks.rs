@@ -1,8 +1,8 @@
-//! What the directories themselves take of the disk: a block for each few dozen names, which on ext4 never comes back, however
-//! few names are left.
+//! What the directories themselves take of the disk: a block for each few dozen names, which on ext4 never comes back,
+//! however few names are left.
 //!
-//! It is charged ahead: what a directory will take for the next names is charged before they are made. Part of it is in the
-//! fixed charge of every cache; the rest stands in control, and in what is charged.
+//! It is charged ahead: what a directory will take for the next names is charged before they are made. Part of it is in
+//! the fixed charge of every cache; the rest stands in control, and in what is charged.
 
 use std::io;
 use std::ops::RangeInclusive;
@@ -16,7 +16,8 @@ const AHEAD: u64 = 4;
 /// So much of it is in the fixed charge already, in bytes; the rest of that is for control and the tag.
 const INCLUDED: u64 = 48 << 10;
 
-/// What has to be charged for the directories beyond the fixed charge, in bytes, and what is charged for the next names.
+/// What has to be charged for the directories beyond the fixed charge, in bytes, and what is charged for the next
+/// names.
 fn charges(files: &Files) -> io::Result<RangeInclusive<u64>> {
     let mut taken = 0u64;
     for directory in [files.root.clone(), files.heads(), files.pairs(), files.aside()] {
@@ -26,14 +27,15 @@ fn charges(files: &Files) -> io::Result<RangeInclusive<u64>> {
     Ok(beyond(taken)..=beyond(taken.saturating_add(AHEAD.saturating_mul(files.file_system.unit))))
 }
 
-/// What a recount counts for the directories beyond the fixed charge, in bytes: no more than was charged, if that suffices.
+/// What a recount counts for the directories beyond the fixed charge, in bytes: no more than was charged, if that
+/// suffices.
 pub(crate) fn count(files: &Files, budget: &Budget) -> io::Result<u64> {
     let charges = charges(files)?;
     Ok(budget.control().directories().clamp(*charges.start(), *charges.end()))
 }
 
-/// Charges what the directories take now, and will for the next names, as far as that has not been done; false if there is
-/// no room for it.
+/// Charges what the directories take now, and will for the next names, as far as that has not been done; false if there
+/// is no room for it.
 pub(crate) fn reserve_growth(
     files: &Files,
     budget: &Budget,

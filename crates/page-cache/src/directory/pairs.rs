@@ -142,8 +142,8 @@ pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
-/// How long who makes a pair, or sets one aside, waits for a recount: for longer than a recount waits for others, since an
-/// object that cannot be stored when it is opened is not stored for as long as its handle lives.
+/// How long who makes a pair, or sets one aside, waits for a recount: for longer than a recount waits for others, since
+/// an object that cannot be stored when it is opened is not stored for as long as its handle lives.
 const SECTION_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
 fn busy() -> io::Error {

@@ -169,8 +169,8 @@ fn count(files: &Files, budget: &Budget, name: &str) -> io::Result<Counted> {
     Ok(Counted { charge: charge.max(allocated), allocated, pages: 0 })
 }
 
-/// Nobody is making a pair, and what is made at other times is made under the lock of its key. How many bytes of the disk
-/// those pairs take that could not be removed.
+/// Nobody is making a pair, and what is made at other times is made under the lock of its key. How many bytes of the
+/// disk those pairs take that could not be removed.
 fn remove_temporaries(files: &Files, budget: &Budget, keys: &KeyLocks) -> io::Result<u64> {
     let below = |directory: PathBuf| -> io::Result<Vec<OsString>> {
         Ok(files.list(&directory)?.into_iter().filter(|name| is_temporary(name)).collect())

@@ -148,8 +148,8 @@ fn a_pair_that_is_reconciled_beside_its_deletion_is_uncharged_once() {
     }
 }
 
-/// The n-th operation of a recount fails, alone or with all behind it, for every n: the charge may stay as it was, and a
-/// pair may be charged too much, but nothing is ever forgotten.
+/// The n-th operation of a recount fails, alone or with all behind it, for every n: the charge may stay as it was, and
+/// a pair may be charged too much, but nothing is ever forgotten.
 #[test]
 fn a_recount_on_a_failing_disk_forgets_nothing() {
     for (code, lasting) in [(libc::EIO, false), (libc::EIO, true), (libc::EMFILE, false), (libc::EMFILE, true)] {
@@ -190,7 +190,8 @@ fn a_recount_on_a_failing_disk_forgets_nothing() {
     }
 }
 
-/// Between the charge and the word that it stands for nothing on the disk tells of it but that somebody was in a section.
+/// Between the charge and the word that it stands for nothing on the disk tells of it but that somebody was in a
+/// section.
 #[test]
 fn a_death_between_the_charge_and_the_word_is_seen_by_the_next_who_is_alone() {
     let directory = tempfile::tempdir().unwrap();

@@ -10,14 +10,15 @@
 //!   └──────────── what other processes had locked ◄──┴────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! A hit takes no lock, so it never waits for a miss. What was fetched goes to the caller first, and to those who wait for
-//! it in this process: that it cannot be stored is no reason for a read to fail.
+//! A hit takes no lock, so it never waits for a miss. What was fetched goes to the caller first, and to those who wait
+//! for it in this process: that it cannot be stored is no reason for a read to fail.
 
 mod destinations;
 mod prefetch;
 mod read_ahead;
 mod requests;
 pub(crate) mod retry;
+mod sharing;
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -38,7 +39,7 @@ use svf_core::{NeedOptions, RangeSet};
 use crate::admission::{Admission, Admit};
 use crate::directory::{Budget, Damaged, Pair, Stock, Stored};
 use crate::error::ReadError;
-use crate::flights::{Asked, Boarding, Flights, Leader, Passenger, Until};
+use crate::flights::{Flights, Leader};
 use crate::in_flight::{InFlight, Turns};
 use crate::origin::{Origin, OriginError, Stat};
 use crate::stats::Counters;
@@ -87,8 +88,8 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Fills what is `pending` of all destinations. The missing pages of all of them are planned together, and fetched by
-    /// several requests at once.
+    /// Fills what is `pending` of all destinations. The missing pages of all of them are planned together, and fetched
+    /// by several requests at once.
     pub(crate) fn read(&self, destinations: &mut [Destination<'_>], pending: &RangeSet) -> Result<(), ReadError> {
         let mut destinations = Destinations::new(destinations);
         let Some(store) = &self.store else {
@@ -197,8 +198,8 @@ impl Source<'_> {
         Ok(pending)
     }
 
-    /// Fetches and stores what nobody else is fetching of `pending`, in whole pages, and gives it to the destinations; what
-    /// another thread is fetching they get from there. Returns what is left of it.
+    /// Fetches and stores what nobody else is fetching of `pending`, in whole pages, and gives it to the destinations;
+    /// what another thread is fetching they get from there. Returns what is left of it.
     fn fill(
         &self,
         store: &Store<'_>,
@@ -330,119 +331,6 @@ impl Source<'_> {
             self.counters.bypassed();
             store.read_ahead.is_in_vain();
         }
-    }
-
-    /// Does something for what nobody in this process is fetching of a request, and gives the destinations what others
-    /// fetch of it. What they do not bring is left.
-    fn share(
-        &self,
-        flights: &Flights,
-        request: Range<u64>,
-        stop: &dyn Fn() -> bool,
-        left: &Left,
-        destinations: &Mutex<Destinations<'_, '_>>,
-        lead: impl Fn(&Leader<'_>, &mut Turns<'_>) -> Result<(), ReadError>,
-    ) -> Result<(), ReadError> {
-        let (mut rest, mut passengers) = (request, Vec::new());
-        while !rest.is_empty() {
-            match flights.board(rest.clone()) {
-                Boarding::Leader(leader) => {
-                    rest.start = leader.range().end;
-                    // The slot first, and then the locks: who has locks waits for one only if he has to try again.
-                    let mut turns = self.turns(stop);
-                    turns.begin();
-                    leader.depart();
-                    lead(&leader, &mut turns).inspect_err(|error| {
-                        // Whether others get the part that they want of a longer request, they find out; also if this
-                        // one has no use for it any more.
-                        if let ReadError::Origin(error) = error
-                            && !self.reads_ahead
-                            && !stop()
-                        {
-                            leader.fail(error, self.retry.deadline, Asked::new(self.origin));
-                        }
-                    })?;
-                }
-                Boarding::Passenger(passenger) => {
-                    rest.start = passenger.wanted().end;
-                    passengers.push(passenger);
-                }
-            }
-        }
-        // Leading no flight, so that nobody waits for who waits.
-        passengers.iter().try_for_each(|passenger| self.ride(passenger, left, destinations))
-    }
-
-    /// Gives the destinations what another thread fetches. An origin in trouble has been asked again and again by that
-    /// thread, and is not by this one: they would wait one behind the other.
-    fn ride(
-        &self,
-        passenger: &Passenger,
-        left: &Left,
-        destinations: &Mutex<Destinations<'_, '_>>,
-    ) -> Result<(), ReadError> {
-        let wanted = passenger.wanted().clone();
-        // Nobody waits for what is only ahead.
-        if self.watch.is_none() && !destinations.lock().need(&wanted) {
-            return Ok(());
-        }
-        self.counters.waited();
-        left.waited();
-        // To who wants it stored it is of no use that it has landed.
-        let until = if self.watch.is_some() { Until::Over } else { Until::Landed };
-        let arrival = passenger.wait(until, self.patience);
-        let mut got = RangeSet::new();
-        let mut destinations = destinations.lock();
-        for (start, bytes) in &arrival.pieces {
-            destinations.take(*start, bytes);
-            got.insert(*start..start + bytes.len() as u64);
-        }
-        if let Some(failed) = arrival.failed
-            && failed.tried_for >= self.retry.deadline
-            && failed.asked == Asked::new(self.origin)
-        {
-            return Err(failed.error.into());
-        }
-        left.add(if self.watch.is_some() { vec![wanted] } else { got.gaps(wanted).collect() });
-        if arrival.late {
-            tracing::warn!(key = self.origin.key(), "another thread is slow, and is not waited for any longer");
-            left.give_up();
-        }
-        Ok(())
-    }
-
-    /// Fetches `wanted`, byte for byte, and gives it to the destinations alone, and to who waits for the same.
-    fn pass_on(&self, mut wanted: RangeSet, destinations: &Mutex<Destinations<'_, '_>>) -> Result<(), ReadError> {
-        while !wanted.is_empty() {
-            let left = Left::default();
-            self.for_each_request(&wanted, |request, stop| {
-                self.share(self.passed_on, request, stop, &left, destinations, |leader, turns| {
-                    let (bytes, result) = match self.request(leader.range().clone(), turns) {
-                        Ok(bytes) => (bytes, Ok(())),
-                        Err(Failed { error, begin }) if error.is_transient() => (begin, Err(error.into())),
-                        Err(Failed { error, .. }) => return Err(error.into()),
-                    };
-                    destinations.lock().take(leader.range().start, &bytes);
-                    leader.land(leader.range().start, &bytes);
-                    result
-                })
-            })?;
-            let (rest, again) = left.into_inner();
-            if again == Again::Never {
-                return self.fetch_beside(&rest, destinations);
-            }
-            wanted = rest;
-        }
-        Ok(())
-    }
-
-    /// The same without a look at what others fetch.
-    fn fetch_beside(&self, wanted: &RangeSet, destinations: &Mutex<Destinations<'_, '_>>) -> Result<(), ReadError> {
-        self.for_each_request(wanted, |request, stop| {
-            let bytes = self.request(request.clone(), &mut self.turns(stop)).map_err(|failed| failed.error)?;
-            destinations.lock().take(request.start, &bytes);
-            Ok(())
-        })
     }
 
     /// Does something for each request that `absent` takes, for as many at once as may be under way.

@@ -18,8 +18,8 @@ use crate::sync::Mutex;
 
 /// How many readers of one file, one behind the other in different places, are told from each other.
 const STREAMS: usize = 16;
-/// So many misses that touch are no reader yet: a record, a tile or a member of an archive often touches a few pages, and
-/// what lies behind it is nobody's wish.
+/// So many misses that touch are no reader yet: a record, a tile or a member of an archive often touches a few pages,
+/// and what lies behind it is nobody's wish.
 const COINCIDENCE: u32 = 3;
 /// After something that was fetched ahead could not be stored, nothing is for so many misses.
 const PAUSE: u32 = 64;
@@ -78,7 +78,8 @@ pub(super) struct Miss {
 }
 
 impl ReadAhead {
-    /// How many bytes are worth being fetched behind a miss, at most `max`; none if it is no miss of a reader of its own.
+    /// How many bytes are worth being fetched behind a miss, at most `max`; none if it is no miss of a reader of its
+    /// own.
     pub(super) fn window(&self, miss: &Miss, page_size: u64, max: u64) -> Option<u64> {
         let mut state = self.0.lock();
         let Miss { read_start, missing } = miss;
@@ -177,8 +178,8 @@ impl State {
         self.sequential.range_at(missing.start).is_some()
     }
 
-    /// What of so many bytes behind a miss is to be read as it is: no more than the page in which that ends, and none of
-    /// what is read here and there.
+    /// What of so many bytes behind a miss is to be read as it is: no more than the page in which that ends, and none
+    /// of what is read here and there.
     fn as_advised(&self, missing: &Range<u64>, window: u64, page_size: u64) -> u64 {
         let (start, mut end) = (missing.end, missing.end.saturating_add(window));
         if let Some(sequential) = self.sequential.range_at(missing.start) {

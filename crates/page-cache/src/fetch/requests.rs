@@ -58,8 +58,8 @@ impl Left {
     }
 }
 
-/// Does something for each request, in up to `at_once` threads, which are told whether another one has failed. What comes first of the errors is returned, and no further
-/// request is begun behind it, nor when all is to `stop`.
+/// Does something for each request, in up to `at_once` threads, which are told whether another one has failed. What
+/// comes first of the errors is returned, and no further request is begun behind it, nor when all is to `stop`.
 pub(super) fn for_each(
     requests: &[Range<u64>],
     at_once: usize,

@@ -23,10 +23,10 @@ use crate::stats::Counters;
 
 /// How long, and with what pauses, a request is tried again that may succeed later.
 ///
-/// That is so for an origin that cannot be reached, resets the connection or stalls, for the statuses 408, 429 and those
-/// from 500 on but 501 and 505, and for a response that ends early. A response that is no answer at all (of another
-/// range, too long, encoded, of the whole object) is asked for twice more, since proxies send such now and then. All
-/// other errors are returned at once.
+/// That is so for an origin that cannot be reached, resets the connection or stalls, for the statuses 408, 429 and
+/// those from 500 on but 501 and 505, and for a response that ends early. A response that is no answer at all (of
+/// another range, too long, encoded, of the whole object) is asked for twice more, since proxies send such now and
+/// then. All other errors are returned at once.
 ///
 /// Pauses double from the first to the longest, and are shortened by up to a half at random, so that many who failed
 /// together do not come back together. If the origin says how long to wait (`Retry-After`), the pause is at least that

@@ -16,8 +16,8 @@ use super::{Origin, OriginError, Stat};
 /// An object behind an `http://` or `https://` URL.
 ///
 /// Requests run on a small runtime of this crate's own, so it works from plain threads and inside anybody's runtime
-/// alike; a call blocks its thread until the response is there, or is given up ([`Timeouts`]). It tries nothing again: the
-/// cache does ([`RetryPolicy`](crate::RetryPolicy)).
+/// alike; a call blocks its thread until the response is there, or is given up ([`Timeouts`]). It tries nothing again:
+/// the cache does ([`RetryPolicy`](crate::RetryPolicy)).
 ///
 /// Every range request is conditional on the pinned validators (`If-Match`, else `If-Unmodified-Since`), and every
 /// response is checked: status 206, exactly the range asked for, the total length, the validators, no encoding.
@@ -28,10 +28,10 @@ pub struct HttpOrigin {
 impl HttpOrigin {
     /// The object behind `url`. Sends no request yet.
     ///
-    /// A user name and password in the URL are sent as basic authentication; the password, and the parameters by which the
-    /// object stores sign a URL, are no part of [`key`](Origin::key), so a link that was signed anew finds the pieces
-    /// that were read by the old one. For the user name, and for parameters whose names are those of secrets, digests
-    /// stand in the key.
+    /// A user name and password in the URL are sent as basic authentication; the password, and the parameters by which
+    /// the object stores sign a URL, are no part of [`key`](Origin::key), so a link that was signed anew finds the
+    /// pieces that were read by the old one. For the user name, and for parameters whose names are those of secrets,
+    /// digests stand in the key.
     ///
     /// # Errors
     ///

@@ -19,8 +19,8 @@ const NOT_IN_A_KEY: &AsciiSet = &CONTROLS.add(b'%');
 /// An origin that reads a local file by its path.
 ///
 /// The version is told by inode, length and time of modification, looked at before and after every read: a file that
-/// is replaced, or rewritten so that its time changes, is [`OriginError::Changed`]. Let no one write to it in the moment
-/// that it is opened: two writes within one tick of the file system's clock have one time.
+/// is replaced, or rewritten so that its time changes, is [`OriginError::Changed`]. Let no one write to it in the
+/// moment that it is opened: two writes within one tick of the file system's clock have one time.
 #[derive(Debug, Clone)]
 pub struct LocalFile {
     path: PathBuf,

@@ -67,24 +67,24 @@ pub trait Origin: Debug + Send + Sync {
     /// or a namespace and a path. It stands in files and in messages, so it must hold no secret.
     fn key(&self) -> &str;
 
-    /// The object's length and validators as they are now. Blocks for one request, or for a few that ask for the same in
-    /// different ways; what is transient is tried again by the cache.
+    /// The object's length and validators as they are now. Blocks for one request, or for a few that ask for the same
+    /// in different ways; what is transient is tried again by the cache.
     ///
     /// # Errors
     ///
     /// An [`OriginError`] that names the key and says what to do.
     fn stat(&self) -> Result<Stat, OriginError>;
 
-    /// The bytes of `range`, of the very version that `pinned` describes. Blocks for one request, which is to be given up
-    /// when nothing comes any more. Nothing is to be tried again here: the cache does that, and counts
+    /// The bytes of `range`, of the very version that `pinned` describes. Blocks for one request, which is to be given
+    /// up when nothing comes any more. Nothing is to be tried again here: the cache does that, and counts
     /// ([`RetryPolicy`](crate::RetryPolicy)).
     ///
     /// `range` is not empty and ends at or before `pinned.length`. The request is to be conditional on the pinned
     /// validators where the protocol can express it, and the response is to be checked against them: status, range,
     /// total length, validators, encoding.
     ///
-    /// If the response breaks off, what came of it may be returned, as long as that is not empty: the first bytes of the
-    /// range. The cache asks for the rest, of the same version.
+    /// If the response breaks off, what came of it may be returned, as long as that is not empty: the first bytes of
+    /// the range. The cache asks for the rest, of the same version.
     ///
     /// # Errors
     ///
@@ -93,8 +93,8 @@ pub trait Origin: Debug + Send + Sync {
     /// that, and no bytes without an error, is [`OriginError::InvalidResponse`] to the cache.
     fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError>;
 
-    /// Whether a request takes hardly longer than its bytes do, as of a file on this machine: then nothing is read ahead
-    /// of who reads on, which would only make the data cold in the processor's caches. Default: it is not.
+    /// Whether a request takes hardly longer than its bytes do, as of a file on this machine: then nothing is read
+    /// ahead of who reads on, which would only make the data cold in the processor's caches. Default: it is not.
     fn is_near(&self) -> bool {
         false
     }

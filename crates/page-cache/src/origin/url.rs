@@ -25,11 +25,11 @@ use super::{LocalFile, Origin, OriginError, Stat};
 /// Each store is set up by the environment as the crate `object_store` reads it (`AWS_ACCESS_KEY_ID`,
 /// `AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTIALS`, `AZURE_STORAGE_ACCOUNT_NAME` and so on; else by the metadata
 /// service of the machine), and then by options of the same names or without the prefix (`access_key_id`, `endpoint`,
-/// `region`, `skip_signature`, `allow_http`, `proxy_url` and so on). `read_timeout` and `timeout` are the two `Timeouts`
-/// of a request.
+/// `region`, `skip_signature`, `allow_http`, `proxy_url` and so on). `read_timeout` and `timeout` are the two
+/// `Timeouts` of a request.
 ///
-/// None of their values is in the [`key`](Origin::key), in a message, a log or a file, but for what tells one store from
-/// another: the endpoint without user, password and signature, and the account.
+/// None of their values is in the [`key`](Origin::key), in a message, a log or a file, but for what tells one store
+/// from another: the endpoint without user, password and signature, and the account.
 ///
 /// # Forks
 ///

@@ -215,8 +215,8 @@ impl DiskFile for File {
     }
 }
 
-/// Whether this process may write a file that is so long. The system tells it by a signal that ends the process, so this
-/// is asked before each write that is not of a length that was set.
+/// Whether this process may write a file that is so long. The system tells it by a signal that ends the process, so
+/// this is asked before each write that is not of a length that was set.
 pub(crate) fn check_size_limit(len: u64) -> io::Result<()> {
     match rustix::process::getrlimit(Resource::Fsize).current {
         Some(limit) if len > limit => Err(Errno::FBIG.into()),

@@ -6,8 +6,8 @@
 //! hold locks ([`Descriptor`]): never unlocking, which would unlock for the parent too.
 //!
 //! A fork copies descriptors first and memory later, while other threads go on. So it waits until nobody is between
-//! opening a descriptor and noting it, or between the note and the closing ([`Changing`]): what a child then finds noted
-//! is what it has.
+//! opening a descriptor and noting it, or between the note and the closing ([`Changing`]): what a child then finds
+//! noted is what it has.
 
 use std::convert::Infallible;
 use std::fs::File;

@@ -49,7 +49,8 @@ pub(crate) trait Disk: Debug + Send + Sync {
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     /// Removes a file or, with all that is in it, a directory.
     fn remove_all(&self, path: &Path) -> io::Result<()>;
-    /// How long a file is, and what it takes, without opening it or following a symbolic link; nothing, if there is none.
+    /// How long a file is, and what it takes, without opening it or following a symbolic link; nothing, if there is
+    /// none.
     fn size(&self, path: &Path) -> io::Result<FileSize>;
     /// Waits until the names in a directory are on the medium.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;

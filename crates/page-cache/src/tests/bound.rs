@@ -112,8 +112,8 @@ fn what_cannot_be_punched_is_charged_until_it_can() {
     assert!(allocated(directory.path()) <= cache.usage().charged && cache.usage().charged <= LIMIT);
     assert!(cache.stats().bypasses > 0);
     disk.fail(|_, _| None);
-    // While it is counted what could not be punched, nothing is stored; and after one that fails no other punch is tried
-    // for a while.
+    // While it is counted what could not be punched, nothing is stored; and after one that fails no other punch is
+    // tried for a while.
     let (start, mut seed) = (Instant::now(), 3);
     let mut has_room = || {
         seed += 1;
@@ -129,8 +129,8 @@ fn what_cannot_be_punched_is_charged_until_it_can() {
     assert!(found.allocated <= found.charged && found.charged <= found.charged_before, "{found:?}");
 }
 
-/// It ends before its first, second, ... change of what is on the disk: of extents that go, of a small object that goes as
-/// a whole, and of pairs of which nothing is left.
+/// It ends before its first, second, ... change of what is on the disk: of extents that go, of a small object that goes
+/// as a whole, and of pairs of which nothing is left.
 #[test]
 fn an_evictor_that_dies_at_any_step_leaves_no_more_than_is_charged() {
     if child::is_child() {
@@ -203,7 +203,8 @@ fn who_opens_an_object_outlasts_an_attempt_to_count() {
     });
 }
 
-/// A huge object of which a page here and there is stored, each with a block of words of its own; then so many of them go.
+/// A huge object of which a page here and there is stored, each with a block of words of its own; then so many of them
+/// go.
 fn hollow_out(cache: &Cache, gone: u64) -> CachedFile {
     const STORED: u64 = 160;
     let validators = Validators { version: Some("1".into()), ..Validators::default() };

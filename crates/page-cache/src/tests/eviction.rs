@@ -1,5 +1,5 @@
-//! Evictions in whose way something is: disks that do not punch or read, fillers that keep pace, what is to be kept, what is
-//! too large; and how much goes at a time.
+//! Evictions in whose way something is: disks that do not punch or read, fillers that keep pace, what is to be kept,
+//! what is too large; and how much goes at a time.
 
 use std::io;
 use std::ops::Range;

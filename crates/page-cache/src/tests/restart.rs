@@ -59,8 +59,8 @@ impl Restarted {
         File::options().read(true).write(true).open(self.path(".index")).unwrap()
     }
 
-    /// Opens the file, on a disk that fails at one operation and is looked at before each; and once more, on one that is
-    /// well. How many operations the first opening took.
+    /// Opens the file, on a disk that fails at one operation and is looked at before each; and once more, on one that
+    /// is well. How many operations the first opening took.
     fn reconcile(&self, failing: usize, look: impl Fn(Operation, &Path) + Send + 'static) -> usize {
         // What nobody has open is closed, so that the second opening is of all files.
         let cache = Cache::builder(self.directory.path()).max_open_entries(0).disk(self.disk.clone()).open().unwrap();
@@ -80,8 +80,8 @@ impl Restarted {
         let held = file.held();
         let found = cache.recount(Duration::from_secs(10)).unwrap().unwrap();
         assert_eq!(found.pages, held.num_bytes() / 4096, "failing: {failing}");
-        // What a pair takes that is not reconciled is counted with its blocks of extents, which come and go when the system
-        // writes it out.
+        // What a pair takes that is not reconciled is counted with its blocks of extents, which come and go when the
+        // system writes it out.
         assert!(found.charged_before.abs_diff(found.charged) <= 2 * 4096, "failing: {failing}, {found:?}");
         let marked = u64::from(word(&self.index(), MAP).count_ones());
         let vouched_for = held.num_bytes() + (3 + marked) * 4096;

@@ -51,7 +51,8 @@ fn a_control_file_of_anything_is_made_anew_and_counted() {
         assert!(cache.file(origin.clone()).unwrap().bytes(0..50_000).unwrap() == pattern(LEN, 1)[..50_000]);
         assert_eq!(origin.take_reads(), [], "nothing that is held was lost");
     }
-    // What is behind the header is numbers that change, so a flipped bit there is not seen; it costs room, or a recount.
+    // What is behind the header is numbers that change, so a flipped bit there is not seen; it costs room, or a
+    // recount.
     for bit in 64 * 8..120 * 8 {
         let mut bytes = good.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);

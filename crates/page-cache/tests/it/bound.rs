@@ -64,8 +64,8 @@ fn an_object_larger_than_the_limit_is_read_again_and_again_within_it() {
     assert!(cache.stats().bypasses == 0, "{:?}", cache.stats());
 }
 
-/// Each extent is used often enough to be worth more than whatever is read once; and what is read once is read by pieces of
-/// an extent, of a page, and less.
+/// Each extent is used often enough to be worth more than whatever is read once; and what is read once is read by
+/// pieces of an extent, of a page, and less.
 #[test]
 fn a_scan_does_not_flush_what_is_used_again_and_again() {
     for piece in [EXTENT, EXTENT / 4, PAGE, 30_000] {

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::memory_origin::{MemoryOrigin, pattern};
-use page_cache::{Cache, OpenError, Origin};
+use page_cache::{Cache, Freshness, OpenError, Origin, OriginError, ReadError};
 use tempfile::TempDir;
 
 const PAGE: u64 = 4096;
@@ -77,6 +77,39 @@ fn an_index_of_random_bytes_is_set_aside_and_the_read_goes_on() {
         assert_eq!(filled.read_all(), 0);
         assert_eq!(filled.set_aside(), 0);
     }
+}
+
+/// Else what was damaged again and again would never be asked about.
+#[test]
+fn what_is_made_in_the_place_of_a_damaged_pair_was_confirmed_when_that_was() {
+    let filled = filled();
+    let checked = || open(filled.directory.path()).unwrap().entry("memory:a").unwrap().checked;
+    let (before, asked) = (checked(), filled.origin.stats());
+    fs::write(&filled.index, b"nonsense").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    assert_eq!(filled.read_all(), 50_000);
+    assert_eq!((checked(), filled.origin.stats()), (before, asked));
+}
+
+/// Also if it was made offline, where the origin is not asked even about what is doubted.
+#[test]
+fn what_is_made_in_the_place_of_a_damaged_pair_is_doubted_as_that_was() {
+    let filled = filled();
+    let cache = open(filled.directory.path()).unwrap();
+    cache.evict("memory:a").unwrap();
+    let file = cache.file(filled.origin.clone()).unwrap();
+    filled.origin.set(pattern(50_000, 3), "\"2\"");
+    assert!(matches!(file.bytes(0..10), Err(ReadError::Origin(OriginError::Changed { .. }))));
+    drop((file, cache));
+    let asked = filled.origin.stats();
+    fs::write(&filled.index, b"nonsense").unwrap();
+    let offline = Cache::builder(filled.directory.path()).page_size(PAGE).offline(true).open().unwrap();
+    assert_eq!(offline.file(filled.origin.clone()).unwrap().held().num_bytes(), 0);
+    assert_eq!(filled.set_aside(), 2, "the pair was damaged, and another one was made");
+    drop(offline);
+    let online = Cache::builder(filled.directory.path()).page_size(PAGE).freshness(Freshness::Immutable);
+    let file = online.open().unwrap().file(filled.origin.clone()).unwrap();
+    assert_eq!((file.bytes(0..10).unwrap().to_vec(), filled.origin.stats()), (pattern(10, 3), asked + 1));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! A server that does each of the wrong things that servers do, alone and all of them at random: right bytes or an error
-//! that says what is wrong, in time, and nothing wrong is kept.
+//! A server that does each of the wrong things that servers do, alone and all of them at random: right bytes or an
+//! error that says what is wrong, in time, and nothing wrong is kept.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -72,7 +72,8 @@ impl Scene {
         }
     }
 
-    /// That all is well without faults: what is held is right, also as another process would read it, and so is the rest.
+    /// That all is well without faults: what is held is right, also as another process would read it, and so is the
+    /// rest.
     fn assert_well(&self, file: &CachedFile, what: &dyn std::fmt::Debug) {
         self.server.clear_faults();
         let verified = file.verify().unwrap();
@@ -131,8 +132,8 @@ fn redirect(location: impl Into<String>) -> Fault {
     Fault::Redirect { status: 302, location: location.into() }
 }
 
-/// Each fault for every request, and what it comes to; and whether it is over by the second or third attempt if only the
-/// first is hit.
+/// Each fault for every request, and what it comes to; and whether it is over by the second or third attempt if only
+/// the first is hit.
 fn each_fault(server: &Server, other: &Server) -> Vec<(Fault, Expected, bool)> {
     let retry_after = |status, after: &str| Fault::RetryAfter { status, after: after.to_owned() };
     vec![
@@ -419,7 +420,8 @@ fn ten_thousand_random_reads_by_eight_threads_under_a_mix_of_all_faults() {
         for thread in 0..8 {
             let (file, bytes, failed) = (file.clone(), &bytes, &failed);
             scope.spawn(move || {
-                // A third of the reads goes by what is held and stores nothing, so that there is always something to fetch.
+                // A third of the reads goes by what is held and stores nothing, so that there is always something to
+                // fetch.
                 let beside = file.without_storing();
                 let mut random = Random::new(seed * 100 + thread);
                 for step in 0..1_250 {

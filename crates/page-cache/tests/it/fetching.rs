@@ -276,8 +276,8 @@ fn a_reader_that_fails_or_panics_leaves_the_flight_to_others() {
     }
 }
 
-/// An origin in trouble was asked again by the leader for as long as it may be: those who waited for him do not wait as long
-/// again, one behind the other.
+/// An origin in trouble was asked again by the leader for as long as it may be: those who waited for him do not wait as
+/// long again, one behind the other.
 #[test]
 fn who_waits_for_an_origin_in_trouble_is_told_at_once() {
     let bytes = pattern(100_000, 6);
@@ -322,7 +322,8 @@ fn the_error_of_another_origin_of_the_same_object_is_nobody_elses() {
     });
 }
 
-/// The leader's bytes are there for all who wait as soon as they have come, though there is no slot for another request.
+/// The leader's bytes are there for all who wait as soon as they have come, though there is no slot for another
+/// request.
 #[test]
 fn who_waits_for_another_thread_needs_no_slot() {
     let directory = tempfile::tempdir().unwrap();

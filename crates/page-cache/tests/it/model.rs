@@ -183,8 +183,8 @@ impl Machine {
                 let found = self.cache.recount(std::time::Duration::from_secs(10)).unwrap().unwrap();
                 assert_eq!((found.pages, found.pairs), (self.present.len() as u64, 1));
                 assert!(found.allocated <= found.charged, "{found:?}");
-                // What was taken away is given back, and so are the blocks of the index, one of stamps and one of words, if
-                // nothing is in them.
+                // What was taken away is given back, and so are the blocks of the index, one of stamps and one of
+                // words, if nothing is in them.
                 let given_back = (4096 + 64) * self.withdrawn.len() as u64;
                 let unused = self.block && self.present.is_empty();
                 assert_eq!(

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! A process takes what it has checked for good. So the bits of a region's pages are flipped only while no process that
-//! lives has read any of it, though many have the object open; and files are damaged as a whole, and indexes, only while
-//! nobody has the object open.
+//! lives has read any of it, though many have the object open; and files are damaged as a whole, and indexes, only
+//! while nobody has the object open.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -185,8 +185,8 @@ fn corrupt(dir: &Path, random: &mut Random, damages: &mut Damages) -> Option<()>
     };
     let flip_data = |offset: u64, random: &mut Random| {
         let file = flip(pair(".data")?, offset, random)?;
-        // Somebody may have evicted the page in between, so that the block was taken by this: it holds nothing else then.
-        // Nobody fills it now, so it can go again.
+        // Somebody may have evicted the page in between, so that the block was taken by this: it holds nothing else
+        // then. Nobody fills it now, so it can go again.
         let (start, mut block) = (offset - offset % BLOCK, vec![0; BLOCK as usize]);
         let len = file.read_at(&mut block, start).ok()?;
         block[(offset - start) as usize] = 0;
@@ -242,8 +242,8 @@ fn soak(test: impl Fn() + Copy + Send, rows: u64) {
         }
         while Instant::now() < end {
             _ = corrupt(dir, &mut random, &mut damages);
-            // The limit holds at every moment, but for pages that a damaged word no longer counts. A look is no moment, and
-            // counts twice what is moved meanwhile.
+            // The limit holds at every moment, but for pages that a damaged word no longer counts. A look is no moment,
+            // and counts twice what is moved meanwhile.
             assert!((0..3).any(|_| allocated(&dir.join("cache")) <= MAX_BYTES + damages.closed * BLOCK));
             std::thread::sleep(Duration::from_millis(1));
         }

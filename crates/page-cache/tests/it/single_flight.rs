@@ -1,8 +1,8 @@
-//! Single flight across the machine: many threads of many processes read one cold file through one directory, and a server
-//! counts what that costs it.
+//! Single flight across the machine: many threads of many processes read one cold file through one directory, and a
+//! server counts what that costs it.
 //!
-//! `PAGE_CACHE_FLIGHT_MIB` says how long the file is, and `PAGE_CACHE_KILLS` how many processes are killed; `cargo xtask
-//! crash` sets both high.
+//! `PAGE_CACHE_FLIGHT_MIB` says how long the file is, and `PAGE_CACHE_KILLS` how many processes are killed; `cargo
+//! xtask crash` sets both high.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -1,5 +1,5 @@
-//! What well-known ways to read cost the origin: exact requests and bytes, as the server counts them, beside what blocks
-//! of 4 MiB would fetch.
+//! What well-known ways to read cost the origin: exact requests and bytes, as the server counts them, beside what
+//! blocks of 4 MiB would fetch.
 //!
 //! The files are large and mostly holes; what is read of them by the parsers is what stands in them.
 

@@ -1,5 +1,5 @@
-//! DataFusion 55 takes stores of `object_store` 0.13, and this cache is one of 0.14: a bridge from the one to the other,
-//! for reading. It is needed no more once both are of one version.
+//! DataFusion 55 takes stores of `object_store` 0.13, and this cache is one of 0.14: a bridge from the one to the
+//! other, for reading. It is needed no more once both are of one version.
 
 use std::fmt;
 use std::ops::Range;

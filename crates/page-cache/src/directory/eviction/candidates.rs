@@ -1,13 +1,13 @@
 //! What could go, and which of it goes first, without a list of all there is.
 //!
-//! Of everything that is stored a few things are looked at, and the stalest of those goes; the others are remembered, and
-//! compared with the few that are looked at next (Psaras et al., and Redis since 3.0). So the choice is nearly that of a
-//! sorted list, for the price of a few looks, whatever the number of things.
+//! Of everything that is stored a few things are looked at, and the stalest of those goes; the others are remembered,
+//! and compared with the few that are looked at next (Psaras et al., and Redis since 3.0). So the choice is nearly that
+//! of a sorted list, for the price of a few looks, whatever the number of things.
 
 use super::stamp::{Period, Stamp};
 
-/// How many things are looked at for each that goes. With more of them the choice comes nearer to that of a sorted list,
-/// which is not better: of a loop that does not fit, a sorted list keeps nothing.
+/// How many things are looked at for each that goes. With more of them the choice comes nearer to that of a sorted
+/// list, which is not better: of a loop that does not fit, a sorted list keeps nothing.
 pub(crate) const LOOKS: usize = 4;
 /// The same where only so few things are stored that a few looks may well find nothing but what is used all the time.
 pub(crate) const LOOKS_AT_FEW: usize = 16;
@@ -35,8 +35,8 @@ impl<T: PartialEq> Candidates<T> {
         }
     }
 
-    /// Takes out the one that is to go first. `stamp_now` tells its stamp now, from the one it had when it was looked at;
-    /// none for what is there no more.
+    /// Takes out the one that is to go first. `stamp_now` tells its stamp now, from the one it had when it was looked
+    /// at; none for what is there no more.
     pub(crate) fn take_stalest(
         &mut self,
         now: Period,

@@ -71,8 +71,8 @@ struct Choice {
 }
 
 impl Evictor {
-    /// Sees to it that there is something to choose from; false if it would better be listed anew, which may take seconds
-    /// and is left to the thread of the directory as long as there is a choice. Only who has none waits.
+    /// Sees to it that there is something to choose from; false if it would better be listed anew, which may take
+    /// seconds and is left to the thread of the directory as long as there is a choice. Only who has none waits.
     fn has_choice(&self, files: &Files, now: Period) -> io::Result<bool> {
         let mut choice = self.choice.lock();
         if !choice.roster.is_usable() {
@@ -81,8 +81,8 @@ impl Evictor {
         Ok(choice.roster.is_good(now) || choice.is_listing)
     }
 
-    /// Whether so much was filled since the uses of this process were written down that a use which is written down now may
-    /// seem to be another one than the fill it belongs to.
+    /// Whether so much was filled since the uses of this process were written down that a use which is written down now
+    /// may seem to be another one than the fill it belongs to.
     fn is_fold_due(&self, budget: &Budget) -> bool {
         budget.filled().abs_diff(self.folded.load(Ordering::Relaxed)) >= length_of_use(budget.max_bytes(), EXTENT) / 2
     }
@@ -186,8 +186,8 @@ impl Stock<'_> {
         bytes > self.budget.max_bytes() / LARGE
     }
 
-    /// Evicts one extent, about the one that can best be done without, but none of those that have just `failed`; how much
-    /// less is charged. If it could not go, or none was found, that is added to them.
+    /// Evicts one extent, about the one that can best be done without, but none of those that have just `failed`; how
+    /// much less is charged. If it could not go, or none was found, that is added to them.
     pub(super) fn evict_one(&self, section: &Section<'_>, failed: &mut Vec<Option<Extent>>) -> u64 {
         let mut chosen = None;
         let freed = self.try_evict_one(section, failed, &mut chosen).unwrap_or_else(|error| {
@@ -294,13 +294,14 @@ impl Stock<'_> {
         evicted
     }
 
-    /// Whether the last punch that was tried has worked; if not, more of them would cost what is stored and free nothing.
+    /// Whether the last punch that was tried has worked; if not, more of them would cost what is stored and free
+    /// nothing.
     pub(super) fn can_punch(&self) -> bool {
         self.evictor.obstacles.can_punch()
     }
 
-    /// Evicts something that a few looks have not found, since most of what is stored is to be kept or being worked on: now
-    /// and then all is searched for it, for a moment. Whether something went.
+    /// Evicts something that a few looks have not found, since most of what is stored is to be kept or being worked on:
+    /// now and then all is searched for it, for a moment. Whether something went.
     fn evict_any(&self, section: &Section<'_>, failed: &mut Vec<Option<Extent>>) -> bool {
         if self.can_punch() && self.evictor.obstacles.is_walk_due() && self.walk(section, failed) {
             failed.clear();
@@ -334,8 +335,8 @@ impl Stock<'_> {
         })
     }
 
-    /// Adds a few extents of all there are to the candidates, and deletes the pairs in which it finds nothing; returns how
-    /// much less is charged because of that.
+    /// Adds a few extents of all there are to the candidates, and deletes the pairs in which it finds nothing; returns
+    /// how much less is charged because of that.
     fn look_about(&self, section: &Section<'_>) -> io::Result<u64> {
         let looks = if self.budget.max_bytes() < FEW { LOOKS_AT_FEW } else { LOOKS };
         let mut random = fastrand::Rng::new();
@@ -396,9 +397,9 @@ impl Stock<'_> {
         blocks.iter().for_each(|blocks| self.evictor.hollow.note(name.into(), blocks));
     }
 
-    /// Makes room before somebody needs it, if there is little left, unless another process is at it. Lists the directory
-    /// before, if that was not done for long. Not for long: beside many fillers it would never be done, and is gone on with
-    /// at once when all else was seen to.
+    /// Makes room before somebody needs it, if there is little left, unless another process is at it. Lists the
+    /// directory before, if that was not done for long. Not for long: beside many fillers it would never be done, and
+    /// is gone on with at once when all else was seen to.
     pub(crate) fn evict_ahead(&self) {
         // Outside of sections: who wants to recount need not wait for it.
         if let Err(error) = self.evictor.refresh(self.files, self.budget.now()) {
@@ -432,14 +433,14 @@ impl Stock<'_> {
         self.delete(section, name, Pair::is_empty)
     }
 
-    /// The same with all that is stored of it. So a small object goes by one opening, where it would else be opened to be
-    /// evicted from, and once more to be deleted.
+    /// The same with all that is stored of it. So a small object goes by one opening, where it would else be opened to
+    /// be evicted from, and once more to be deleted.
     pub(crate) fn delete_all_of(&self, section: &Section<'_>, name: &str) -> u64 {
         self.delete(section, name, |pair| Ok(pair.is_reconciled(self.budget)))
     }
 
-    /// Deletes a pair with its head, if nobody works on it, nothing of it is to be kept, and it `may_go` then; returns how
-    /// much less is charged.
+    /// Deletes a pair with its head, if nobody works on it, nothing of it is to be kept, and it `may_go` then; returns
+    /// how much less is charged.
     fn delete(&self, section: &Section<'_>, name: &str, may_go: impl Fn(&Pair) -> io::Result<bool>) -> u64 {
         self.pairs.close_if_idle(name);
         let Some(head) = name::head_of_pair(name) else { return 0 };

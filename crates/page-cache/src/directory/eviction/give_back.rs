@@ -1,5 +1,5 @@
-//! Giving back blocks of indexes in which nothing is any more: many of them together, since everybody is kept out of sections
-//! for it.
+//! Giving back blocks of indexes in which nothing is any more: many of them together, since everybody is kept out of
+//! sections for it.
 
 use std::io;
 use std::sync::Arc;

@@ -111,8 +111,8 @@ impl Stock<'_> {
         trouble.map_or(Ok(()), Err)
     }
 
-    /// Evicts what a pair has and is not to be kept, extent by extent, as long as it `goes_on` for what was freed; and the
-    /// pair, if nothing is left of it then. How much less is charged; none if somebody counts for too long.
+    /// Evicts what a pair has and is not to be kept, extent by extent, as long as it `goes_on` for what was freed; and
+    /// the pair, if nothing is left of it then. How much less is charged; none if somebody counts for too long.
     fn evict_from(
         &self,
         name: &str,

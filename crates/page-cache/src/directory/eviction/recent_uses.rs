@@ -1,9 +1,9 @@
 //! Which extents have just been used, so that what belongs together is counted as one use.
 //!
-//! A reader goes through an extent in many small pieces, and others may fill a great deal meanwhile: that is one use, as
-//! long as it goes forward. Otherwise another use is one for which so much was filled since, or so much time has passed,
-//! that nobody would call it the same. What lies between is counted for each extent by itself: the border of a period would
-//! make two uses of one.
+//! A reader goes through an extent in many small pieces, and others may fill a great deal meanwhile: that is one use,
+//! as long as it goes forward. Otherwise another use is one for which so much was filled since, or so much time has
+//! passed, that nobody would call it the same. What lies between is counted for each extent by itself: the border of a
+//! period would make two uses of one.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -19,8 +19,8 @@ const REMEMBERED: usize = 1024;
 const MOST: usize = 1 << 16;
 
 /// How many bytes have to be filled before what happens to an extent of so many bytes may be another use of it: several
-/// extents, or a reader who goes through one would count again and again; and a 32nd of the limit, since the uses of what is
-/// stored are written down so often where room is made ahead of need. But not most of a cache that is small.
+/// extents, or a reader who goes through one would count again and again; and a 32nd of the limit, since the uses of
+/// what is stored are written down so often where room is made ahead of need. But not most of a cache that is small.
 pub(crate) fn length_of_use(limit: u64, extent: u64) -> u64 {
     (limit / 32).max(extent.saturating_mul(4).min(limit / 4))
 }
@@ -56,8 +56,8 @@ struct LastUse {
 }
 
 impl RecentUses {
-    /// Takes down that pages of an extent are used now, when so many bytes have been `filled`, where a use is `length` bytes
-    /// long.
+    /// Takes down that pages of an extent are used now, when so many bytes have been `filled`, where a use is `length`
+    /// bytes long.
     pub(crate) fn note(&self, extent: u64, pages: &Range<u64>, filled: u64, length: u64, time: Instant) -> Use {
         let mut uses = self.0.lock();
         if let Some(last) = uses.by_extent.get_mut(&extent) {

@@ -1,7 +1,8 @@
 //! The policy on traces, beside others: how many of the uses are hits.
 //!
-//! The caches here have numbers instead of bytes. Ours is the code that evicts, over a list of what is stored. What is used
-//! are pages, of which an extent has one or several; the others may choose each of these by itself, and ours takes extents.
+//! The caches here have numbers instead of bytes. Ours is the code that evicts, over a list of what is stored. What is
+//! used are pages, of which an extent has one or several; the others may choose each of these by itself, and ours takes
+//! extents.
 
 mod peers;
 
@@ -15,8 +16,8 @@ use super::recent_uses::{RecentUses, Use, length_of_use};
 use super::stamp::{PERIODS, Period, Stamp};
 use crate::directory::pair::EXTENT;
 
-/// Somebody who looks at images of a collection as a viewer of COGs does: the header, then nine tiles around where he is,
-/// who moves about, and in and out. Two neighbouring tiles lie in one extent.
+/// Somebody who looks at images of a collection as a viewer of COGs does: the header, then nine tiles around where he
+/// is, who moves about, and in and out. Two neighbouring tiles lie in one extent.
 fn viewer(uses: usize, random: &mut Random) -> Vec<u64> {
     let images = Zipf::new(20, 0.8, random);
     let mut trace = Vec::new();

@@ -1,17 +1,17 @@
 //! When an extent was used, and how often, in two bytes.
 //!
 //! Time is what has been stored: it goes on by one [`PERIODS`]th each time that so much of the limit has been filled
-//! anew. So a cache that nobody fills does not age, no clock can jump, and the same numbers are right for a directory of a
-//! megabyte and of a petabyte.
+//! anew. So a cache that nobody fills does not age, no clock can jump, and the same numbers are right for a directory
+//! of a megabyte and of a petabyte.
 //!
-//! Recency and frequency are one number: the moment at which something that was used once would have to have been used to
-//! be worth as much. If each use counts one and loses half of that in [`HALF_LIFE`], the sum of all uses is worth
+//! Recency and frequency are one number: the moment at which something that was used once would have to have been used
+//! to be worth as much. If each use counts one and loses half of that in [`HALF_LIFE`], the sum of all uses is worth
 //! `2^((stamp - now) / HALF_LIFE)`, and another use makes it one more. That is LRFU (Lee et al., 2001) in a form that
-//! does not change by itself: stamps are compared as they stand, the smallest goes. Something that is used a second time
-//! gains `HALF_LIFE`, so it outlives whatever is used once and comes within `HALF_LIFE` behind it, as a scan does.
+//! does not change by itself: stamps are compared as they stand, the smallest goes. Something that is used a second
+//! time gains `HALF_LIFE`, so it outlives whatever is used once and comes within `HALF_LIFE` behind it, as a scan does.
 //!
-//! What is used again only after it had to go counts for less ([`GHOST`]): of a loop that does not fit, some must stay and
-//! be hit, and not all come and go with equal rights.
+//! What is used again only after it had to go counts for less ([`GHOST`]): of a loop that does not fit, some must stay
+//! and be hit, and not all come and go with equal rights.
 
 /// A use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

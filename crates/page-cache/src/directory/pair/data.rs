@@ -82,8 +82,8 @@ impl Data {
         self.file.read_exact_at(out, offset)
     }
 
-    /// Whether it is as long as the object. What is written to one that somebody has cut short would make it longer, with
-    /// zeros where pages were that are already checked; as it is, reading those is an error.
+    /// Whether it is as long as the object. What is written to one that somebody has cut short would make it longer,
+    /// with zeros where pages were that are already checked; as it is, reading those is an error.
     fn check_length(&self) -> io::Result<()> {
         let len = self.file.len()?;
         if len < self.length {

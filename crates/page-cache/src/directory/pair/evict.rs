@@ -56,12 +56,14 @@ impl Pair {
     /// Gives back what is stored of these pages, but for what others are just working on, and returns how much less is
     /// charged. The pair is reconciled.
     ///
-    /// Withdrawn → punched → `EMPTY` → uncharged: in this order, so that whoever dies in between leaves too much charged.
+    /// Withdrawn → punched → `EMPTY` → uncharged: in this order, so that whoever dies in between leaves too much
+    /// charged.
     pub(crate) fn evict(&self, section: &Section<'_>, pages: Range<u64>) -> io::Result<u64> {
         self.evict_if(section, pages, || Ok(true))
     }
 
-    /// The same of an extent, unless it is to be kept. Under the locks of its pages: who has had it kept waits for these.
+    /// The same of an extent, unless it is to be kept. Under the locks of its pages: who has had it kept waits for
+    /// these.
     pub(crate) fn evict_extent(&self, section: &Section<'_>, extent: u64) -> io::Result<u64> {
         self.evict_if(section, self.pages_of_extent(extent), || Ok(!self.stamp(extent)?.is_kept()))
     }
@@ -120,8 +122,8 @@ impl Pair {
         self.unpunched.swap(false, Ordering::Relaxed)
     }
 
-    /// What cannot go of it as long as it is open, in bytes: what a pair is charged without pages, and what is stored to be
-    /// kept.
+    /// What cannot go of it as long as it is open, in bytes: what a pair is charged without pages, and what is stored
+    /// to be kept.
     pub(crate) fn fixed_bytes(&self) -> io::Result<u64> {
         let (layout, mut bytes) = (self.index.layout(), fixed_charge(self.index.layout(), self.unit));
         for kept in &self.kept()? {
@@ -199,7 +201,8 @@ impl Pair {
         self.note_time();
     }
 
-    /// Takes down a use of pages of one extent: of what is stored, or of what is stored `anew`. The caller is in a section.
+    /// Takes down a use of pages of one extent: of what is stored, or of what is stored `anew`. The caller is in a
+    /// section.
     fn note_use(&self, budget: &Budget, pages: &Range<u64>, anew: impl FnOnce() -> bool) {
         let (now, layout) = (budget.now(), self.index.layout());
         let extent = layout.extent_of(pages.start);

@@ -192,7 +192,8 @@ impl Pair {
         marked.map(|()| true)
     }
 
-    /// Whether a block is allocated, as its mark says, and may be stored to. The first look at each block is at the disk.
+    /// Whether a block is allocated, as its mark says, and may be stored to. The first look at each block is at the
+    /// disk.
     pub(super) fn may_be_stored_to(&self, block: u64) -> io::Result<bool> {
         if self.is_known_whole(block)? {
             return Ok(true);

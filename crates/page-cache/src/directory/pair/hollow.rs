@@ -22,8 +22,8 @@ impl Pair {
         Ok(self.is_hollow(block)?.then_some(block))
     }
 
-    /// Those of some blocks of words that are allocated and have nothing in them. Only while nobody is in a section does
-    /// that hold for longer than the look.
+    /// Those of some blocks of words that are allocated and have nothing in them. Only while nobody is in a section
+    /// does that hold for longer than the look.
     pub(crate) fn hollow_blocks(&self, blocks: &RangeSet) -> io::Result<RangeSet> {
         let mut hollow = RangeSet::new();
         for block in blocks.iter().flatten() {
@@ -49,8 +49,8 @@ impl Pair {
         Ok(self.index.is_marked(block)? && words()?.into_iter().all(EntryWord::is_empty))
     }
 
-    /// Gives back those of these blocks of words in which there is nothing, and the blocks of stamps of which none is of
-    /// use any more then; takes out of `blocks` what has been looked at when the time is over.
+    /// Gives back those of these blocks of words in which there is nothing, and the blocks of stamps of which none is
+    /// of use any more then; takes out of `blocks` what has been looked at when the time is over.
     ///
     /// # Errors
     ///

@@ -34,8 +34,8 @@ struct Before {
 }
 
 impl Pair {
-    /// Has the extents of these pages stay, whoever uses them. False if there is no room to take that down; then all is as
-    /// it was, as after an error. The pair is reconciled.
+    /// Has the extents of these pages stay, whoever uses them. False if there is no room to take that down; then all is
+    /// as it was, as after an error. The pair is reconciled.
     ///
     /// A block of stamps is a section of its own, so that nobody who counts waits for all of them.
     pub(crate) fn keep(&self, budget: &Budget, room: &dyn Room, pages: &Range<u64>) -> io::Result<bool> {
@@ -152,8 +152,8 @@ impl Pair {
         Ok(())
     }
 
-    /// Waits for those who looked whether these extents are to be kept before they were, and are giving them back: what is
-    /// held afterwards stays. Who evicts looks under the locks of the pages, and takes them only from readers later.
+    /// Waits for those who looked whether these extents are to be kept before they were, and are giving them back: what
+    /// is held afterwards stays. Who evicts looks under the locks of the pages, and takes them only from readers later.
     fn wait_for_evictors(&self, extents: &Range<u64>) -> io::Result<()> {
         for extent in self.extents()?.into_iter().filter(|extent| extents.contains(extent)) {
             let pages = self.pages_of_extent(extent);

@@ -1,9 +1,9 @@
 //! A look at a pair that nobody in this process has open: at its index alone, by a few reads, and without *live*.
 //!
-//! Nothing keeps others from changing or deleting the pair meanwhile, so what is seen is a guess; whoever acts on it opens
-//! the pair, which makes it live, and looks again. Opening is some twenty-five system calls and this is five, where
-//! making room means to look at several objects for each that goes. A deleter gives the blocks of a pair back before its
-//! names go, and nothing is stored to by a look, so a file that is still open for one takes nothing.
+//! Nothing keeps others from changing or deleting the pair meanwhile, so what is seen is a guess; whoever acts on it
+//! opens the pair, which makes it live, and looks again. Opening is some twenty-five system calls and this is five,
+//! where making room means to look at several objects for each that goes. A deleter gives the blocks of a pair back
+//! before its names go, and nothing is stored to by a look, so a file that is still open for one takes nothing.
 
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -21,8 +21,8 @@ const DRAWS: u64 = 16;
 ///
 /// # Errors
 ///
-/// One that [`is_damage`](crate::directory::files::is_damage) if it does not check out, or is there no more; else that the
-/// system cannot give what it takes.
+/// One that [`is_damage`](crate::directory::files::is_damage) if it does not check out, or is there no more; else that
+/// the system cannot give what it takes.
 pub(crate) fn look_at(files: &Files, name: &str) -> io::Result<Index> {
     let [_, index_path] = files.pair(name);
     let index = Index::open(files.disk.open(&index_path, Access::Read)?, Loads::Ahead)?;
@@ -31,8 +31,8 @@ pub(crate) fn look_at(files: &Files, name: &str) -> io::Result<Index> {
 }
 
 impl Index {
-    /// An extent of which something is stored, any one, chosen by a number that nobody can guess; one that is to be kept
-    /// only if all are. None if nothing is stored.
+    /// An extent of which something is stored, any one, chosen by a number that nobody can guess; one that is to be
+    /// kept only if all are. None if nothing is stored.
     pub(crate) fn any_extent(&self, random: u64) -> io::Result<Option<(u64, Stamp)>> {
         self.find_extent(random, |stamp| !stamp.is_kept())
     }

@@ -299,8 +299,8 @@ impl Pair {
         charge.saturating_add(blocks.num_bytes().saturating_mul(block_charge(self.unit)))
     }
 
-    /// Gives back all that it takes, before its names are removed by whoever has *live* exclusively: a file keeps its blocks
-    /// for as long as somebody has it open or mapped, and a child of a fork has whatever its parent had.
+    /// Gives back all that it takes, before its names are removed by whoever has *live* exclusively: a file keeps its
+    /// blocks for as long as somebody has it open or mapped, and a child of a fork has whatever its parent had.
     pub(crate) fn free(&self) -> io::Result<()> {
         // The index first: such a child may still be reading what it vouches for.
         self.index.file().punch(0..self.index.layout().file_len)?;

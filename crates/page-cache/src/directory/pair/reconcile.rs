@@ -17,8 +17,9 @@ impl Pair {
         self.index.boot_id().is_ok_and(|boot_id| boot_id == budget.boot_id())
     }
 
-    /// Whether it may be filled, by the caller who has none of its locks. What kept it from being reconciled when it was
-    /// opened, somebody's locks, a recount or the disk, may have passed: so that is tried again, in pauses that grow.
+    /// Whether it may be filled, by the caller who has none of its locks. What kept it from being reconciled when it
+    /// was opened, somebody's locks, a recount or the disk, may have passed: so that is tried again, in pauses that
+    /// grow.
     pub(crate) fn may_be_filled(&self, budget: &Budget) -> bool {
         if !self.is_reconciled(budget) && self.retry.is_due() {
             self.reconcile(budget);
@@ -109,8 +110,8 @@ impl Pair {
         Ok(owed)
     }
 
-    /// Takes again what was lost of the part before the blocks: marks and the boot id are stored there, and a store into
-    /// a hole may be a signal.
+    /// Takes again what was lost of the part before the blocks: marks and the boot id are stored there, and a store
+    /// into a hole may be a signal.
     ///
     /// Whatever the limit is: without it nothing of the pair could ever be given back.
     fn allocate_fixed_part(&self, section: &Section<'_>, paid: &mut u64) -> io::Result<()> {
@@ -137,8 +138,8 @@ impl Pair {
         Ok(last)
     }
 
-    /// Gives back the blocks of the index that have no mark, and are nobody's, and the marks of those that were lost, as
-    /// their words are. The blocks that are left.
+    /// Gives back the blocks of the index that have no mark, and are nobody's, and the marks of those that were lost,
+    /// as their words are. The blocks that are left.
     fn keep_whole_blocks(&self) -> io::Result<Vec<u64>> {
         let (index, layout) = (&self.index, *self.index.layout());
         let mut kept = Vec::new();
@@ -188,8 +189,8 @@ impl Pair {
     }
 
     /// Gives back what dead processes left: pages that are charged and nobody is filling, blocks of the index that
-    /// nothing is in, and those that were taken and not marked. Only while nobody is in a section, and before the pair is
-    /// counted.
+    /// nothing is in, and those that were taken and not marked. Only while nobody is in a section, and before the pair
+    /// is counted.
     pub(crate) fn give_back(&self) -> io::Result<()> {
         let (index, layout) = (&self.index, *self.index.layout());
         self.mark_again()?;
@@ -212,8 +213,8 @@ impl Pair {
         self.give_back_stamps()
     }
 
-    /// Marks the blocks in which there are words though their mark was lost, as by a flipped bit: if the words were given
-    /// back as nobody's, the data that they speak of would stay, and be charged to nobody.
+    /// Marks the blocks in which there are words though their mark was lost, as by a flipped bit: if the words were
+    /// given back as nobody's, the data that they speak of would stay, and be charged to nobody.
     fn mark_again(&self) -> io::Result<()> {
         let (index, layout) = (&self.index, *self.index.layout());
         let marked = index.marked(layout.table_blocks())?.into_iter().map(|block| layout.block(block));
@@ -267,8 +268,8 @@ pub(super) fn is_whole(file: &dyn DiskFile, range: &Range<u64>) -> io::Result<bo
     Ok(file.next_data(range.start)? == Some(range.start) && file.next_hole(range.start)? >= range.end)
 }
 
-/// How many bytes of the disk a range takes at most for what is in holes of it now. What was allocated and never written
-/// looks like a hole too.
+/// How many bytes of the disk a range takes at most for what is in holes of it now. What was allocated and never
+/// written looks like a hole too.
 fn bytes_in_holes(file: &dyn DiskFile, range: &Range<u64>, unit: u64) -> io::Result<u64> {
     let (mut bytes, mut offset) = (0, range.start);
     while offset < range.end {

@@ -16,7 +16,8 @@ struct Leaf {
     words: [AtomicU64; LEAF as usize],
     /// A bit for each page that was used.
     used: [AtomicU64; LEAF as usize / 64],
-    /// And one for each that was stored: since somebody last asked what was used, and before that since the time before.
+    /// And one for each that was stored: since somebody last asked what was used, and before that since the time
+    /// before.
     stored: [[AtomicU64; LEAF as usize / 64]; 2],
 }
 
@@ -46,8 +47,8 @@ impl Verified {
         }
     }
 
-    /// The same of a page that was just stored. Who has it stored reads it: that is the use which was noted then, also if it
-    /// reads it in pieces.
+    /// The same of a page that was just stored. Who has it stored reads it: that is the use which was noted then, also
+    /// if it reads it in pieces.
     pub(crate) fn insert_stored(&self, page: u64, word: EntryWord) {
         if let Some(leaf) = self.make_leaf(page) {
             leaf.stored[0][(page % LEAF / 64) as usize].fetch_or(1 << (page % 64), Ordering::Relaxed);
@@ -67,8 +68,8 @@ impl Verified {
         }
     }
 
-    /// Tells, in order, which pages were used, and forgets it; but not those that were stored since it was last asked, or
-    /// the time before. Whether any were used, those too.
+    /// Tells, in order, which pages were used, and forgets it; but not those that were stored since it was last asked,
+    /// or the time before. Whether any were used, those too.
     pub(crate) fn take_used(&self, mut tell: impl FnMut(u64)) -> bool {
         let mut any = false;
         for (branch, first) in self.root.iter().zip((0..).step_by((LEAF * BRANCH) as usize)) {
@@ -100,8 +101,8 @@ impl Leaf {
         Box::new(Self { words: [const { AtomicU64::new(0) }; _], used: [const { AtomicU64::new(0) }; _], stored })
     }
 
-    /// The bits of 64 pages that were used, but for those that were just stored, and forgets them; notes whether there were
-    /// any.
+    /// The bits of 64 pages that were used, but for those that were just stored, and forgets them; notes whether there
+    /// were any.
     fn take(&self, place: usize, any: &mut bool) -> u64 {
         let take = |bits: &AtomicU64, next: u64| {
             // Nothing is written where nothing has changed.

@@ -1,4 +1,5 @@
-//! Objects in stores that are built here and speak HTTP: one client for all of them, with an observer beneath the store.
+//! Objects in stores that are built here and speak HTTP: one client for all of them, with an observer beneath the
+//! store.
 
 mod observe;
 mod options;

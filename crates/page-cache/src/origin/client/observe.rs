@@ -71,8 +71,8 @@ impl Observation {
 pub(in crate::origin) struct ObservingConnector {
     /// The value of an `Authorization` header for each request of the origin.
     pub(in crate::origin) authorization: Option<HeaderValue>,
-    /// Whether a `Content-Encoding` tells of what is stored, as object stores keep it with an object, and not of what is
-    /// sent.
+    /// Whether a `Content-Encoding` tells of what is stored, as object stores keep it with an object, and not of what
+    /// is sent.
     pub(in crate::origin) encoded: bool,
 }
 

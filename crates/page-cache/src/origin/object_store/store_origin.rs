@@ -26,11 +26,11 @@ const NOT_IN_A_NAMESPACE: &AsciiSet = &CONTROLS.add(b'%').add(b'/');
 ///
 /// # Runtimes
 ///
-/// The store's futures are run by a small runtime of this crate's own, and the caller's thread blocks meanwhile. A store
-/// that has tied itself to a runtime of yours (by a spawned connector, or by connections that it opened there) needs
-/// that one to go on: with a current-thread runtime, which stands still while its thread waits for this, a request then
-/// ends with its [`Timeouts`]. A store whose futures block a thread instead of waiting holds up others; one whose
-/// futures read through a [`CachedFile`](crate::CachedFile) gets an error, and has to use its async methods.
+/// The store's futures are run by a small runtime of this crate's own, and the caller's thread blocks meanwhile. A
+/// store that has tied itself to a runtime of yours (by a spawned connector, or by connections that it opened there)
+/// needs that one to go on: with a current-thread runtime, which stands still while its thread waits for this, a
+/// request then ends with its [`Timeouts`]. A store whose futures block a thread instead of waiting holds up others;
+/// one whose futures read through a [`CachedFile`](crate::CachedFile) gets an error, and has to use its async methods.
 ///
 /// # Retries
 ///
@@ -101,8 +101,8 @@ impl ObjectStoreOrigin {
         self.timeouts
     }
 
-    /// The same object in the version of this id, as a store knows it that keeps old versions: one that never changes, and
-    /// has a [`key`](Origin::key) of its own.
+    /// The same object in the version of this id, as a store knows it that keeps old versions: one that never changes,
+    /// and has a [`key`](Origin::key) of its own.
     #[must_use = "this gives the changed origin back"]
     pub fn at_version(self, version: impl Into<String>) -> Self {
         let version = version.into();

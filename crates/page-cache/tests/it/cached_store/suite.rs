@@ -2,8 +2,8 @@
 //! store below passes it alone.
 //!
 //! Not applicable are those that need a `MultipartStore` (`multipart`, `multipart_with_opts`,
-//! `multipart_put_part_out_of_order`) or a `PaginatedListStore` (`list_paginated`): interfaces beside `ObjectStore`, which
-//! the store below may have, and which are reached through it.
+//! `multipart_put_part_out_of_order`) or a `PaginatedListStore` (`list_paginated`): interfaces beside `ObjectStore`,
+//! which the store below may have, and which are reached through it.
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;

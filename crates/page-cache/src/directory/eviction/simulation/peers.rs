@@ -94,7 +94,8 @@ pub(crate) fn optimum(trace: &Trace) -> usize {
     hits
 }
 
-/// S3-FIFO (Yang et al., 2023): a tenth of the room for what is new, the rest for what was used again, and as many ghosts.
+/// S3-FIFO (Yang et al., 2023): a tenth of the room for what is new, the rest for what was used again, and as many
+/// ghosts.
 #[derive(Default)]
 pub(crate) struct S3Fifo {
     small: VecDeque<u64>,

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use page_cache::{Cache, FnOrigin, Freshness, Stat, Validators};
-use svf_benches::{BLOCK, Order, SEED, STRIDE, WINDOW, block_offsets, pattern, random_reads};
+use svf_benches::{BLOCK, CHUNK, Order, SEED, STRIDE, WINDOW, block_offsets, pattern, random_reads};
 use svf_core::BlockMap;
 use window_mman::MapManager;
 
@@ -26,6 +26,8 @@ fn main() {
     let (operation, times) = (arguments.next().unwrap(), arguments.next().unwrap().parse().unwrap());
     match operation.as_str() {
         "cursor-hit" | "window-change" => windows(&operation, times),
+        "append-4B" => appends(times),
+        "write_bytes-4KiB-shuffled" => handed_over(times),
         "hit-64B" | "hit-4KiB" => hits(if operation == "hit-64B" { 64 } else { 4 << 10 }, times),
         _ => blocks(&operation, times),
     }
@@ -58,6 +60,25 @@ fn blocks(operation: &str, times: usize) {
             _ => panic!("there is no {operation}"),
         }
     }
+}
+
+fn appends(times: usize) {
+    let mut map = BlockMap::new();
+    for piece in 0..times as u64 {
+        map.write(piece * 4, &black_box([1, 2, 3, 4])).unwrap();
+    }
+}
+
+fn handed_over(times: usize) {
+    let chunk = vec![1; CHUNK as usize];
+    let offsets = block_offsets(MOST, CHUNK, Order::Shuffled { seed: SEED });
+    let chunks: Vec<_> = offsets.iter().map(|_| Bytes::copy_from_slice(&chunk)).collect();
+    let mut map = BlockMap::new();
+    for (&offset, chunk) in offsets.iter().zip(chunks).take(times) {
+        map.write_bytes(offset, chunk).unwrap();
+    }
+    // What it takes to drop them is no part of a write.
+    std::mem::forget(map);
 }
 
 fn windows(operation: &str, times: usize) {

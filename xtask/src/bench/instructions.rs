@@ -12,7 +12,9 @@ pub(crate) struct Instructions {
 }
 
 /// What `benches/examples/hot_paths.rs` can do.
-const OPERATIONS: [(&str, &str); 8] = [
+const OPERATIONS: [(&str, &str); 10] = [
+    ("append-4B", "svf-core: 4 B written behind 4 B"),
+    ("write_bytes-4KiB-shuffled", "svf-core: 4 KiB handed over, among 10,000 chunks"),
     ("write-64B-shuffled", "svf-core: 64 B written among 100,000 blocks"),
     ("contains", "svf-core: `contains` among 100,000 blocks"),
     ("need", "svf-core: `need` over one gap among 100,000 blocks"),

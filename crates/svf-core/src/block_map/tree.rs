@@ -132,6 +132,34 @@ impl Tree {
         result
     }
 
+    /// The last leaf. No chunk starts behind those in it.
+    pub(super) fn last_leaf(&self) -> &Vec<Chunk> {
+        let mut node = &self.root.node;
+        loop {
+            match node {
+                Node::Leaf(chunks) => return chunks,
+                Node::Inner(branches) => node = &branches[branches.len() - 1].node,
+            }
+        }
+    }
+
+    /// Changes the end of the last leaf: by `edit` there are so many `bytes` more, and the last of them ends at `end`. No
+    /// node is split for it, and none merged.
+    pub(super) fn change_end(&mut self, bytes: u64, end: u64, edit: impl FnOnce(&mut Vec<Chunk>)) {
+        let mut branch = &mut self.root;
+        loop {
+            branch.bytes += bytes;
+            branch.end = end;
+            match &mut branch.node {
+                Node::Leaf(chunks) => return edit(chunks),
+                Node::Inner(branches) => {
+                    let last = branches.len() - 1;
+                    branch = &mut branches[last];
+                }
+            }
+        }
+    }
+
     /// The heap memory of all nodes, in bytes.
     pub(super) fn memory_size(&self) -> usize {
         fn of(node: &Node) -> usize {

@@ -93,7 +93,8 @@ impl BlockMap {
             return Ok(Written::default());
         }
         let epoch = *self.epoch.get_mut() + 1;
-        let written = match self.place(offset, piece, epoch) {
+        let placed = self.place_behind(offset, piece, epoch).or_else(|piece| self.place(offset, piece, epoch));
+        let written = match placed {
             Ok(()) => Written { new: len, overlapping: 0 },
             Err(piece) => self.write_over(offset..end, &piece, epoch)?,
         };
@@ -133,6 +134,45 @@ impl BlockMap {
             });
             start += len;
         }
+    }
+
+    /// Stores the data behind all that is held, where whoever goes through a file writes: nothing can overlap there, and
+    /// only one neighbour is looked at. Gives it back if it does not belong there, or wants a node or memory of its own.
+    fn place_behind<'a>(&mut self, offset: u64, piece: Piece<'a>, epoch: u64) -> Result<(), Piece<'a>> {
+        let len = piece.data().len() as u64;
+        let end = self.tree.root.end;
+        if offset < end || LONGEST < len {
+            return Err(piece);
+        }
+        let chunks = self.tree.last_leaf();
+        let Some(&last) = chunks.last() else {
+            return Err(piece);
+        };
+        let has_room = chunks.len() < chunks.capacity();
+        let content = match piece {
+            Piece::Borrowed(data) if offset == end => {
+                let grown = u64::from(last.len) + len;
+                let is_small = len <= GATHERED && grown <= grown_to(self.lowest_limit());
+                let slot = self.slab.get_mut(last.slot);
+                if !(is_small && slot.has_room(data.len()) && memory::extend(&mut slot.bytes, data)) {
+                    return Err(piece);
+                }
+                slot.touch(epoch);
+                self.tree.change_end(len, offset + len, |chunks| {
+                    if let Some(last) = chunks.last_mut() {
+                        last.len = grown as u32;
+                    }
+                });
+                return Ok(());
+            }
+            _ if !has_room => return Err(piece),
+            Piece::Borrowed(data) => Slot::new(memory::copy_of(&[data], self.options.scrub), data.len(), true, epoch),
+            Piece::Taken(data, charge) => Slot::new(data, charge, false, epoch),
+        };
+        let slot = self.slab.insert(content);
+        self.tree.change_end(len, offset + len, |chunks| chunks.push(Chunk { start: offset, len: len as u32, slot }));
+        self.tree.num_blocks += usize::from(end < offset);
+        Ok(())
     }
 
     /// Stores the data where nothing is held; gives it back if anything is, or if it is too long for one chunk.
@@ -210,6 +250,11 @@ fn is_wasteful(len: usize, capacity: usize) -> bool {
     len as u64 <= GROWN && len < capacity / 2
 }
 
+/// How long a gathered chunk may become: eviction drops whole chunks, so a small limit wants small ones.
+fn grown_to(limit: Option<u64>) -> u64 {
+    limit.map_or(GROWN, |limit| GROWN.min(limit / 16))
+}
+
 /// One piece on its way into a leaf.
 struct Gather<'a, 'leaf> {
     leaf: &'a mut LeafEdit<'leaf>,
@@ -222,9 +267,7 @@ struct Gather<'a, 'leaf> {
 
 impl<'a, 'leaf> Gather<'a, 'leaf> {
     fn new(leaf: &'a mut LeafEdit<'leaf>, slab: &'a mut Slab, limit: Option<u64>, scrub: bool, epoch: u64) -> Self {
-        // Eviction drops whole chunks, so a small limit wants small ones.
-        let grown = limit.map_or(GROWN, |limit| GROWN.min(limit / 16));
-        Self { leaf, slab, epoch, scrub, grown }
+        Self { leaf, slab, epoch, scrub, grown: grown_to(limit) }
     }
 
     fn store(&mut self, offset: u64, piece: Piece<'_>) {

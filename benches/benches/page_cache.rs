@@ -11,6 +11,7 @@ use std::fs::File;
 use std::hint::black_box;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use crc_fast::{CrcAlgorithm, checksum};
 use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group};
 use page_cache::{Advice, Cache, CachedFile, FnOrigin, Freshness, LocalFile, Origin, Stat, Validators};
+use rustix::process::Resource;
 use svf_benches::{is_first_round, is_quick, pattern, random_reads, settings};
 use tempfile::TempDir;
 
@@ -354,7 +356,10 @@ fn fill_a_page(criterion: &mut Criterion) {
     });
     drop((file, cache, directory));
     let directory = workload.fresh_directory();
-    for (name, gives) in [("bare-pwrite", false), ("bare-copy-and-pwrite", true)] {
+    let locks = ["pages", "section"].map(|name| File::create(directory.path().join(name)).unwrap());
+    for (name, gives, keeps_order) in
+        [("bare-pwrite", false, false), ("bare-copy-and-pwrite", true, false), ("bare-all-calls", true, true)]
+    {
         let (mut copy, mut page) = (None, pages);
         group.bench_function(BenchmarkId::new(name, PAGE), |bencher| {
             bencher.iter_custom(|times| {
@@ -371,7 +376,20 @@ fn fill_a_page(criterion: &mut Criterion) {
                     if gives {
                         black_box(&mut out).copy_from_slice(black_box(source));
                     }
-                    copy.as_ref().unwrap().write_all_at(black_box(source), page * PAGE).unwrap();
+                    let copy = copy.as_ref().unwrap();
+                    if keeps_order {
+                        black_box(checksum(CrcAlgorithm::Crc32Iscsi, black_box(source)));
+                        lock(&locks[0], libc::F_WRLCK, page);
+                        lock(&locks[1], libc::F_RDLCK, 0);
+                        black_box(rustix::process::getrlimit(Resource::Fsize));
+                        assert_eq!(rustix::fs::seek(copy, rustix::fs::SeekFrom::End(0)).unwrap(), pages * PAGE);
+                    }
+                    copy.write_all_at(black_box(source), page * PAGE).unwrap();
+                    if keeps_order {
+                        assert_eq!(rustix::fs::seek(copy, rustix::fs::SeekFrom::End(0)).unwrap(), pages * PAGE);
+                        lock(&locks[1], libc::F_UNLCK, 0);
+                        lock(&locks[0], libc::F_UNLCK, page);
+                    }
                     elapsed += start.elapsed();
                     page += 1;
                 }
@@ -379,6 +397,14 @@ fn fill_a_page(criterion: &mut Criterion) {
             });
         });
     }
+}
+
+/// Sets a lock of a kind on one byte of a file that only this locks.
+fn lock(file: &File, kind: libc::c_int, byte: u64) {
+    let (start, kind) = (byte.cast_signed(), kind as libc::c_short);
+    let mut lock = libc::flock { l_type: kind, l_whence: 0, l_start: start, l_len: 1, l_pid: 0 };
+    // SAFETY: the descriptor is open, and the system reads nothing but the structure.
+    assert_eq!(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw mut lock) }, 0);
 }
 
 /// An object of sevens.

@@ -92,6 +92,11 @@ fn tree_of_all(file: &[u8], offsets: &[u64], len: u64) -> BTreeMap<u64, Bytes> {
     tree
 }
 
+fn insert(mut tree: BTreeMap<u64, Bytes>, (offset, chunk): (u64, Bytes)) -> BTreeMap<u64, Bytes> {
+    tree.insert(offset, chunk);
+    tree
+}
+
 /// The copies of the same writes, each in memory of its own, and nothing to find them by.
 fn copy_all(file: &[u8], offsets: &[u64], len: u64) -> Vec<Bytes> {
     let mut copies = Vec::with_capacity(offsets.len());
@@ -130,13 +135,8 @@ fn appends_to(criterion: &mut Criterion, len: usize) {
         bencher.iter_batched(fresh_chunks, append, BatchSize::PerIteration);
     });
     group.bench_function(BenchmarkId::new("btree", len), |bencher| {
-        let insert = |chunks: Vec<Bytes>| {
-            offsets.iter().copied().zip(chunks).fold(BTreeMap::new(), |mut tree, entry| {
-                tree.insert(entry.0, entry.1);
-                tree
-            })
-        };
-        bencher.iter_batched(fresh_chunks, insert, BatchSize::PerIteration);
+        let insert_all = |chunks: Vec<Bytes>| offsets.iter().copied().zip(chunks).fold(BTreeMap::new(), insert);
+        bencher.iter_batched(fresh_chunks, insert_all, BatchSize::PerIteration);
     });
     group.bench_function(BenchmarkId::new("bare", len), |bencher| {
         let keep = |chunks: Vec<Bytes>| {
@@ -236,6 +236,10 @@ fn fills(criterion: &mut Criterion) {
             check(&hand_over(copy_all(&file, &offsets, len)), &file, &offsets, len);
             group.bench_function(BenchmarkId::new("ours-write_bytes", count), |bencher| {
                 bencher.iter_batched(|| copy_all(&file, &offsets, len), hand_over, BatchSize::PerIteration);
+            });
+            let insert_all = |chunks: Vec<Bytes>| offsets.iter().copied().zip(chunks).fold(BTreeMap::new(), insert);
+            group.bench_function(BenchmarkId::new("btree-write_bytes", count), |bencher| {
+                bencher.iter_batched(|| copy_all(&file, &offsets, len), insert_all, BatchSize::PerIteration);
             });
         }
         group.bench_function(BenchmarkId::new("btree", count), |bencher| {
@@ -340,6 +344,15 @@ fn queries_among_blocks(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(1));
     group.bench_function(BenchmarkId::new("ours", count), |bencher| {
         ask(bencher, &reads, |read| map.read(read).unwrap());
+    });
+    // As few memory accesses as it takes to find the bytes and to count one more share of them.
+    let starts: Vec<u64> = tree.keys().copied().collect();
+    let bytes: Vec<Bytes> = tree.values().cloned().collect();
+    group.bench_function(BenchmarkId::new("sorted-vec", count), |bencher| {
+        ask(bencher, &reads, |read| {
+            let behind = starts.partition_point(|&start| start <= read.start);
+            bytes[behind - 1].clone()
+        });
     });
     group.bench_function(BenchmarkId::new("btree", count), |bencher| {
         ask(bencher, &reads, |read| tree.range(..=read.start).next_back().map(|(_, bytes)| bytes.clone()));

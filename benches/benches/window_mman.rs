@@ -11,6 +11,7 @@ use std::fs::File;
 use std::hint::black_box;
 use std::io::{BufRead, Read};
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -57,6 +58,16 @@ impl Workload {
         unsafe { options.map(&self.plain) }.unwrap()
     }
 
+    /// So many mappings of a window each.
+    fn mappings(&self, count: u64, window: u64) -> Mappings {
+        let mut mappings = Mappings { addresses: VecDeque::new(), window: window as usize };
+        for _ in 0..count {
+            let address = mappings.map(std::ptr::null_mut(), &self.plain, 0);
+            mappings.addresses.push_back(address);
+        }
+        mappings
+    }
+
     /// The byte at an offset.
     fn byte(&self, offset: u64) -> u8 {
         let (window, place) = (offset / WINDOW, offset % WINDOW);
@@ -65,6 +76,40 @@ impl Workload {
 
     fn check(&self, found: &[u8], offset: u64) {
         assert!(found.iter().zip(offset..).all(|(found, offset)| *found == self.byte(offset)));
+    }
+}
+
+/// The barest way from one window to the next: its mapping in the place of the oldest, by one system call.
+struct Mappings {
+    addresses: VecDeque<*mut libc::c_void>,
+    window: usize,
+}
+
+impl Mappings {
+    fn map_next(&mut self, file: &File, offset: u64) -> *mut libc::c_void {
+        let oldest = self.addresses.pop_front().unwrap();
+        let address = self.map(oldest, file, offset);
+        self.addresses.push_back(address);
+        address
+    }
+
+    /// In the place of one of these mappings, or of none.
+    fn map(&self, old: *mut libc::c_void, file: &File, offset: u64) -> *mut libc::c_void {
+        let flags = libc::MAP_SHARED | if old.is_null() { 0 } else { libc::MAP_FIXED };
+        // SAFETY: the place is one that this made and nobody has a reference to, or one that the system chooses.
+        let address =
+            unsafe { libc::mmap(old, self.window, libc::PROT_READ, flags, file.as_raw_fd(), offset as libc::off_t) };
+        assert!(address != libc::MAP_FAILED && (old.is_null() || old == address));
+        address
+    }
+}
+
+impl Drop for Mappings {
+    fn drop(&mut self) {
+        for &address in &self.addresses {
+            // SAFETY: this made the mapping, and nobody has a reference to it.
+            unsafe { libc::munmap(address, self.window) };
+        }
     }
 }
 
@@ -174,6 +219,13 @@ fn window_miss(criterion: &mut Criterion) {
                     touch.then(|| bytes[0])
                 });
             });
+            if !touch {
+                let mut over = workload.mappings(keep, window);
+                group.bench_function(BenchmarkId::new("bare-over", keep), |bencher| {
+                    let mut offsets = order.iter().copied().cycle();
+                    bencher.iter(|| over.map_next(&workload.plain, offsets.next().unwrap()));
+                });
+            }
             group.bench_function(BenchmarkId::new("bare", keep), |bencher| {
                 let mut offsets = order.iter().copied().cycle();
                 let first = offsets.by_ref().take(keep as usize);
@@ -284,14 +336,26 @@ fn sequential_scan(criterion: &mut Criterion) {
             total.wrapping_add(sum(&space))
         })
     };
+    // What a `Read` has to do, which hands out nothing but copies.
+    let mut copy = vec![0; 256 << 10];
+    let mut copies = || {
+        let offsets = block_offsets((LEN >> 24) as usize, 1 << 24, Order::Ascending);
+        offsets.into_iter().fold(0, |total: u64, offset| {
+            workload.map(offset, 1 << 24).chunks(copy.len()).fold(total, |total, part| {
+                copy.copy_from_slice(part);
+                total.wrapping_add(sum(black_box(&copy)))
+            })
+        })
+    };
     let expected = preads();
-    assert_eq!([lines(&file), read(&file), windows()], [expected; 3]);
+    assert_eq!([lines(&file), read(&file), windows(), copies()], [expected; 4]);
 
     let mut group = criterion.benchmark_group("window-mman/scan");
     group.throughput(Throughput::Bytes(LEN));
     group.bench_function(BenchmarkId::new("ours-bufread", LEN), |bencher| bencher.iter(|| lines(&file)));
     group.bench_function(BenchmarkId::new("ours-read", LEN), |bencher| bencher.iter(|| read(&file)));
     group.bench_function(BenchmarkId::new("bare-windows", LEN), |bencher| bencher.iter(windows));
+    group.bench_function(BenchmarkId::new("bare-windows-copied", LEN), |bencher| bencher.iter(&mut copies));
     group.bench_function(BenchmarkId::new("bare-pread", LEN), |bencher| bencher.iter(&mut preads));
 }
 

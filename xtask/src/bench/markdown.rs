@@ -3,17 +3,16 @@
 use super::growth::SeriesLine;
 use super::instructions::Instructions;
 use super::report::Report;
-use super::row::{Line, NOT_MEASURED};
+use super::row::{Limit, Line, NOT_MEASURED};
 use super::rows::SERIES;
 
 /// All of a report as a page.
 pub(crate) fn page(report: &Report) -> String {
-    let [reached, missed, unknown] = report.targets();
     let conditions = &report.conditions;
     let machine = &conditions.machine;
     let mut text = String::from("# Benchmarks\n\n");
     text += "Written by `cargo xtask bench --peers`, and never by hand; [the same as JSON](benchmarks.json).\n\n";
-    text += &format!("{reached} targets reached, {missed} missed, {unknown} not measured.\n\n");
+    text += &format!("{}.\n\n", report.targets());
     text += "| | |\n|---|---|\n";
     let memory = format!("{}, {} cores, {} GiB", machine.processor, machine.cores, machine.memory_gib);
     text += &format!("| machine | {memory} |\n");
@@ -49,11 +48,14 @@ fn table_line(row: &Line) -> String {
     let value = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| amount(value, &row.unit));
     let number = |number: Option<f64>| number.map_or_else(String::new, plain);
     let spread = row.spread.map_or_else(String::new, |[least, most]| format!("{} to {}", plain(least), plain(most)));
-    let reached = match (row.reached, &row.target) {
-        (Some(true), _) => "yes",
-        (Some(false), _) => "**no**",
-        (None, Some(_)) => "not measured",
-        (None, None) => "",
+    let reached = match (row.reached, &row.limit) {
+        (Some(true), _) => "yes".to_owned(),
+        (Some(false), Some(Limit { name, ratio, kept, .. })) => {
+            format!("{}, but {} times {name}", if *kept { "no" } else { "**no**" }, plain(*ratio))
+        }
+        (Some(false), None) => "**no**".to_owned(),
+        (None, _) if row.target.is_some() => "not measured".to_owned(),
+        (None, _) => String::new(),
     };
     let baseline_value = match (&row.baseline, row.baseline_value, &row.note) {
         (None, ..) => String::new(),

@@ -141,12 +141,14 @@ impl Bench {
         if for_people {
             readme::write(report)?;
         }
-        let [reached, missed, unknown] = report.targets();
-        println!("{reached} targets reached, {missed} missed, {unknown} not measured: {}", directory.display());
+        println!("{}: {}", report.targets(), directory.display());
         for row in report.rows.iter().filter(|row| row.reached == Some(false)) {
             let (ratio, target) =
                 (row.ratio.or(row.ours).unwrap_or_default(), row.target.as_deref().unwrap_or_default());
-            println!("missed: {}, {}: {}, not {target}", row.area, row.operation, markdown::plain(ratio));
+            let limit =
+                row.limit.as_ref().map(|limit| format!("; {} times {}", markdown::plain(limit.ratio), limit.name));
+            let limit = limit.unwrap_or_default();
+            println!("missed: {}, {}: {}, not {target}{limit}", row.area, row.operation, markdown::plain(ratio));
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ pub(crate) struct Row {
     ours: &'static str,
     baseline: Option<Baseline>,
     target: Target,
+    limit: Option<Baseline>,
     /// Whether it stands in the README.
     pub(crate) headline: bool,
 }
@@ -26,6 +27,10 @@ struct Baseline {
     /// What a call costs that does nothing, where that is no cost of the work itself.
     overhead: Option<&'static str>,
 }
+
+/// How much longer than the least that its work can take something may take that misses its target: within that, it is
+/// the system that misses it.
+const OF_LIMIT: f64 = 1.1;
 
 /// What is wanted.
 #[derive(Debug, Clone, Copy)]
@@ -60,14 +65,27 @@ pub(crate) struct Line {
     pub(crate) target: Option<String>,
     /// Null where nothing is wanted, or where it was not measured.
     pub(crate) reached: Option<bool>,
+    /// The least that the work can take, where that is what keeps the target from being reached.
+    pub(crate) limit: Option<Limit>,
     /// Why a figure is missing.
     pub(crate) note: Option<String>,
     pub(crate) headline: bool,
 }
 
+/// The least that the work of a row can take: the same system calls and copies in the same run, and nothing around them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Limit {
+    pub(crate) name: String,
+    pub(crate) value: f64,
+    /// Ours divided by it.
+    pub(crate) ratio: f64,
+    /// Whether ours is as good as that.
+    pub(crate) kept: bool,
+}
+
 /// A row without a baseline and a target.
 pub(crate) const fn row(area: &'static str, operation: &'static str, ours: &'static str) -> Row {
-    Row { area, operation, ours, baseline: None, target: Target::None, headline: false }
+    Row { area, operation, ours, baseline: None, target: Target::None, limit: None, headline: false }
 }
 
 impl Row {
@@ -103,6 +121,12 @@ impl Row {
         self
     }
 
+    /// Cannot take less than the lowest of these, whatever is wanted.
+    pub(crate) const fn limited_by(mut self, name: &'static str, ids: &'static [&'static str]) -> Self {
+        self.limit = Some(Baseline { name, ids, overhead: None });
+        self
+    }
+
     pub(crate) const fn headline(mut self) -> Self {
         self.headline = true;
         self
@@ -112,7 +136,12 @@ impl Row {
     pub(crate) fn line(&self, figures: &Figures, rounds: usize) -> Line {
         let ours = figures.lowest(self.ours);
         let overhead = self.overhead(figures);
-        let baseline_value = self.baseline_value(figures);
+        let baseline_value = self.baseline.as_ref().and_then(|baseline| baseline.value(figures));
+        let limit = self.limit.as_ref().zip(ours.as_ref()).and_then(|(limit, ours)| {
+            let (value, ratio) = (limit.value(figures)?, ours.value / limit.value(figures)?);
+            let (name, kept) = (limit.name.to_owned(), ratio <= OF_LIMIT);
+            Some(Limit { name, value: rounded(value), ratio: rounded(ratio), kept })
+        });
         let ratio = ours.as_ref().zip(baseline_value).map(|(ours, baseline)| self.ratio(ours.value, baseline));
         let ratios: Vec<f64> = (0..rounds).filter_map(|round| self.ratio_of(figures, round)).collect();
         let spread = ratios.iter().copied().reduce(f64::min).zip(ratios.iter().copied().reduce(f64::max));
@@ -134,6 +163,7 @@ impl Row {
             spread: spread.map(|(least, most)| [rounded(least), rounded(most)]),
             target: self.target_text(),
             reached,
+            limit,
             note: self.note(figures),
             headline: self.headline,
         }
@@ -151,15 +181,7 @@ impl Row {
     }
 
     fn overhead(&self, figures: &Figures) -> Option<f64> {
-        Some(figures.lowest(self.baseline.as_ref()?.overhead?)?.value)
-    }
-
-    /// None where an empty call takes as long, so that nothing can be said of the rest.
-    fn baseline_value(&self, figures: &Figures) -> Option<f64> {
-        let ids = self.baseline.as_ref()?.ids.iter();
-        let lowest = ids.filter_map(|id| figures.lowest(id)).map(|figure| figure.value).reduce(f64::min)?;
-        let value = lowest - self.overhead(figures).unwrap_or_default();
-        (value > 0.0 || lowest <= 0.0).then_some(value)
+        self.baseline.as_ref()?.overhead(figures)
     }
 
     fn target_text(&self) -> Option<String> {
@@ -177,10 +199,30 @@ impl Row {
         }
         let baseline = self.baseline.as_ref()?;
         let why = baseline.ids.iter().find_map(|id| figures.why_not(id));
-        if self.baseline_value(figures).is_some() && why.is_none() {
+        if baseline.value(figures).is_some() && why.is_none() {
             return None;
         }
         Some(format!("{}: {}", baseline.name, why.unwrap_or(NOT_MEASURED)))
+    }
+}
+
+impl Baseline {
+    fn overhead(&self, figures: &Figures) -> Option<f64> {
+        Some(figures.lowest(self.overhead?)?.value)
+    }
+
+    /// None where an empty call takes as long, so that nothing can be said of the rest.
+    fn value(&self, figures: &Figures) -> Option<f64> {
+        let lowest = self.ids.iter().filter_map(|id| figures.lowest(id)).map(|figure| figure.value).reduce(f64::min)?;
+        let value = lowest - self.overhead(figures).unwrap_or_default();
+        (value > 0.0 || lowest <= 0.0).then_some(value)
+    }
+}
+
+impl Line {
+    /// Whether the target is missed, and the system is the reason.
+    pub(crate) fn is_at_its_limit(&self) -> bool {
+        self.reached == Some(false) && self.limit.as_ref().is_some_and(|limit| limit.kept)
     }
 }
 
@@ -222,6 +264,17 @@ mod tests {
         assert_eq!((line.reached, line.note), (Some(false), None));
         let faster = row("a", "b", "ours").beside("bare", &["bare"]).at_least(2.5).line(&figures, 2);
         assert_eq!((faster.ratio, faster.reached), (Some(3.0), Some(true)));
+    }
+
+    #[test]
+    fn what_misses_its_target_may_be_as_good_as_its_work_lets_it_be() {
+        let figures = figures(&[&[("ours", 20.0), ("bare", 10.0), ("least", 19.0), ("less", 15.0)]]);
+        let missed = row("a", "b", "ours").beside("bare", &["bare"]).at_most(1.5);
+        let line = missed.clone().limited_by("all calls", &["least"]).line(&figures, 1);
+        assert_eq!((line.reached, line.limit.as_ref().map(|limit| limit.kept)), (Some(false), Some(true)));
+        assert!(line.is_at_its_limit());
+        assert!(!missed.clone().limited_by("all calls", &["less"]).line(&figures, 1).is_at_its_limit());
+        assert!(!missed.limited_by("all calls", &["none"]).line(&figures, 1).is_at_its_limit());
     }
 
     #[test]

@@ -84,6 +84,10 @@ pub(super) fn for_each(
         work_off();
     };
     let others = at_once.min(requests.len()).saturating_sub(1);
+    if others == 0 {
+        work_off();
+        return failed.into_inner().map_or(Ok(()), Err);
+    }
     std::thread::scope(|scope| {
         for _ in 0..others {
             let thread = std::thread::Builder::new().name("page-cache fetch".to_owned());

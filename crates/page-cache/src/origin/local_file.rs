@@ -5,11 +5,13 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
 
 use super::secrets::without_secrets;
 use super::{Origin, OriginError, Stat, Validators};
@@ -105,8 +107,7 @@ impl Origin for LocalFile {
 
     fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError> {
         self.read_by(pinned, |file| {
-            let mut bytes = vec![0; (range.end - range.start) as usize];
-            file.read_exact_at(&mut bytes, range.start)?;
+            let bytes = read_exact(file, &range)?;
             Ok(bytes.into())
         })
     }
@@ -122,6 +123,23 @@ impl LocalFile {
         self.check(&stat_of(&file.metadata().map_err(|error| io_error(&self.key, error))?), pinned)?;
         read.map_err(|error| io_error(&self.key, error))
     }
+}
+
+/// Reads a range into memory that was not filled with zeros first, which would take a tenth of the time.
+fn read_exact(file: &File, range: &Range<u64>) -> io::Result<Vec<u8>> {
+    let len = (range.end - range.start) as usize;
+    let mut bytes = Vec::with_capacity(len);
+    while bytes.len() < len {
+        let offset = range.start + bytes.len() as u64;
+        match rustix::io::pread(file, spare_capacity(&mut bytes), offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    // There may be room for more than was asked for.
+    bytes.truncate(len);
+    Ok(bytes)
 }
 
 fn stat_of(metadata: &Metadata) -> Stat {

@@ -389,18 +389,20 @@ fn rank_of_branch(branches: &[Branch], offset: u64) -> usize {
 
 /// How many entries start at or before `offset`. Writing in order is common enough to look at the last one first.
 ///
-/// Else every eighth is looked at, and then the eight between two of them: twice the comparisons of a binary search,
-/// but the loads do not wait for each other, so a node that is not in the processor's cache costs two waits and not
-/// five.
+/// Halves what is left of them down to eight, and then looks at all of these. To look at every eighth first lets the loads
+/// go on at once, but brings most of a node into the processor's caches, from where it drives out what is read next.
 fn rank<T>(entries: &[T], offset: u64, start: impl Fn(&T) -> u64) -> usize {
-    const STEP: usize = 8;
     if entries.last().is_none_or(|last| start(last) <= offset) {
         return entries.len();
     }
-    let groups: usize = entries.iter().step_by(STEP).map(|entry| usize::from(start(entry) <= offset)).sum();
-    let first = groups.saturating_sub(1) * STEP;
-    let group = &entries[first..entries.len().min(first + STEP)];
-    first + group.iter().map(|entry| usize::from(start(entry) <= offset)).sum::<usize>()
+    let (mut first, mut len) = (0, entries.len());
+    while len > 8 {
+        let half = len / 2;
+        first = if start(&entries[first + half]) <= offset { first + half } else { first };
+        len -= half;
+    }
+    let rest = &entries[first..first + len];
+    first + rest.iter().map(|entry| usize::from(start(entry) <= offset)).sum::<usize>()
 }
 
 /// How far the run goes on, and whether it reaches the end of the node, so that it may go on behind it.

@@ -68,6 +68,7 @@ pub(super) const ROWS: &[Row] = &[
         .at_most(2.0),
     row(AREA, "a page of 64 KiB filled", "page-cache/fill-a-page/ours/65536")
         .beside("pwrite", &["page-cache/fill-a-page/bare-pwrite/65536"])
+        .limited_by("all its calls and copies", &["page-cache/fill-a-page/bare-all-calls/65536"])
         .at_most(1.15),
     row(AREA, "a page of 64 KiB filled, beside giving it out too", "page-cache/fill-a-page/ours/65536")
         .beside("memcpy and pwrite", &["page-cache/fill-a-page/bare-copy-and-pwrite/65536"]),

@@ -57,7 +57,8 @@ pub(super) const ROWS: &[Row] = &[
         .at_most(14.0),
     row(AREA, "64 B read among 1,000,000 blocks", "svf-core/read-64B-among-blocks/ours/1000000")
         .beside_call("svfsc", &["svf-core/read-64B-among-blocks/svfsc/1000000"], QUERY)
-        .at_least(3.0),
+        .at_least(3.0)
+        .limited_by("a search in an array and a share", &["svf-core/read-64B-among-blocks/sorted-vec/1000000"]),
     row(AREA, "64 B read in one block of 64 MiB of 4 KiB chunks", "svf-core/read/ours/64")
         .beside_call("svfsc", &["svf-core/read/svfsc/64"], QUERY)
         .at_least(1.5),

@@ -20,16 +20,20 @@ pub(super) const ROWS: &[Row] = &[
         .at_least(0.7),
     row(AREA, "a miss, untouched, 4 windows", "window-mman/miss/ours/4")
         .beside("mmap and munmap", &["window-mman/miss/bare/4"])
-        .at_most(0.8),
+        .at_most(0.8)
+        .limited_by("one mmap over another", &["window-mman/miss/bare-over/4"]),
     row(AREA, "a miss, untouched, 64 windows", "window-mman/miss/ours/64")
         .beside("mmap and munmap", &["window-mman/miss/bare/64"])
-        .at_most(0.8),
+        .at_most(0.8)
+        .limited_by("one mmap over another", &["window-mman/miss/bare-over/64"]),
     row(AREA, "a miss, untouched, 512 windows", "window-mman/miss/ours/512")
         .beside("mmap and munmap", &["window-mman/miss/bare/512"])
-        .at_most(0.8),
+        .at_most(0.8)
+        .limited_by("one mmap over another", &["window-mman/miss/bare-over/512"]),
     row(AREA, "a miss, untouched, 4,096 windows", "window-mman/miss/ours/4096")
         .beside("mmap and munmap", &["window-mman/miss/bare/4096"])
-        .at_most(0.8),
+        .at_most(0.8)
+        .limited_by("one mmap over another", &["window-mman/miss/bare-over/4096"]),
     row(AREA, "a miss, one byte touched, 64 windows", "window-mman/miss-touch/ours/64")
         .beside("mmap and munmap", &["window-mman/miss-touch/bare/64"])
         .at_most(0.95),
@@ -49,7 +53,11 @@ pub(super) const ROWS: &[Row] = &[
             "pread or windows",
             &["window-mman/scan/bare-pread/268435456", "window-mman/scan/bare-windows/268435456"],
         )
-        .at_least(0.95),
+        .at_least(0.95)
+        .limited_by(
+            "pread, or copies of windows",
+            &["window-mman/scan/bare-pread/268435456", "window-mman/scan/bare-windows-copied/268435456"],
+        ),
     row(AREA, "a copy that survives a fault, 64 B", "window-mman/try_copy_to/ours-view/64").within(12.0, "ns"),
     row(AREA, "a copy that survives a fault, 64 KiB", "window-mman/try_copy_to/ours-view/65536")
         .beside("memcpy", &["window-mman/try_copy_to/bare/65536"])

@@ -356,7 +356,8 @@ fn fill_a_page(criterion: &mut Criterion) {
     });
     drop((file, cache, directory));
     let directory = workload.fresh_directory();
-    let locks = ["pages", "section"].map(|name| File::create(directory.path().join(name)).unwrap());
+    let locks = ["pages", "section"]
+        .map(|name| File::options().read(true).write(true).create_new(true).open(directory.path().join(name)).unwrap());
     for (name, gives, keeps_order) in
         [("bare-pwrite", false, false), ("bare-copy-and-pwrite", true, false), ("bare-all-calls", true, true)]
     {

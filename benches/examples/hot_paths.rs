@@ -9,10 +9,12 @@
 #![expect(clippy::unwrap_used, reason = "an operation that fails is not the one to count")]
 
 use std::hint::black_box;
+use std::io;
 use std::ops::Range;
+use std::path::Path;
 
 use bytes::Bytes;
-use page_cache::{Cache, FnOrigin, Freshness, Stat, Validators};
+use page_cache::{Advice, Cache, CachedFile, FnOrigin, Freshness, Stat, Validators};
 use svf_benches::{BLOCK, CHUNK, Order, SEED, STRIDE, WINDOW, block_offsets, pattern, random_reads};
 use svf_core::BlockMap;
 use window_mman::MapManager;
@@ -26,6 +28,7 @@ fn main() {
     let (operation, times) = (arguments.next().unwrap(), arguments.next().unwrap().parse().unwrap());
     match operation.as_str() {
         "cursor-hit" | "window-change" => windows(&operation, times),
+        "fill-4KiB" => fills(times),
         "append-4B" => appends(times),
         "write_bytes-4KiB-shuffled" => handed_over(times),
         "hit-64B" | "hit-4KiB" => hits(if operation == "hit-64B" { 64 } else { 4 << 10 }, times),
@@ -100,15 +103,37 @@ fn hits(size: usize, times: usize) {
     const LEN: u64 = 4 << 20;
     let directory = tempfile::tempdir().unwrap();
     let content = Bytes::from(pattern(LEN as usize, SEED));
-    let validators = Validators { version: Some("1".into()), ..Validators::default() };
-    let fetch = move |range: Range<u64>| Ok(content.slice(range.start as usize..range.end as usize));
-    let origin = FnOrigin::new("object", Stat { length: LEN, validators }, fetch);
-    let cache = Cache::builder(directory.path()).freshness(Freshness::Immutable).open().unwrap();
-    let file = cache.file(origin).unwrap();
+    let file = cached(directory.path(), 64 << 10, LEN, move |range| {
+        Ok(content.slice(range.start as usize..range.end as usize))
+    });
     // The second time it is read and checked where it was stored.
     (0..2).for_each(|_| _ = file.bytes(0..LEN).unwrap());
     let mut out = vec![0; size];
     for read in random_reads(MOST, size as u64, 1, LEN, SEED).iter().take(times) {
         file.read_at(black_box(&mut out), read.start).unwrap();
     }
+}
+
+/// One page after the other, none of them ahead.
+fn fills(times: usize) {
+    const PAGE: u64 = 4 << 10;
+    let directory = tempfile::tempdir().unwrap();
+    let content = Bytes::from(pattern(PAGE as usize, SEED));
+    let file = cached(directory.path(), PAGE, MOST as u64 * PAGE, move |_| Ok(content.clone()));
+    file.advise(0..u64::MAX, Advice::Random);
+    let mut out = [0; PAGE as usize];
+    for page in 0..times as u64 {
+        file.read_exact_at(black_box(&mut out), page * PAGE).unwrap();
+    }
+}
+
+/// An object in a cache that holds nothing of it.
+fn cached<F>(directory: &Path, page_size: u64, length: u64, fetch: F) -> CachedFile
+where
+    F: Fn(Range<u64>) -> io::Result<Bytes> + Send + Sync + 'static,
+{
+    let validators = Validators { version: Some("1".into()), ..Validators::default() };
+    let origin = FnOrigin::new("object", Stat { length, validators }, fetch);
+    let cache = Cache::builder(directory).freshness(Freshness::Immutable).page_size(page_size).open().unwrap();
+    cache.file(origin).unwrap()
 }

@@ -12,7 +12,7 @@ pub(crate) struct Instructions {
 }
 
 /// What `benches/examples/hot_paths.rs` can do.
-const OPERATIONS: [(&str, &str); 10] = [
+const OPERATIONS: [(&str, &str); 11] = [
     ("append-4B", "svf-core: 4 B written behind 4 B"),
     ("write_bytes-4KiB-shuffled", "svf-core: 4 KiB handed over, among 10,000 chunks"),
     ("write-64B-shuffled", "svf-core: 64 B written among 100,000 blocks"),
@@ -23,6 +23,7 @@ const OPERATIONS: [(&str, &str); 10] = [
     ("window-change", "window-mman: to another mapped window"),
     ("hit-64B", "page-cache: a hit of 64 B"),
     ("hit-4KiB", "page-cache: a hit of 4 KiB"),
+    ("fill-4KiB", "page-cache: a page of 4 KiB filled, outside of the system"),
 ];
 /// How often each is done: the difference is what so many of them take.
 const TIMES: [u64; 2] = [2_000, 12_000];

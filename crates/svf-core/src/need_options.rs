@@ -82,36 +82,38 @@ impl NeedOptions {
     /// they come sorted; the result can be longer only by what `max_len` splits, which is a lot if a long range is split
     /// into short pieces.
     pub fn plan(&self, missing: impl IntoIterator<Item = Range<u64>>) -> Vec<Range<u64>> {
-        let mut missing: Vec<_> = missing.into_iter().filter(|range| !range.is_empty()).collect();
-        missing.sort_by_key(|range| range.start);
-
-        let mut runs: Vec<Range<u64>> = Vec::with_capacity(missing.len());
-        for range in missing {
-            match runs.last_mut() {
-                // It begins where a run is fetched anyway, so it begins no greedy run of its own.
-                Some(run) if range.start <= run.end => run.end = run.end.max(range.end),
-                _ => runs.push(range.start..range.end.max(range.start.saturating_add(self.greedy))),
+        let mut requests: Vec<_> = missing.into_iter().filter(|range| !range.is_empty()).collect();
+        requests.sort_by_key(|range| range.start);
+        // In place, since most calls have one range, for which nothing more is allocated.
+        let greedy = |range: &Range<u64>| range.start..range.end.max(range.start.saturating_add(self.greedy));
+        requests.first_mut().into_iter().for_each(|first| *first = greedy(first));
+        requests.dedup_by(|range, run| {
+            // It begins where a run is fetched anyway, so it begins no greedy run of its own.
+            let is_fetched = range.start <= run.end;
+            if is_fetched {
+                run.end = run.end.max(range.end);
+            } else {
+                *range = greedy(range);
             }
-        }
+            is_fetched
+        });
 
-        let mut requests: Vec<Range<u64>> = Vec::with_capacity(runs.len());
-        for run in runs {
-            let aligned = self.align_outward(run);
-            match requests.last_mut() {
-                Some(last) if aligned.start <= last.end.saturating_add(self.max_gap) => {
-                    last.end = last.end.max(aligned.end);
-                }
-                _ => requests.push(aligned),
+        requests.iter_mut().for_each(|run| *run = self.align_outward(run.clone()));
+        requests.dedup_by(|next, last| {
+            let is_near = next.start <= last.end.saturating_add(self.max_gap);
+            if is_near {
+                last.end = last.end.max(next.end);
             }
-        }
+            is_near
+        });
 
         let end_of_file = self.end_of_file.unwrap_or(u64::MAX);
-        let clipped =
-            requests.into_iter().map(|range| range.start..range.end.min(end_of_file)).filter(|range| !range.is_empty());
-        match self.max_len {
-            None => clipped.collect(),
-            Some(_) => clipped.flat_map(|range| self.pieces(range)).collect(),
+        requests.iter_mut().for_each(|request| request.end = request.end.min(end_of_file));
+        requests.retain(|request| !request.is_empty());
+        if requests.iter().all(|request| self.first_piece(request) == *request) {
+            return requests;
         }
+        requests.into_iter().flat_map(|request| self.pieces(request)).collect()
     }
 
     /// Options that split nothing, for who splits the requests one by one as they are sent.

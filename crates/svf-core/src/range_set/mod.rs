@@ -1,10 +1,14 @@
 //! A coalescing set of byte ranges.
 
-use std::collections::{BTreeMap, btree_map};
+mod ordered;
+
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::iter::FusedIterator;
 use std::ops::Range;
 
+use self::ordered::Ordered;
+pub use self::ordered::{IntoRanges, Ranges};
 use crate::gaps::GapsBetween;
 
 /// A set of offsets, kept as ranges: ranges that touch or overlap are one range.
@@ -15,7 +19,8 @@ use crate::gaps::GapsBetween;
 /// insert(4..8)    [0,               12)
 /// ```
 ///
-/// Every operation costs O(log n) in the number of ranges, plus the ranges that it removes or walks over.
+/// Every operation costs O(log n) in the number of ranges, plus the ranges that it removes or walks over. A set of one range
+/// takes no memory of its own.
 ///
 /// # Examples
 ///
@@ -28,17 +33,17 @@ use crate::gaps::GapsBetween;
 /// assert!(held.contains(0..12));
 /// assert_eq!(held.num_ranges(), 1);
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Default)]
 pub struct RangeSet {
-    /// Start to end, neither empty, nor overlapping, nor touching.
-    ranges: BTreeMap<u64, u64>,
+    /// Neither empty, nor overlapping, nor touching.
+    ranges: Ordered,
     num_bytes: u64,
 }
 
 impl RangeSet {
     /// An empty set.
     pub const fn new() -> Self {
-        Self { ranges: BTreeMap::new(), num_bytes: 0 }
+        Self { ranges: Ordered::new(), num_bytes: 0 }
     }
 
     /// Adds a range and returns how many bytes of it are new. An empty range adds nothing.
@@ -50,16 +55,16 @@ impl RangeSet {
         let mut absorbed = 0;
         // From the back: every range that starts at or before the new end and reaches the new start becomes part
         // of it. They are disjoint and in order, so the first that does not reach the start ends the search.
-        while let Some((&start, &end)) = self.ranges.range(..=joined.end).next_back() {
+        while let Some(Range { start, end }) = self.ranges.last_from(joined.end) {
             if end < joined.start {
                 break;
             }
-            self.ranges.remove(&start);
+            self.ranges.remove(start);
             absorbed += end - start;
             joined = joined.start.min(start)..joined.end.max(end);
         }
         let new = (joined.end - joined.start) - absorbed;
-        self.ranges.insert(joined.start, joined.end);
+        self.ranges.insert(joined);
         self.num_bytes += new;
         new
     }
@@ -70,16 +75,17 @@ impl RangeSet {
             return 0;
         }
         let mut removed = 0;
-        while let Some((&start, &end)) = self.ranges.range(..range.end).next_back() {
+        // It is not empty, so that it ends behind 0.
+        while let Some(Range { start, end }) = self.ranges.last_from(range.end - 1) {
             if end <= range.start {
                 break;
             }
-            self.ranges.remove(&start);
+            self.ranges.remove(start);
             if range.end < end {
-                self.ranges.insert(range.end, end);
+                self.ranges.insert(range.end..end);
             }
             if start < range.start {
-                self.ranges.insert(start, range.start);
+                self.ranges.insert(start..range.start);
             }
             removed += end.min(range.end) - start.max(range.start);
         }
@@ -94,8 +100,7 @@ impl RangeSet {
 
     /// The range of the set that holds the byte at `offset`.
     pub fn range_at(&self, offset: u64) -> Option<Range<u64>> {
-        let (&start, &end) = self.ranges.range(..=offset).next_back()?;
-        (offset < end).then_some(start..end)
+        self.ranges.last_from(offset).filter(|held| offset < held.end)
     }
 
     /// The parts of `range` that are not in the set, in order.
@@ -110,7 +115,7 @@ impl RangeSet {
 
     /// The ranges, in order.
     pub fn iter(&self) -> Ranges<'_> {
-        Ranges(self.ranges.range(..))
+        self.ranges.starting_in(0..=u64::MAX)
     }
 
     /// How many ranges there are. O(1).
@@ -125,12 +130,12 @@ impl RangeSet {
 
     /// Whether nothing is in the set.
     pub fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
+        self.ranges.len() == 0
     }
 
     /// The end of the last range, 0 for an empty set.
     pub fn end(&self) -> u64 {
-        self.ranges.last_key_value().map_or(0, |(_, &end)| end)
+        self.ranges.last_from(u64::MAX).map_or(0, |last| last.end)
     }
 
     /// Takes everything out.
@@ -141,10 +146,25 @@ impl RangeSet {
     /// The held ranges that share a byte with `range`, whole.
     fn overlapping(&self, range: Range<u64>) -> Ranges<'_> {
         if range.is_empty() {
-            return Ranges(self.ranges.range(0..0));
+            return Ranges::none();
         }
         let first = self.range_at(range.start).map_or(range.start, |held| held.start);
-        Ranges(self.ranges.range(first..range.end))
+        self.ranges.starting_in(first..=range.end - 1)
+    }
+}
+
+impl PartialEq for RangeSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.num_bytes == other.num_bytes && self.iter().eq(other)
+    }
+}
+
+impl Eq for RangeSet {}
+
+impl Hash for RangeSet {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.iter().for_each(|range| range.hash(state));
+        self.num_bytes.hash(state);
     }
 }
 
@@ -184,43 +204,9 @@ impl IntoIterator for RangeSet {
     type IntoIter = IntoRanges;
 
     fn into_iter(self) -> IntoRanges {
-        IntoRanges(self.ranges.into_iter())
+        self.ranges.into_ranges()
     }
 }
-
-/// The ranges of a [`RangeSet`] that was taken over, in order.
-#[derive(Debug)]
-pub struct IntoRanges(btree_map::IntoIter<u64, u64>);
-
-impl Iterator for IntoRanges {
-    type Item = Range<u64>;
-
-    fn next(&mut self) -> Option<Range<u64>> {
-        self.0.next().map(|(start, end)| start..end)
-    }
-}
-
-impl FusedIterator for IntoRanges {}
-
-/// The ranges of a [`RangeSet`], in order.
-#[derive(Debug, Clone)]
-pub struct Ranges<'a>(btree_map::Range<'a, u64, u64>);
-
-impl Iterator for Ranges<'_> {
-    type Item = Range<u64>;
-
-    fn next(&mut self) -> Option<Range<u64>> {
-        self.0.next().map(|(&start, &end)| start..end)
-    }
-}
-
-impl DoubleEndedIterator for Ranges<'_> {
-    fn next_back(&mut self) -> Option<Range<u64>> {
-        self.0.next_back().map(|(&start, &end)| start..end)
-    }
-}
-
-impl FusedIterator for Ranges<'_> {}
 
 /// The parts of a range that a [`RangeSet`] does not hold, in order.
 #[derive(Debug, Clone)]

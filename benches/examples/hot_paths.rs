@@ -27,7 +27,7 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let (operation, times) = (arguments.next().unwrap(), arguments.next().unwrap().parse().unwrap());
     match operation.as_str() {
-        "cursor-hit" | "window-change" => windows(&operation, times),
+        "cursor-hit" | "window-change" | "window-miss" => windows(&operation, times),
         "fill-4KiB" => fills(times),
         "append-4B" => appends(times),
         "write_bytes-4KiB-shuffled" => handed_over(times),
@@ -89,11 +89,18 @@ fn windows(operation: &str, times: usize) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("file");
     std::fs::File::create(&path).unwrap().set_len(WINDOWS * WINDOW).unwrap();
+    let kept = if operation == "window-miss" { WINDOWS / 4 } else { WINDOWS };
+    let manager = MapManager::builder().window_size(WINDOW).max_mapped_bytes(kept * WINDOW).build().unwrap();
     // SAFETY: the file is in a directory of this process alone, which writes to it no more.
-    let file = unsafe { MapManager::new().open(&path).unwrap().assume_stable() };
+    let file = unsafe { manager.open(&path).unwrap().assume_stable() };
     let mut cursor = file.cursor();
     (0..WINDOWS).for_each(|window| _ = cursor.use_region(window * WINDOW..window * WINDOW + 64).unwrap()[0]);
     let places = if operation == "cursor-hit" { WINDOW } else { WINDOWS * WINDOW };
+    if operation == "window-miss" {
+        // Each in turn, so that none is still mapped.
+        let windows = (0..WINDOWS).cycle().map(|window| window * WINDOW);
+        return windows.take(times).for_each(|start| _ = black_box(cursor.use_region(start..start + 64).unwrap()));
+    }
     for look in random_reads(MOST, 64, 64, places, SEED).into_iter().take(times) {
         black_box(cursor.use_region(look).unwrap());
     }

@@ -1,8 +1,8 @@
 //! An object store that reads through the cache: what a hit costs beside `LocalFileSystem` of the same bytes, and what
 //! a cold read costs over a store that takes 20 ms for each request beside that store alone.
 //!
-//! The delay is slept, by a thread for each request, since timers of a runtime end at full milliseconds; nothing is sent.
-//! Beside the groups of criterion, which measure one function after the other,
+//! The delay is slept, by a thread for each request, since timers of a runtime end at full milliseconds; nothing is
+//! sent. Beside the groups of criterion, which measure one function after the other,
 //! cold reads of both are also made in turn, and the ratio of their medians is printed.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot do its work has nothing to measure")]

@@ -1,7 +1,7 @@
 //! What is counted and not timed: bytes that are fetched, maps, allocations, system calls, memory and disk.
 //!
-//! The counts are exact, but for memory that the allocator and the system round; tests of the crates assert the same. Each
-//! is a figure of the report, beside what nobody can do with less of.
+//! The counts are exact, but for memory that the allocator and the system round; tests of the crates assert the same.
+//! Each is a figure of the report, beside what nobody can do with less of.
 
 #![expect(clippy::unwrap_used, reason = "a count that cannot be made is none")]
 

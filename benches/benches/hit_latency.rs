@@ -5,9 +5,9 @@
 //! cargo bench --package svf-benches --bench hit_latency
 //! ```
 //!
-//! The three take turns, and of each percentile the lowest of all rounds is shown: on a machine that others use the rest
-//! is theirs. A thread that does nothing but compute, in the place of the one that fills, shows how much of what is left
-//! is the processor's and not the cache's.
+//! The three take turns, and of each percentile the lowest of all rounds is shown: on a machine that others use the
+//! rest is theirs. A thread that does nothing but compute, in the place of the one that fills, shows how much of what
+//! is left is the processor's and not the cache's.
 
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot do its work has nothing to show")]
 

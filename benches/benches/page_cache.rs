@@ -126,8 +126,8 @@ fn hits(criterion: &mut Criterion) {
     }
 }
 
-/// 8 B behind a seek by the reader, as a parser of a directory of offsets reads: what it costs must not depend on the size
-/// of the pages.
+/// 8 B behind a seek by the reader, as a parser of a directory of offsets reads: what it costs must not depend on the
+/// size of the pages.
 fn reader(criterion: &mut Criterion) {
     let workload = Workload::new(32 << 20);
     let mut group = criterion.benchmark_group("page-cache/reader");
@@ -192,8 +192,8 @@ fn hits_in_a_gigabyte(criterion: &mut Criterion) {
     });
 }
 
-/// How many bytes each of two readers hits in. They are the same ones whether the readers share anything or not, so that
-/// nobody has less of them to keep in the processor's caches.
+/// How many bytes each of two readers hits in. They are the same ones whether the readers share anything or not, so
+/// that nobody has less of them to keep in the processor's caches.
 const HALF: u64 = 16 << 20;
 
 /// Two directories of one filled file of `HALF` bytes each, and one of a file of twice as many.
@@ -267,8 +267,8 @@ fn hit_times(file: &CachedFile, reads: &[Range<u64>], base: u64, size: u64, time
     start.elapsed()
 }
 
-/// Two processes that hit, each in a half of one file, and each in a file of a directory of its own, which share nothing;
-/// and one that is alone.
+/// Two processes that hit, each in a half of one file, and each in a file of a directory of its own, which share
+/// nothing; and one that is alone.
 fn two_processes(criterion: &mut Criterion) {
     let workloads = SharedOrNot::new();
     for size in [64_u64, 4 << 10] {
@@ -313,8 +313,8 @@ fn child(directory: &Path) {
     println!("{}", hit_times(number("TIMES")).as_nanos());
 }
 
-/// One page: fetched, given to the caller, checked, charged, locked, written, published; beside a bare `pwrite` of it, and
-/// beside giving it to the caller and a `pwrite`.
+/// One page: fetched, given to the caller, checked, charged, locked, written, published; beside a bare `pwrite` of it,
+/// and beside giving it to the caller and a `pwrite`.
 fn fill_a_page(criterion: &mut Criterion) {
     let workload = Workload::new(32 << 20);
     let mut out = vec![0; PAGE as usize];
@@ -421,8 +421,8 @@ fn without_open_entries(directory: &Path) -> Cache {
     builder.max_open_entries(0).max_bytes(1 << 40).open().unwrap()
 }
 
-/// Opening an object of 1 TiB that is known, and one more handle beside many, of more objects than are kept open without
-/// one.
+/// Opening an object of 1 TiB that is known, and one more handle beside many, of more objects than are kept open
+/// without one.
 fn opening(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().unwrap();
     let cache = without_open_entries(&directory.path().join("long"));

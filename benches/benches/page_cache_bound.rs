@@ -1,8 +1,8 @@
 //! The bound: what filling costs in a cache that is full all the time, and what an eviction costs among few objects and
 //! among many.
 //!
-//! The origin is memory and the files are in the system's page cache, so neither a network nor a disk is measured, but for
-//! the write-back that the system does meanwhile.
+//! The origin is memory and the files are in the system's page cache, so neither a network nor a disk is measured, but
+//! for the write-back that the system does meanwhile.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot do its work has nothing to measure")]
 
@@ -85,8 +85,8 @@ impl Filled {
 
     fn check(&self) {
         let stats = self.cache.stats();
-        // While blocks of the index are given back, which is a matter of a moment where nobody else wants the processor,
-        // nothing is stored.
+        // While blocks of the index are given back, which is a matter of a moment where nobody else wants the
+        // processor, nothing is stored.
         assert!(stats.bypasses * 4 < stats.requests && self.cache.usage().charged <= LIMIT, "{stats:?}");
     }
 }
@@ -120,8 +120,8 @@ impl BareFile {
     }
 }
 
-/// Reads that are all misses, of pages for which others have to go; beside writing as much to a file, and giving back as
-/// much of it.
+/// Reads that are all misses, of pages for which others have to go; beside writing as much to a file, and giving back
+/// as much of it.
 fn fill_and_evict(criterion: &mut Criterion) {
     for (page_size, size) in [(64 << 10, 64 << 10), (64 << 10, MIB), (4 << 10, 4 << 10), (4 << 10, MIB)] {
         if is_quick() && page_size != size {
@@ -229,8 +229,8 @@ impl BareObjects {
     }
 }
 
-/// Small objects: one more when the limit is reached, so that another goes; letting one go alone; and opening one that is
-/// stored. None of that is to depend on how many there are.
+/// Small objects: one more when the limit is reached, so that another goes; letting one go alone; and opening one that
+/// is stored. None of that is to depend on how many there are.
 fn among_objects(criterion: &mut Criterion) {
     for count in [10, 2_000, 100_000] {
         if is_quick() && count > 10 || !is_first_round() && count > 2_000 {

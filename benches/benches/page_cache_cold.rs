@@ -102,7 +102,8 @@ fn scattered(criterion: &mut Criterion) {
     group.bench_function("ideal", |bencher| bencher.iter(|| ideal(ranges.len())));
 }
 
-/// 64 MiB from start to end by pieces of 64 KiB, with what is fetched ahead and without, beside one read and one prefetch.
+/// 64 MiB from start to end by pieces of 64 KiB, with what is fetched ahead and without, beside one read and one
+/// prefetch.
 fn sequential(criterion: &mut Criterion) {
     let len: u64 = 64 << 20;
     let all: Bytes = pattern(len as usize, SEED).into();

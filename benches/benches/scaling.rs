@@ -1,7 +1,7 @@
 //! What one more costs: the same operation among more blocks, in longer objects, and by more threads and processes.
 //!
-//! More blocks, objects and bytes are to cost as much as a search among them does, and more threads what as many cost that
-//! share nothing: on a machine with two cores eight of them wait for each other, whatever they share.
+//! More blocks, objects and bytes are to cost as much as a search among them does, and more threads what as many cost
+//! that share nothing: on a machine with two cores eight of them wait for each other, whatever they share.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot do its work has nothing to measure")]
 
@@ -288,7 +288,8 @@ fn child(directory: &Path) {
     println!("{}", start.elapsed().as_nanos());
 }
 
-/// Opening a known object, a hit in it, and filling a page of it, where it is longer and longer, and almost all of it a hole.
+/// Opening a known object, a hit in it, and filling a page of it, where it is longer and longer, and almost all of it a
+/// hole.
 fn by_length(criterion: &mut Criterion) {
     for (name, length) in [("1GiB", 1_u64 << 30), ("32GiB", 1 << 35), ("1TiB", 1 << 40)] {
         let (root, content) = (tempfile::tempdir().unwrap(), content());

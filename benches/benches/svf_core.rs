@@ -2,8 +2,9 @@
 //!
 //! `bare` is the same copies and allocations without anything that finds them again; `btree` keeps them in a
 //! `BTreeMap<u64, Bytes>` of the standard library, and nothing more: no overlaps, no blocks, no recency. `sorted-vec`
-//! is a search in a plain array, which takes no writes; `rangemap` is the crate of that name. Every map starts empty on memory that
-//! the allocator has to take from the system, for `ours` and `bare` alike, so page faults are a part of the writes.
+//! is a search in a plain array, which takes no writes; `rangemap` is the crate of that name. Every map starts empty on
+//! memory that the allocator has to take from the system, for `ours` and `bare` alike, so page faults are a part of the
+//! writes.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot do its work has nothing to measure")]
 
@@ -449,9 +450,9 @@ fn inside_one_block(criterion: &mut Criterion) {
     }
 }
 
-/// Two threads that read 64 B at random: from one file that they share, each from a file of its own, which is as good as
-/// it can get, and from one map behind the lock of the standard library. `read` hands out a share of the chunk, and its
-/// counter of shares is a cache line that two readers of one chunk take from each other; `read_into` copies.
+/// Two threads that read 64 B at random: from one file that they share, each from a file of its own, which is as good
+/// as it can get, and from one map behind the lock of the standard library. `read` hands out a share of the chunk, and
+/// its counter of shares is a cache line that two readers of one chunk take from each other; `read_into` copies.
 fn two_threads(criterion: &mut Criterion) {
     for blocks in [64, if is_quick() { MANY / 10 } else { MANY } as u64] {
         let file_len = blocks * STRIDE;

@@ -1,5 +1,5 @@
-//! What readers of well-known formats asked for, asked of a cache: the requests and bytes that it costs the origin cold,
-//! which are exact, and the time of a read where all of it is held, beside `pread` of the same places.
+//! What readers of well-known formats asked for, asked of a cache: the requests and bytes that it costs the origin
+//! cold, which are exact, and the time of a read where all of it is held, beside `pread` of the same places.
 //!
 //! `benches/examples/record_traces.rs` says where the traces come from.
 

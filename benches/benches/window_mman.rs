@@ -245,8 +245,8 @@ fn window_miss(criterion: &mut Criterion) {
 
 /// 64 B at random of a gibibyte, copied, with a limit of 64 MiB, so that of sixteen windows one is mapped.
 ///
-/// `read_at` reads by `pread` itself, so its row is the overhead of finding the descriptor and of the checks. By a window
-/// each of these copies costs a mapping and a fault, fifteen times out of sixteen: what `read_at` saves.
+/// `read_at` reads by `pread` itself, so its row is the overhead of finding the descriptor and of the checks. By a
+/// window each of these copies costs a mapping and a fault, fifteen times out of sixteen: what `read_at` saves.
 fn random_copies(criterion: &mut Criterion) {
     let workload = Workload::new();
     let file = workload.keeping(64, WINDOW);

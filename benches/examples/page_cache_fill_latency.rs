@@ -1,5 +1,5 @@
-//! How long fills take, one by one, in a cache that is full, so that others go and blocks of the index are given back all
-//! the time; and how many of them are not stored, since everybody is kept out for that.
+//! How long fills take, one by one, in a cache that is full, so that others go and blocks of the index are given back
+//! all the time; and how many of them are not stored, since everybody is kept out for that.
 //!
 //! ```text
 //! cargo run --release --package svf-benches --example page_cache_fill_latency

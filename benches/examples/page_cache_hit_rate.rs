@@ -1,12 +1,12 @@
-//! How many of the uses of a trace are hits of a cache on a disk, beside what other policies would have made of the same
-//! trace with as much room.
+//! How many of the uses of a trace are hits of a cache on a disk, beside what other policies would have made of the
+//! same trace with as much room.
 //!
 //! ```text
 //! cargo run --release --package svf-benches --example page_cache_hit_rate
 //! ```
 //!
-//! Objects are used by a Zipf distribution, and between that somebody scans what nobody uses again soon: extents in pages of
-//! their own size, and then in parts of them, one after the other. The others choose parts, and ours extents.
+//! Objects are used by a Zipf distribution, and between that somebody scans what nobody uses again soon: extents in
+//! pages of their own size, and then in parts of them, one after the other. The others choose parts, and ours extents.
 
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot do its work has nothing to show")]
 

@@ -1,7 +1,7 @@
 //! What it costs a process to wait for a page that another one fetches: how long after the other has it.
 //!
-//! Nobody tells a process what another one has stored, so a waiter looks again and again, after pauses that grow with how
-//! long it has waited.
+//! Nobody tells a process what another one has stored, so a waiter looks again and again, after pauses that grow with
+//! how long it has waited.
 
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot be made has no figures")]
 

@@ -1,5 +1,5 @@
-//! Writes the workloads into a directory, for peers in other languages: of each a file of `offset length` lines, and the
-//! files that they are about.
+//! Writes the workloads into a directory, for peers in other languages: of each a file of `offset length` lines, and
+//! the files that they are about.
 //!
 //! ```text
 //! cargo run --release --package svf-benches --example workloads -- DIRECTORY

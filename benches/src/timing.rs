@@ -10,8 +10,8 @@ pub fn is_quick() -> bool {
     std::env::var_os("SVF_BENCH_QUICK").is_some()
 }
 
-/// Whether this is the first of several rounds, which `SVF_BENCH_ROUND` counts from 0: what takes minutes to make ready is
-/// measured once.
+/// Whether this is the first of several rounds, which `SVF_BENCH_ROUND` counts from 0: what takes minutes to make ready
+/// is measured once.
 #[must_use]
 pub fn is_first_round() -> bool {
     std::env::var("SVF_BENCH_ROUND").map_or(true, |round| round == "0")

@@ -53,9 +53,9 @@ const STEPS: [Step; 18] = [
     ("demo", demo::check_sample),
     ("demo of a wheel", demo::check_wheel),
     ("readme", readme::check),
-    // Each crate as it would be published. Without building it: cargo keeps what it has built of a package by its version,
-    // so that a second time in the same place it would be the package of before. Before a release `cargo package` is run
-    // in a fresh clone.
+    // Each crate as it would be published. Without building it: cargo keeps what it has built of a package by its
+    // version, so that a second time in the same place it would be the package of before. Before a release `cargo
+    // package` is run in a fresh clone.
     ("packages", || {
         let published = ["package", "--workspace", "--exclude", "svf-benches", "--exclude", "xtask", "--allow-dirty"];
         run(cargo(published).args(["--no-verify", "--quiet"]))

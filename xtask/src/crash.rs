@@ -12,7 +12,8 @@ pub(crate) struct Crash {
     /// Cut the power instead, on file systems in images; needs root
     #[arg(long)]
     power: bool,
-    /// Fill disks instead that have room for the limit and no more: small file systems in images and in memory; needs root
+    /// Fill disks instead that have room for the limit and no more: small file systems in images and in memory; needs
+    /// root
     #[arg(long, conflicts_with = "power")]
     enospc: bool,
     /// How often; 1,000 kills or 50 cuts unless told otherwise

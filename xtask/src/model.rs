@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use clap::Args;
@@ -113,10 +114,8 @@ impl Model {
     pub(crate) fn run(&self) -> Result {
         tool("spin", "spin")?;
         let wanted = |file: &str| self.filter.as_ref().is_none_or(|filter| file.contains(filter.as_str()));
-        let mut checked = 0;
-        for protocol in PROTOCOLS.iter().filter(|protocol| wanted(protocol.file)) {
-            checked += check_protocol(protocol)?;
-        }
+        let protocols: Vec<_> = PROTOCOLS.iter().filter(|protocol| wanted(protocol.file)).collect();
+        let mut checked = check_protocols(&protocols)?;
         for (name, check) in [("loom", check_words as fn() -> Result), ("shuttle", check_flights)] {
             if wanted(name) {
                 check()?;
@@ -145,20 +144,31 @@ fn check_flights() -> Result {
     run(tests.env("RUSTFLAGS", "--cfg shuttle"))
 }
 
-/// Searches a protocol and all its breaks; how many searches that were.
-fn check_protocol(protocol: &Protocol) -> Result<usize> {
-    let file = root().join("docs/model").join(protocol.file);
-    require(&file, protocol.size, &[], 0)?;
-    // Each break is a program of its own to translate and to run, and ends at its first error.
+/// Searches protocols and all their breaks, one on each processor; how many searches that were.
+fn check_protocols(protocols: &[&Protocol]) -> Result<usize> {
+    // Those without an error take longest. Each is a program of its own to translate and to run.
+    let whole = protocols.iter().map(|protocol| (*protocol, None));
+    let broken =
+        protocols.iter().flat_map(|protocol| protocol.breaks.iter().map(|defines| (*protocol, Some(*defines))));
+    let searches: Vec<_> = whole.chain(broken).collect();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some((protocol, broken)) = searches.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let file = root().join("docs/model").join(protocol.file);
+            let searched = require(&file, protocol.size, broken.unwrap_or_default(), u64::from(broken.is_some()));
+            if let Err(error) = searched {
+                next.store(searches.len(), Ordering::Relaxed);
+                return Err(error.to_string());
+            }
+        }
+        Ok(())
+    };
     thread::scope(|scope| {
-        let searches: Vec<_> = protocol
-            .breaks
-            .iter()
-            .map(|defines| scope.spawn(|| require(&file, protocol.size, defines, 1).map_err(|error| error.to_string())))
-            .collect();
-        searches.into_iter().try_for_each(|search| search.join().map_err(|_| "a search died")?)
+        let workers: Vec<_> =
+            (0..thread::available_parallelism().map_or(1, usize::from)).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a search died")?)
     })?;
-    Ok(1 + protocol.breaks.len())
+    Ok(searches.len())
 }
 
 fn require(file: &Path, size: &[&str], defines: &[&str], errors: u64) -> Result {

@@ -1,4 +1,4 @@
-//! What the documents name exists: tests, items of the API, files.
+//! What the documents name exists: tests, items of the API, files; and comments are as wide as the code.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helper functions too")]
 
@@ -16,8 +16,12 @@ fn document(name: &str) -> String {
 
 /// All sources of the crates.
 fn sources() -> Vec<PathBuf> {
+    sources_in(["crates"])
+}
+
+fn sources_in<const N: usize>(folders: [&str; N]) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders = vec![root().join("crates")];
+    let mut folders = folders.map(|folder| root().join(folder)).to_vec();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -192,5 +196,18 @@ fn all_code_is_compiled() {
         let library = fs::read_to_string(member.join("src/lib.rs")).unwrap_or_default();
         let is_compiled = library.contains("include_str!(\"../README.md\")");
         assert!(!readme.contains("```rust") || is_compiled, "{} has code that nobody compiles", member.display());
+    }
+}
+
+/// The formatter leaves comments as they are. Rows of tables cannot be broken.
+#[test]
+fn comments_are_no_longer_than_a_line_of_code() {
+    for path in sources_in(["crates", "benches", "xtask"]) {
+        let source = fs::read_to_string(&path).unwrap();
+        for (number, line) in source.lines().enumerate() {
+            let comment = line.trim_start().strip_prefix("//").map(|text| text.trim_start_matches(['/', '!', ' ']));
+            let is_wide = comment.is_some_and(|text| !text.starts_with('|')) && line.chars().count() > 120;
+            assert!(!is_wide, "{}:{}: {line}", path.display(), number + 1);
+        }
     }
 }

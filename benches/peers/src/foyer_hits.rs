@@ -1,7 +1,7 @@
 //! foyer: hits of 4 KiB in its hybrid cache, from its memory and from its disk.
 //!
-//! A value is what is read, 4 KiB, so that nothing is read that nobody wants; and, as a cache of a file has it, a page of
-//! 64 KiB of which 4 KiB are copied. The files are in the system's page cache, as everybody's are.
+//! A value is what is read, 4 KiB, so that nothing is read that nobody wants; and, as a cache of a file has it, a page
+//! of 64 KiB of which 4 KiB are copied. The files are in the system's page cache, as everybody's are.
 
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot do its work has nothing to measure")]

@@ -17,8 +17,8 @@ pub(crate) struct CacheOptions {
     /// Where pieces of remote files are kept [default: $XDG_CACHE_HOME/svf, or ~/.cache/svf]
     #[arg(long, value_name = "DIR", env = "SVF_CACHE_DIR")]
     pub(crate) cache_dir: Option<PathBuf>,
-    /// How much of the disk they may take, such as 500MB or 5GiB, from now on and for all who use the directory; with less
-    /// than they take now, what can best be done without goes first [default: what was set before, or 10GiB]
+    /// How much of the disk they may take, such as 500MB or 5GiB, from now on and for all who use the directory; with
+    /// less than they take now, what can best be done without goes first [default: what was set before, or 10GiB]
     #[arg(long, value_name = "SIZE", env = "SVF_CACHE_MAX")]
     cache_max: Option<ByteSize>,
 }

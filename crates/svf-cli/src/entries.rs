@@ -12,7 +12,8 @@ use svf::svf_core::RangeSet;
 use crate::cache_options::CacheOptions;
 use crate::exit::Failure;
 
-/// One object, as JSON shows it: offsets and sizes in bytes, times in seconds since 1970, both ends of a range included.
+/// One object, as JSON shows it: offsets and sizes in bytes, times in seconds since 1970, both ends of a range
+/// included.
 #[derive(Debug, Serialize)]
 pub(crate) struct Object {
     pub(crate) url: String,

@@ -13,8 +13,8 @@ use crate::output::Output;
 
 /// Copy what is held of a remote file into a sparse file, without asking its server
 ///
-/// The file is as long as the remote one, with holes where nothing is held. Beside it, at FILE.svf-pages, is the list of
-/// what is held.
+/// The file is as long as the remote one, with holes where nothing is held. Beside it, at FILE.svf-pages, is the list
+/// of what is held.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: svf export https://example.org/huge.tif huge.tif")]
 pub(crate) struct Export {

@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Remove from the cache what nobody needs, what was not used for long, or as much as has to go
 ///
 /// First everything is counted anew, and what is of no use to anybody goes: old versions of files, what dead processes
-/// left, and blocks of indexes with nothing in them. Without options that is all. It takes about a second for each 10,000
-/// files; reads go on meanwhile, and nothing is stored.
+/// left, and blocks of indexes with nothing in them. Without options that is all. It takes about a second for each
+/// 10,000 files; reads go on meanwhile, and nothing is stored.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: svf prune --older-than 30days --to 5GiB")]
 pub(crate) struct Prune {

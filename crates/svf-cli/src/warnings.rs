@@ -1,4 +1,5 @@
-//! What the cache has to say while it goes on: a line each, as an error is one, and never a control character of others.
+//! What the cache has to say while it goes on: a line each, as an error is one, and never a control character of
+//! others.
 
 use std::fmt;
 

@@ -79,8 +79,8 @@ impl NeedOptions {
     /// the end of the file.
     ///
     /// The ranges may come in any order and overlap; empty ones are dropped. O(n log n) in their number, O(n) if
-    /// they come sorted; the result can be longer only by what `max_len` splits, which is a lot if a long range is split
-    /// into short pieces.
+    /// they come sorted; the result can be longer only by what `max_len` splits, which is a lot if a long range is
+    /// split into short pieces.
     pub fn plan(&self, missing: impl IntoIterator<Item = Range<u64>>) -> Vec<Range<u64>> {
         let mut requests: Vec<_> = missing.into_iter().filter(|range| !range.is_empty()).collect();
         requests.sort_by_key(|range| range.start);

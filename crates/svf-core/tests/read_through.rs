@@ -392,7 +392,8 @@ fn offsets_near_2_64_overflow_nothing() {
     assert!(matches!(error, ReadThroughError::Fetch { range: Range { start: 0, .. }, .. }), "{error}");
 }
 
-/// Who reads behind a reset meets a fetch that began before it: its bytes are of the other version, and so is its error.
+/// Who reads behind a reset meets a fetch that began before it: its bytes are of the other version, and so is its
+/// error.
 #[test]
 fn what_a_reader_behind_a_reset_gets_is_of_the_new_version() {
     for old in [Ok(vec![b'O'; 4]), Err("the old server is away")] {

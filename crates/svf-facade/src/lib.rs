@@ -39,8 +39,8 @@
 //! * `http` (default): `http://` and `https://` URLs.
 //! * `aws`, `gcp`, `azure`: objects behind `s3://`, `gs://` and `az://` (`abfs://`, `abfss://`) URLs, with credentials
 //!   from the environment or, through [`page_cache::UrlOrigin`], by options.
-//! * `object_store`, `tokio`, `parquet`, `async-tiff`: those of [`page_cache`]: stores of `object_store` as origins, a store
-//!   that reads through a cache, and readers of a file for asynchronous code.
+//! * `object_store`, `tokio`, `parquet`, `async-tiff`: those of [`page_cache`]: stores of `object_store` as origins, a
+//!   store that reads through a cache, and readers of a file for asynchronous code.
 //! * `serde`: that of [`svf_core`].
 
 #![forbid(unsafe_code)]

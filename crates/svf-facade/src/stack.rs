@@ -214,7 +214,8 @@ impl StackBuilder {
     }
 
     /// How the origins of URLs are spoken to, by names and values that precede the environment's: see
-    /// [`UrlOrigin::with_options`]. They hold for every URL that is opened, so it must be one of a kind that knows them.
+    /// [`UrlOrigin::with_options`]. They hold for every URL that is opened, so it must be one of a kind that knows
+    /// them.
     pub fn origin_options<K, V>(self, options: impl IntoIterator<Item = (K, V)>) -> Self
     where
         K: Into<String>,
@@ -224,8 +225,8 @@ impl StackBuilder {
         Self { origin_options: OriginOptions(options), ..self }
     }
 
-    /// What maps local files, with its limits on memory and descriptors: see [`MapManager::builder`]. Default: one of the
-    /// stack's own, with the defaults of that.
+    /// What maps local files, with its limits on memory and descriptors: see [`MapManager::builder`]. Default: one of
+    /// the stack's own, with the defaults of that.
     pub fn map_manager(self, manager: MapManager) -> Self {
         Self { manager: Some(manager), ..self }
     }

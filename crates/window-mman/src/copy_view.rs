@@ -63,8 +63,8 @@ impl CopyView {
         self.piece.range.clone()
     }
 
-    /// The path by which its file was opened when its region was mapped, made absolute; `None` for an empty view, and for
-    /// a file that was [handed over](crate::MapManager::open_file) open.
+    /// The path by which its file was opened when its region was mapped, made absolute; `None` for an empty view, and
+    /// for a file that was [handed over](crate::MapManager::open_file) open.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.piece.path()

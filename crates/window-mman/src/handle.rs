@@ -37,8 +37,8 @@ impl Drop for Handle {
             core.descriptors.dismiss(source.number);
         }
         if !core.is_here() {
-            // Inherited: the lock may be nobody's any more, so nobody can tell how many handles are left here. What this
-            // process has mapped goes with the first of them; who still has another one maps it again.
+            // Inherited: the lock may be nobody's any more, so nobody can tell how many handles are left here. What
+            // this process has mapped goes with the first of them; who still has another one maps it again.
             core.line().for_each(|core| core.regions.dismiss(source.serial));
             return;
         }

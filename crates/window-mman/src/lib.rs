@@ -85,10 +85,10 @@
 //! `assume_stable` is the only `unsafe` of this crate's interface. It is there because of what a mapping is: not a copy
 //! of a file, but a window onto it. When you look through a window, and somebody moves the furniture, you see it move.
 //!
-//! The compiler does not expect that of a `&[u8]`. It may read a length once to check it, and once more to use it, since
-//! nobody can have changed it; if somebody has, the check was worth nothing, and the program may do anything. And if
-//! somebody *truncates* the file there is nothing behind the window any more: looking at a byte that is gone ends the
-//! process, at once, with the signal SIGBUS.
+//! The compiler does not expect that of a `&[u8]`. It may read a length once to check it, and once more to use it,
+//! since nobody can have changed it; if somebody has, the check was worth nothing, and the program may do anything. And
+//! if somebody *truncates* the file there is nothing behind the window any more: looking at a byte that is gone ends
+//! the process, at once, with the signal SIGBUS.
 //!
 //! No program can see to it alone that nobody does either. So you say it, in one place, for one file:
 //!

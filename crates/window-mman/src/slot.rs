@@ -83,8 +83,8 @@ impl<T> Drop for Seized<'_, T> {
 }
 
 #[expect(unsafe_code, reason = "the value is shared as `RwLock` shares it")]
-// SAFETY: who has a pin has `&T`, on any thread, which `T: Sync` allows; `Seized::take` and `put` move the value between
-// threads, which `T: Send` allows. The word excludes the one from the other.
+// SAFETY: who has a pin has `&T`, on any thread, which `T: Sync` allows; `Seized::take` and `put` move the value
+// between threads, which `T: Send` allows. The word excludes the one from the other.
 unsafe impl<T: Send + Sync> Sync for Slot<T> {}
 
 impl<T> Slot<T> {
@@ -179,8 +179,8 @@ impl<T> Slot<T> {
     pub(crate) fn dismiss(&self) -> bool {
         let before = self.state.fetch_or(DISMISSED, Ordering::SeqCst);
         if before & FULL == 0 {
-            // There is nothing to dismiss. Only the holder of the pool's lock fills slots, and it is the caller; who has
-            // a pin instead finds the slot full.
+            // There is nothing to dismiss. Only the holder of the pool's lock fills slots, and it is the caller; who
+            // has a pin instead finds the slot full.
             self.state.fetch_and(!DISMISSED, Ordering::SeqCst);
         }
         before & PINS == 0

@@ -1,8 +1,8 @@
 //! Where the bytes of a file come from: its descriptor, which may be closed and opened again.
 //!
 //! Descriptors are kept in a pool, as regions are: what was not used for the longest time is closed when others are
-//! needed, and opened again by its path, or another one that it has, when it is. Then it must be the same file; another one of the same name is an
-//! error. What has no path, or could not be told from another, is held open by its handle.
+//! needed, and opened again by its path, or another one that it has, when it is. Then it must be the same file; another
+//! one of the same name is an error. What has no path, or could not be told from another, is held open by its handle.
 
 use std::fs::File;
 use std::io;
@@ -120,8 +120,8 @@ impl Source {
     /// Calls `read` with the descriptor, which is opened if it was closed.
     pub(crate) fn with_file<R>(&self, core: &Arc<Core>, read: impl FnOnce(&File) -> R) -> Result<R, DescriptorError> {
         let key = Descriptor(self.number);
-        // What an ancestor had open can be used, without its locks, and once it is seen to be what it says: a fork copies
-        // descriptors a moment before memory, and another thread may have closed and opened some in between.
+        // What an ancestor had open can be used, without its locks, and once it is seen to be what it says: a fork
+        // copies descriptors a moment before memory, and another thread may have closed and opened some in between.
         for core in core.line() {
             if let Some(number) = core.descriptors.find(&key) {
                 let open = OpenDescriptor { core, number };

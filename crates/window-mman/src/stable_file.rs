@@ -47,8 +47,8 @@ impl MappedFile {
     ///
     /// You promise: **from this call on, as long as the returned [`StableFile`] lives, or a clone
     /// of it, or any [`View`], [`Cursor`], [`WindowBuffer`] or [`Bytes`](bytes::Bytes) made from it, nobody truncates
-    /// this file below the [`len`](Self::len) that it has now, or writes into those bytes.** Nobody means: no thread of this
-    /// program, no other program, and no other machine that shares the disk.
+    /// this file below the [`len`](Self::len) that it has now, or writes into those bytes.** Nobody means: no thread of
+    /// this program, no other program, and no other machine that shares the disk.
     ///
     /// Why this must be promised: a view does not have the bytes, it shows the file. The operating
     /// system fetches a piece when it is first looked at, and again after it ran out of memory.
@@ -127,8 +127,8 @@ impl StableFile {
     /// A range inside one window of the grid is a view of that window; others get a region that
     /// covers just their pages. If that region is mapped already, finding it takes some ten nanoseconds, and no lock,
     /// but counts one more user of the manager, in a word that all threads write to: who makes views on many threads at
-    /// a time gives each a [`cursor`](Self::cursor), which writes only to its region's. Else it is mapped, which takes a
-    /// few microseconds. Nothing is read: looking at the
+    /// a time gives each a [`cursor`](Self::cursor), which writes only to its region's. Else it is mapped, which takes
+    /// a few microseconds. Nothing is read: looking at the
     /// bytes does that, and may wait for the disk.
     ///
     /// # Errors

@@ -122,8 +122,8 @@ struct Sample {
     times: Vec<f64>,
 }
 
-/// The name of a benchmark and its shortest time, in nanoseconds: of an element, where it says how many it has, and of an
-/// iteration where it does not.
+/// The name of a benchmark and its shortest time, in nanoseconds: of an element, where it says how many it has, and of
+/// an iteration where it does not.
 fn fastest_sample(directory: &Path) -> Result<(String, f64)> {
     let read = |name: &str| {
         let path = directory.join(name);

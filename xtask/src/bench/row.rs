@@ -72,7 +72,8 @@ pub(crate) struct Line {
     pub(crate) headline: bool,
 }
 
-/// The least that the work of a row can take: the same system calls and copies in the same run, and nothing around them.
+/// The least that the work of a row can take: the same system calls and copies in the same run, and nothing around
+/// them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Limit {
     pub(crate) name: String,

@@ -165,8 +165,8 @@ impl DiskFile for File {
     }
 
     fn len(&self) -> io::Result<u64> {
-        // A tenth of what it takes to ask for all that is known of the file, and asked twice for each page that is stored.
-        // It moves the descriptor's position, which nobody here uses.
+        // A tenth of what it takes to ask for all that is known of the file, and asked twice for each page that is
+        // stored. It moves the descriptor's position, which nobody here uses.
         Ok(rustix::fs::seek(self, SeekFrom::End(0))?)
     }
 

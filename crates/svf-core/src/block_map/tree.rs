@@ -143,8 +143,8 @@ impl Tree {
         }
     }
 
-    /// Changes the end of the last leaf: by `edit` there are so many `bytes` more, and the last of them ends at `end`. No
-    /// node is split for it, and none merged.
+    /// Changes the end of the last leaf: by `edit` there are so many `bytes` more, and the last of them ends at `end`.
+    /// No node is split for it, and none merged.
     pub(super) fn change_end(&mut self, bytes: u64, end: u64, edit: impl FnOnce(&mut Vec<Chunk>)) {
         let mut branch = &mut self.root;
         loop {
@@ -389,8 +389,9 @@ fn rank_of_branch(branches: &[Branch], offset: u64) -> usize {
 
 /// How many entries start at or before `offset`. Writing in order is common enough to look at the last one first.
 ///
-/// Halves what is left of them down to eight, and then looks at all of these. To look at every eighth first lets the loads
-/// go on at once, but brings most of a node into the processor's caches, from where it drives out what is read next.
+/// Halves what is left of them down to eight, and then looks at all of these. To look at every eighth first lets the
+/// loads go on at once, but brings most of a node into the processor's caches, from where it drives out what is read
+/// next.
 fn rank<T>(entries: &[T], offset: u64, start: impl Fn(&T) -> u64) -> usize {
     if entries.last().is_none_or(|last| start(last) <= offset) {
         return entries.len();

@@ -136,8 +136,9 @@ impl BlockMap {
         }
     }
 
-    /// Stores the data behind all that is held, where whoever goes through a file writes: nothing can overlap there, and
-    /// only one neighbour is looked at. Gives it back if it does not belong there, or wants a node or memory of its own.
+    /// Stores the data behind all that is held, where whoever goes through a file writes: nothing can overlap there,
+    /// and only one neighbour is looked at. Gives it back if it does not belong there, or wants a node or memory of its
+    /// own.
     fn place_behind<'a>(&mut self, offset: u64, piece: Piece<'a>, epoch: u64) -> Result<(), Piece<'a>> {
         let len = piece.data().len() as u64;
         let end = self.tree.root.end;

@@ -19,8 +19,8 @@ use crate::gaps::GapsBetween;
 /// insert(4..8)    [0,               12)
 /// ```
 ///
-/// Every operation costs O(log n) in the number of ranges, plus the ranges that it removes or walks over. A set of one range
-/// takes no memory of its own.
+/// Every operation costs O(log n) in the number of ranges, plus the ranges that it removes or walks over. A set of one
+/// range takes no memory of its own.
 ///
 /// # Examples
 ///

@@ -59,8 +59,8 @@ impl<K: Key, T> Pool<K, T> {
         Ok(last.map(|entry| entry.value))
     }
 
-    /// Seizes the least recently used of what nobody holds. Looks at nothing but what was let go of or used since it was
-    /// last looked at: what is held costs nothing, however much it is.
+    /// Seizes the least recently used of what nobody holds. Looks at nothing but what was let go of or used since it
+    /// was last looked at: what is held costs nothing, however much it is.
     fn seize_next(&self, books: &mut Books<K>) -> Option<(u32, Seized<'_, Entry<K, T>>)> {
         loop {
             while let Some((stamp, number)) = books.order.next() {
@@ -80,7 +80,8 @@ impl<K: Key, T> Pool<K, T> {
                     self.released.list(cell, number);
                 }
             }
-            // Set before looking: whoever lets go too late to be seen here sees it, and comes to settle, and to clear it.
+            // Set before looking: whoever lets go too late to be seen here sees it, and comes to settle, and to clear
+            // it.
             self.all_held.store(true, Ordering::SeqCst);
             if !self.enter_released(books) {
                 return None;

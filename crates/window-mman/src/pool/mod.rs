@@ -5,8 +5,8 @@
 //! Whatever nobody holds may go, the least recently used first; "used" is the moment when somebody let go.
 //!
 //! Between two operations this holds: the pool is within its limits, or everything in it is held. So what exceeded a
-//! limit because it was held is given up by whoever lets go of it last. What is larger than the limit by itself is given
-//! up by whoever lets go of it last, too, and does not count otherwise: nothing that goes would make room for it.
+//! limit because it was held is given up by whoever lets go of it last. What is larger than the limit by itself is
+//! given up by whoever lets go of it last, too, and does not count otherwise: nothing that goes would make room for it.
 //!
 //! Nothing here knows what it keeps, does I/O, or maps: the tests run this code under Miri and a model checker.
 
@@ -170,10 +170,11 @@ impl<K: Key, T> Pool<K, T> {
 
     /// What has this key, pinned for the caller: what is there, or what `make` makes, of the given size.
     ///
-    /// `make` is shown what was given up for it, if anything was, and may take of it what it reuses; the rest is dropped
-    /// behind the lock. It runs under the lock, must not come back here, and should take no longer than a system call that waits for nothing; what takes longer is
-    /// made by [`find_or_make_apart`](Self::find_or_make_apart). (Who is likely to find it asks [`find`](Self::find)
-    /// first.) If it fails for want of room, everything that nobody holds is given up, and it is asked once more.
+    /// `make` is shown what was given up for it, if anything was, and may take of it what it reuses; the rest is
+    /// dropped behind the lock. It runs under the lock, must not come back here, and should take no longer than a
+    /// system call that waits for nothing; what takes longer is made by
+    /// [`find_or_make_apart`](Self::find_or_make_apart). (Who is likely to find it asks [`find`](Self::find) first.) If
+    /// it fails for want of room, everything that nobody holds is given up, and it is asked once more.
     pub(crate) fn find_or_make<E>(
         &self,
         key: K,
@@ -268,8 +269,8 @@ impl<K: Key, T> Pool<K, T> {
         }
     }
 
-    /// Has what the caller has pinned given up when it is let go of, if it was made for the caller, and nobody else holds
-    /// it or has ever found it.
+    /// Has what the caller has pinned given up when it is let go of, if it was made for the caller, and nobody else
+    /// holds it or has ever found it.
     pub(crate) fn dismiss_own(&self, number: u32) {
         if let Some(cell) = self.cells.get(number) {
             let look = cell.slot.look();

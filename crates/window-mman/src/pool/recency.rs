@@ -2,10 +2,11 @@
 //!
 //! A use stores a number that is larger than any that its thread has stored before; the number comes from the thread
 //! alone, so that threads do not write to a common place. Whatever is let go of for the first time is entered in the
-//! order with its stamp, and stays there with that stamp when it is used again. When somebody has to go, who comes first
-//! in the order is looked at: if its stamp is still the same it is the oldest, since stamps only grow; else it is entered
-//! again with its stamp of now. So the order is that of a list into which every use moves its item to the end, without
-//! the list; an eviction looks at no more than was used since it was last looked at, and what is held is looked at once.
+//! order with its stamp, and stays there with that stamp when it is used again. When somebody has to go, who comes
+//! first in the order is looked at: if its stamp is still the same it is the oldest, since stamps only grow; else it is
+//! entered again with its stamp of now. So the order is that of a list into which every use moves its item to the end,
+//! without the list; an eviction looks at no more than was used since it was last looked at, and what is held is looked
+//! at once.
 //!
 //! Between threads stamps agree to within [`LEAD`] uses: as far as a thread may be ahead of the common clock before it
 //! moves that on. And whoever misses moves it past all that anybody has stored, so that every use after a miss is
@@ -74,7 +75,8 @@ impl Clock {
 
 /// What was let go of, by the stamp that it had when it was entered.
 ///
-/// Most of it comes in the order of its stamps and stands in a row; what comes out of turn is in a heap (Williams, 1964).
+/// Most of it comes in the order of its stamps and stands in a row; what comes out of turn is in a heap (Williams,
+/// 1964).
 #[derive(Debug, Default)]
 pub(crate) struct Order {
     /// Rising.

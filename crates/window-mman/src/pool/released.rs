@@ -12,8 +12,8 @@
 //! ```
 //!
 //! Who looks at a cell first takes down that it is not listed, and then looks whether it is held; who lets go first
-//! lets go, and then looks whether it is listed. One of the two sees the other, so nothing free is in no list. The stack
-//! is added to by anybody and emptied as a whole (Treiber, 1986, without the pop that makes it difficult).
+//! lets go, and then looks whether it is listed. One of the two sees the other, so nothing free is in no list. The
+//! stack is added to by anybody and emptied as a whole (Treiber, 1986, without the pop that makes it difficult).
 
 use super::super::sync::{AtomicU32, Ordering};
 use super::NONE;
@@ -46,8 +46,8 @@ impl Released {
         let mut first = self.first.load(Ordering::Relaxed);
         loop {
             cell.below.store(first, Ordering::Relaxed);
-            // Release: who takes the stack sees the link. Sequentially consistent, since the caller goes on to look at a
-            // flag that an evictor sets before it takes the stack.
+            // Release: who takes the stack sees the link. Sequentially consistent, since the caller goes on to look at
+            // a flag that an evictor sets before it takes the stack.
             match self.first.compare_exchange_weak(first, number, Ordering::SeqCst, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(now) => first = now,

@@ -38,8 +38,8 @@ pub(crate) trait Sys: fmt::Debug + Send + Sync {
 
     /// Maps `len` bytes of the file from `offset`, which is a multiple of [`granularity`], for reading. `len` is not 0.
     ///
-    /// `spare` is a mapping that nobody needs any more, and that [can be mapped over](Mapping::can_be_mapped_over): it is
-    /// gone afterwards in any case.
+    /// `spare` is a mapping that nobody needs any more, and that [can be mapped over](Mapping::can_be_mapped_over): it
+    /// is gone afterwards in any case.
     fn map(&self, file: &File, offset: u64, len: usize, spare: Option<Mapping>) -> io::Result<Mapping>;
 }
 

@@ -93,6 +93,7 @@ fn tree_of_all(file: &[u8], offsets: &[u64], len: u64) -> BTreeMap<u64, Bytes> {
     tree
 }
 
+/// One write of those, of bytes that are handed over.
 fn insert(mut tree: BTreeMap<u64, Bytes>, (offset, chunk): (u64, Bytes)) -> BTreeMap<u64, Bytes> {
     tree.insert(offset, chunk);
     tree

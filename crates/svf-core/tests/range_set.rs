@@ -1,5 +1,6 @@
 //! `RangeSet` against a flag for each byte, and against the `rangemap` crate.
 
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::ops::Range;
 
 use proptest::prelude::*;
@@ -131,4 +132,26 @@ fn the_greatest_range_fits() {
     assert_eq!(set.num_bytes(), u64::MAX);
     assert_eq!(set.remove(1..u64::MAX - 1), u64::MAX - 2);
     assert_eq!(set.iter().collect::<Vec<_>>(), [0..1, u64::MAX - 1..u64::MAX]);
+}
+
+/// One range is kept in another way than many.
+#[test]
+fn sets_are_equal_by_their_ranges_however_they_came_about() {
+    let one: RangeSet = [0..4, 20..24].into_iter().collect();
+    let mut other: RangeSet = [20..24].into_iter().collect();
+    other.insert(0..4);
+    assert_eq!((&one, hash(&one)), (&other, hash(&other)));
+    for set in [&mut other, &mut RangeSet::new()] {
+        set.insert(20..24);
+        set.remove(0..4);
+        let alone: RangeSet = [20..24].into_iter().collect();
+        assert_eq!((&*set, hash(set)), (&alone, hash(&alone)));
+        assert!(*set != one && set.clone().into_iter().eq([20..24]));
+        set.remove(20..24);
+        assert_eq!((&*set, hash(set)), (&RangeSet::new(), hash(&RangeSet::new())));
+    }
+}
+
+fn hash(set: &RangeSet) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(set)
 }

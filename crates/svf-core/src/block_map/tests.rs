@@ -537,6 +537,23 @@ fn what_was_used_last_is_evicted_last() {
     map.check();
 }
 
+/// The last of all chunks, which has a way of its own, and one before others.
+#[test]
+fn a_chunk_that_grows_has_been_used() {
+    for (grows, other) in [(5_000, 0), (0, 5_000)] {
+        let mut map = BlockMap::new();
+        // The second write makes room behind it for the third.
+        map.write(grows, &[1; 10]).unwrap();
+        map.write(grows + 10, &[2; 10]).unwrap();
+        map.write(other, &[3; 10]).unwrap();
+        map.write(grows + 20, &[4; 4]).unwrap();
+        assert_eq!((map.num_chunks(), map.recency()), (2, vec![other..other + 10, grows..grows + 24]));
+        assert_eq!(map.evict_to(30), 10);
+        assert!(map.blocks().eq([grows..grows + 24]));
+        map.check();
+    }
+}
+
 #[test]
 fn a_limit_evicts_by_itself_and_never_what_is_being_written() {
     let mut map = BlockMap::with_options(BlockMapOptions::new().max_bytes(1_000));

@@ -39,7 +39,7 @@ impl CachedFile {
         let pages = pair.pages().touching(&(range.start..range.end.min(pair.pages().length)));
         let keep = || {
             check_ready(directory, pair)?;
-            let room = directory.stock(self.when_full());
+            let room = directory.stock(self.when_full()).insisting();
             let kept = pages.is_empty() || pair.keep(directory.budget(), &room, &pages)?;
             if kept {
                 directory.sync_names(self.key())?;

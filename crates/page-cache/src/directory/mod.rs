@@ -483,7 +483,7 @@ impl Directory {
     /// What is evicted from.
     pub(crate) fn stock(&self, when_full: WhenFull) -> Stock<'_> {
         let Self { files, budget, pairs, keys, evictor, maintenance, .. } = self;
-        Stock { files, budget, pairs, keys, evictor, maintenance, when_full }
+        Stock { files, budget, pairs, keys, evictor, maintenance, when_full, insists: false }
     }
 
     /// Finds those of the open pairs of which another process has opened a newer version. As long as this process has

@@ -85,6 +85,21 @@ fn keeping_evicts_only_where_storing_does() {
     }
 }
 
+/// While pages are being stored nothing of them can go, and for a moment it is not tried again then.
+#[test]
+fn room_to_keep_something_is_searched_for_though_none_was_found_a_moment_ago() {
+    let directory = tempfile::tempdir().unwrap();
+    let cache = Cache::builder(directory.path()).max_bytes(4 * EXTENT).open().unwrap();
+    let long = ones(&cache, "long", 1 << 40);
+    for round in 0..20 {
+        let other = ones(&cache, "other", 4 * EXTENT);
+        other.bytes(0..4 * EXTENT).unwrap();
+        let range = (round << 33)..(round << 33) + 1;
+        assert!(long.keep(range).unwrap(), "{round}");
+        other.evict(0..4 * EXTENT).unwrap();
+    }
+}
+
 #[test]
 fn a_limit_that_is_refused_costs_nothing() {
     let directory = tempfile::tempdir().unwrap();

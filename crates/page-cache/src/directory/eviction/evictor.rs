@@ -129,6 +129,8 @@ pub(crate) struct Stock<'a> {
     pub(in crate::directory) evictor: &'a Evictor,
     pub(in crate::directory) maintenance: &'a Maintenance,
     pub(in crate::directory) when_full: WhenFull,
+    /// Whether room is searched for also where none was found a moment ago.
+    pub(in crate::directory) insists: bool,
 }
 
 impl Room for Stock<'_> {
@@ -170,11 +172,16 @@ impl Room for Stock<'_> {
 }
 
 impl Stock<'_> {
+    /// The same for who is told only once whether there is room: what stood in the way a moment ago may be gone.
+    pub(crate) fn insisting(self) -> Self {
+        Self { insists: true, ..self }
+    }
+
     /// Whether no room can be made for so many bytes, so that nothing should go for it.
     fn is_hopeless(&self, bytes: u64) -> bool {
         let obstacles = &self.evictor.obstacles;
         let room = self.budget.max_bytes().saturating_sub(DIRECTORY_CHARGE);
-        if self.when_full == WhenFull::Stop || bytes > room || obstacles.can_nothing_go() {
+        if self.when_full == WhenFull::Stop || bytes > room || (!self.insists && obstacles.can_nothing_go()) {
             return true;
         }
         // What is kept or open elsewhere is found out by trying, and then for a while it is not tried.
@@ -303,7 +310,7 @@ impl Stock<'_> {
     /// Evicts something that a few looks have not found, since most of what is stored is to be kept or being worked on:
     /// now and then all is searched for it, for a moment. Whether something went.
     fn evict_any(&self, section: &Section<'_>, failed: &mut Vec<Option<Extent>>) -> bool {
-        if self.can_punch() && self.evictor.obstacles.is_walk_due() && self.walk(section, failed) {
+        if self.can_punch() && (self.insists || self.evictor.obstacles.is_walk_due()) && self.walk(section, failed) {
             failed.clear();
             self.evictor.obstacles.something_went();
             return true;

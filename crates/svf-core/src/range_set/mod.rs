@@ -42,6 +42,7 @@ pub struct RangeSet {
 
 impl RangeSet {
     /// An empty set.
+    #[inline]
     pub const fn new() -> Self {
         Self { ranges: Ordered::new(), num_bytes: 0 }
     }
@@ -94,11 +95,13 @@ impl RangeSet {
     }
 
     /// Whether every byte of `range` is in the set. An empty range always is.
+    #[inline]
     pub fn contains(&self, range: Range<u64>) -> bool {
         range.is_empty() || self.range_at(range.start).is_some_and(|held| range.end <= held.end)
     }
 
     /// The range of the set that holds the byte at `offset`.
+    #[inline]
     pub fn range_at(&self, offset: u64) -> Option<Range<u64>> {
         self.ranges.last_from(offset).filter(|held| offset < held.end)
     }
@@ -109,11 +112,12 @@ impl RangeSet {
     }
 
     /// The parts of `range` that are in the set, in order.
-    pub fn intersection(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
+    pub fn intersection(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + Clone + '_ {
         self.overlapping(range.clone()).map(move |held| held.start.max(range.start)..held.end.min(range.end))
     }
 
     /// The ranges, in order.
+    #[inline]
     pub fn iter(&self) -> Ranges<'_> {
         self.ranges.starting_in(0..=u64::MAX)
     }
@@ -124,11 +128,13 @@ impl RangeSet {
     }
 
     /// How many bytes all ranges have together. O(1).
+    #[inline]
     pub fn num_bytes(&self) -> u64 {
         self.num_bytes
     }
 
     /// Whether nothing is in the set.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.ranges.len() == 0
     }

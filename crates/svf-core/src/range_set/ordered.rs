@@ -16,10 +16,12 @@ pub(super) enum Ordered {
 }
 
 impl Ordered {
+    #[inline]
     pub(super) const fn new() -> Self {
         Self::One(None)
     }
 
+    #[inline]
     pub(super) fn len(&self) -> usize {
         match self {
             Self::One(one) => usize::from(one.is_some()),
@@ -28,6 +30,7 @@ impl Ordered {
     }
 
     /// The last range that starts at `offset` or before it.
+    #[inline]
     pub(super) fn last_from(&self, offset: u64) -> Option<Range<u64>> {
         match self {
             Self::One(one) => one.clone().filter(|range| range.start <= offset),
@@ -36,6 +39,7 @@ impl Ordered {
     }
 
     /// Adds a range where none is.
+    #[inline]
     pub(super) fn insert(&mut self, range: Range<u64>) {
         match self {
             Self::One(one @ None) => *one = Some(range),
@@ -45,6 +49,7 @@ impl Ordered {
     }
 
     /// Takes out the range that starts at `start`.
+    #[inline]
     pub(super) fn remove(&mut self, start: u64) {
         match self {
             Self::One(one) => *one = one.take().filter(|range| range.start != start),
@@ -53,6 +58,7 @@ impl Ordered {
     }
 
     /// The ranges whose start is one of `starts`.
+    #[inline]
     pub(super) fn starting_in(&self, starts: RangeInclusive<u64>) -> Ranges<'_> {
         Ranges(match self {
             Self::One(one) => Walk::One(one.clone().filter(|range| starts.contains(&range.start)).into_iter()),
@@ -87,6 +93,7 @@ pub struct IntoRanges(Walk<btree_map::IntoIter<u64, u64>>);
 impl Iterator for IntoRanges {
     type Item = Range<u64>;
 
+    #[inline]
     fn next(&mut self) -> Option<Range<u64>> {
         match &mut self.0 {
             Walk::One(one) => one.next(),
@@ -110,6 +117,7 @@ impl Ranges<'_> {
 impl Iterator for Ranges<'_> {
     type Item = Range<u64>;
 
+    #[inline]
     fn next(&mut self) -> Option<Range<u64>> {
         match &mut self.0 {
             Walk::One(one) => one.next(),

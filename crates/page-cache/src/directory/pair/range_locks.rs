@@ -44,17 +44,18 @@ impl RangeLocks {
     pub(crate) fn try_claim(&self, wanted: &RangeSet) -> io::Result<Claim<'_>> {
         let free: RangeSet = {
             let mut granted = self.granted.lock();
-            let free: RangeSet = wanted.iter().flat_map(|range| granted.gaps(range).collect::<Vec<_>>()).collect();
+            let free = wanted.iter().flat_map(|range| granted.gaps(range)).collect();
             granted.extend(&free);
             free
         };
         // From here on its drop gives back what was granted, whatever happens.
-        let mut claim = Claim { ranges: free.clone(), locks: self };
-        let locked = self.lock_parts(&free);
+        let mut claim = Claim { ranges: free, locks: self };
+        let locked = self.lock_parts(&claim.ranges);
         let kept = locked.as_ref().map_or_else(|_| RangeSet::new(), Clone::clone);
-        let refused: Vec<_> = free.iter().flat_map(|range| kept.gaps(range).collect::<Vec<_>>()).collect();
-        claim.ranges = kept;
-        self.forget(&refused);
+        let free = std::mem::replace(&mut claim.ranges, kept);
+        if claim.ranges != free {
+            self.forget(free.iter().flat_map(|range| claim.ranges.gaps(range)));
+        }
         locked.map(|_| claim)
     }
 
@@ -105,23 +106,18 @@ impl RangeLocks {
     }
 
     /// Lets other threads have these ranges.
-    fn forget(&self, ranges: &[Range<u64>]) {
-        if ranges.is_empty() {
-            return;
-        }
+    fn forget(&self, ranges: impl Iterator<Item = Range<u64>>) {
         let mut granted = self.granted.lock();
-        for range in ranges {
-            granted.remove(range.clone());
-        }
+        ranges.for_each(|range| _ = granted.remove(range));
         self.released.notify_all();
     }
 
-    fn release(&self, ranges: &[Range<u64>]) {
+    fn release(&self, ranges: impl Iterator<Item = Range<u64>> + Clone) {
         // A child has its parent's claims in its memory, and none of its own.
         if self.process != process() {
             return;
         }
-        ranges.iter().for_each(|range| self.file.unlock(self.bytes(range)));
+        ranges.clone().for_each(|range| self.file.unlock(self.bytes(&range)));
         self.forget(ranges);
     }
 }
@@ -141,15 +137,16 @@ impl Claim<'_> {
 
     /// Gives back, before the rest, what was granted of a range.
     pub(crate) fn release(&mut self, range: Range<u64>) {
-        let granted: Vec<_> = self.ranges.intersection(range.clone()).collect();
+        self.locks.release(self.ranges.intersection(range.clone()));
         self.ranges.remove(range);
-        self.locks.release(&granted);
     }
 }
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        self.locks.release(&self.ranges.iter().collect::<Vec<_>>());
+        if !self.ranges.is_empty() {
+            self.locks.release(self.ranges.iter());
+        }
     }
 }
 

@@ -27,7 +27,7 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let (operation, times) = (arguments.next().unwrap(), arguments.next().unwrap().parse().unwrap());
     match operation.as_str() {
-        "cursor-hit" | "window-change" | "window-miss" => windows(&operation, times),
+        "cursor-hit" | "window-change" | "window-miss" | "read_at-64B" => windows(&operation, times),
         "fill-4KiB" => fills(times),
         "append-4B" => appends(times),
         "write_bytes-4KiB-shuffled" => handed_over(times),
@@ -101,7 +101,12 @@ fn windows(operation: &str, times: usize) {
         let windows = (0..WINDOWS).cycle().map(|window| window * WINDOW);
         return windows.take(times).for_each(|start| _ = black_box(cursor.use_region(start..start + 64).unwrap()));
     }
-    for look in random_reads(MOST, 64, 64, places, SEED).into_iter().take(times) {
+    let looks = random_reads(MOST, 64, 64, places, SEED).into_iter().take(times);
+    if operation == "read_at-64B" {
+        let mut out = [0; 64];
+        return looks.for_each(|look| _ = file.file().read_at(black_box(&mut out), look.start).unwrap());
+    }
+    for look in looks {
         black_box(cursor.use_region(look).unwrap());
     }
 }

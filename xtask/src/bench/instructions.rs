@@ -12,7 +12,7 @@ pub(crate) struct Instructions {
 }
 
 /// What `benches/examples/hot_paths.rs` can do.
-const OPERATIONS: [(&str, &str); 12] = [
+const OPERATIONS: [(&str, &str); 13] = [
     ("append-4B", "svf-core: 4 B written behind 4 B"),
     ("write_bytes-4KiB-shuffled", "svf-core: 4 KiB handed over, among 10,000 chunks"),
     ("write-64B-shuffled", "svf-core: 64 B written among 100,000 blocks"),
@@ -22,6 +22,7 @@ const OPERATIONS: [(&str, &str); 12] = [
     ("cursor-hit", "window-mman: a cursor's hit"),
     ("window-change", "window-mman: to another mapped window"),
     ("window-miss", "window-mman: to a window that is not mapped, outside of the system"),
+    ("read_at-64B", "window-mman: 64 B copied by a read, outside of the system"),
     ("hit-64B", "page-cache: a hit of 64 B"),
     ("hit-4KiB", "page-cache: a hit of 4 KiB"),
     ("fill-4KiB", "page-cache: a page of 4 KiB filled, outside of the system"),

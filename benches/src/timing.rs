@@ -17,13 +17,13 @@ pub fn is_first_round() -> bool {
     std::env::var("SVF_BENCH_ROUND").map_or(true, |round| round == "0")
 }
 
-/// How often and how long a function is measured, which takes some 1.5 seconds each.
+/// How often and how long a function is measured, which takes some 0.7 seconds each.
 ///
 /// This is for a comparison within one run. For a closer one give criterion's own arguments, such as
 /// `--measurement-time 5 --sample-size 100`, which win over these.
 #[must_use]
 pub fn settings() -> Criterion {
-    let [warm_up, measurement] = if is_quick() { [10, 30] } else { [300, 1_000] }.map(Duration::from_millis);
+    let [warm_up, measurement] = if is_quick() { [10, 30] } else { [150, 500] }.map(Duration::from_millis);
     let criterion = Criterion::default().sample_size(if is_quick() { 10 } else { 20 }).without_plots();
     criterion.warm_up_time(warm_up).measurement_time(measurement).nresamples(if is_quick() { 1_001 } else { 10_000 })
 }

@@ -63,9 +63,14 @@ impl Report {
     }
 }
 
-/// How each row differs from the same row of another report.
+/// How much further than the rounds of one run those of the next may lie: a ratio depends on where memory happens to
+/// be, which stays the same for as long as a process runs.
+const BEYOND: f64 = 1.1;
+
+/// How each row differs from the same row of another report, and whether the ratios agree.
 pub(crate) fn compare(old: &Report, new: &Report) -> String {
     let mut text = format!("{:>9} {:>9} {:>7}   {:>9} {:>9}\n", "was", "is", "times", "ratio was", "is");
+    let (mut agree, mut differ) = (0, Vec::new());
     for row in &new.rows {
         let same = |other: &&Line| (&other.area, &other.operation) == (&row.area, &row.operation);
         let Some((was, (before, now))) =
@@ -83,8 +88,20 @@ pub(crate) fn compare(old: &Report, new: &Report) -> String {
             row.operation,
             row.unit
         );
+        match was.spread.zip(row.spread) {
+            Some(spreads) if overlap(spreads) => agree += 1,
+            Some(([least, most], [from, to])) => differ
+                .push(format!("differs: {}, {}: {least} to {most}, and now {from} to {to}\n", row.area, row.operation)),
+            None => {}
+        }
     }
-    text
+    let count = differ.len();
+    text + &differ.concat() + &format!("the spreads of {agree} ratios agree with those of before, {count} do not\n")
+}
+
+/// Whether two spreads have something in common, each of them a tenth wider.
+fn overlap(([least, most], [from, to]): ([f64; 2], [f64; 2])) -> bool {
+    from <= most * BEYOND * BEYOND && least <= to * BEYOND * BEYOND
 }
 
 #[cfg(test)]
@@ -117,12 +134,29 @@ mod tests {
     fn reports_are_compared_row_by_row() {
         let mut old = Report::new(Conditions::default(), &Figures::default(), 3, false, Vec::new());
         let mut new = old.clone();
-        assert_eq!(compare(&old, &new).lines().count(), 1, "nothing was measured");
+        assert_eq!(compare(&old, &new).lines().count(), 2, "nothing was measured");
         (old.rows[0].ours, new.rows[0].ours) = (Some(10.0), Some(5.0));
         let text = compare(&old, &new);
         assert!(
-            text.lines().count() == 2 && text.contains(" 0.500 ") && text.contains(&new.rows[0].operation),
+            text.lines().count() == 3 && text.contains(" 0.500 ") && text.contains(&new.rows[0].operation),
             "{text}"
         );
+    }
+
+    #[test]
+    fn ratios_agree_where_their_spreads_touch_but_for_a_tenth_of_each() {
+        let of = |spread| {
+            let mut report = Report::new(Conditions::default(), &Figures::default(), 3, false, Vec::new());
+            (report.rows[0].ours, report.rows[0].spread) = (Some(1.0), Some(spread));
+            report
+        };
+        for (now, agrees) in [([1.5, 3.0], true), ([2.4, 3.0], true), ([2.5, 3.0], false), ([0.1, 0.8], false)] {
+            for (old, new) in [([1.0, 2.0], now), (now, [1.0, 2.0])] {
+                let text = compare(&of(old), &of(new));
+                assert_eq!(text.contains("\ndiffers: "), !agrees, "{text}");
+                let counts = if agrees { "of 1 ratios agree with those of before, 0 do" } else { "of 0 ratios agree" };
+                assert!(text.contains(counts), "{text}");
+            }
+        }
     }
 }

@@ -74,6 +74,7 @@ pub(super) const ROWS: &[Row] = &[
         .beside("memcpy and pwrite", &["page-cache/fill-a-page/bare-copy-and-pwrite/65536"]),
     row(AREA, "a local file, cold, by 1 MiB", "page-cache/fill-by-1MiB/ours/16777216")
         .beside("read and write", &["page-cache/fill-by-1MiB/bare/16777216"])
+        .limited_by("with all copies and checksums", &["page-cache/fill-by-1MiB/bare-all-copies/16777216"])
         .at_least(0.85),
     row(AREA, "1,000 scattered reads of 4 KiB, pages of 64 KiB: fetched", "page-cache/scattered-bytes/ours/65536")
         .beside("asked", &["page-cache/scattered-bytes/asked/65536"])

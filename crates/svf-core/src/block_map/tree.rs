@@ -109,9 +109,9 @@ impl Tree {
         run_start(&self.root.node, offset).0
     }
 
-    /// Adds a chunk if the leaf in which it belongs has room, and `slot` has one for it: it is asked with the end of the
-    /// chunk before and the start of the chunk behind. No node is split for it, and nothing is looked at but the way
-    /// there. Whether the chunk was added.
+    /// Adds a chunk if the leaf in which it belongs has room, and `slot` has one for it: it is asked with the end of
+    /// the chunk before and the start of the chunk behind. No node is split for it, and nothing is looked at but the
+    /// way there. Whether the chunk was added.
     pub(super) fn add(
         &mut self,
         offset: u64,

@@ -50,6 +50,7 @@ pub(super) fn extend(bytes: &mut Bytes, data: &[u8]) -> bool {
 
 /// The bytes, and the size of the allocation that they keep alive, as far as it is known: it can be asked for only
 /// if nobody else shares it.
+#[inline]
 pub(super) fn with_capacity(bytes: Bytes) -> (Bytes, usize) {
     match bytes.try_into_mut() {
         Ok(buffer) => {

@@ -109,6 +109,22 @@ impl Tree {
         run_start(&self.root.node, offset).0
     }
 
+    /// Adds a chunk if the leaf in which it belongs has room, and `slot` has one for it: it is asked with the end of
+    /// the chunk before and the start of the chunk behind. No node is split for it, and nothing is looked at but the
+    /// way there. Whether the chunk was added.
+    pub(super) fn add(
+        &mut self,
+        offset: u64,
+        len: u32,
+        slot: impl FnOnce(Option<u64>, Option<u64>) -> Option<u32>,
+    ) -> bool {
+        let touching = self.root.add(offset, len, None, slot);
+        if let Some(touching) = touching {
+            self.num_blocks = self.num_blocks + 1 - touching;
+        }
+        touching.is_some()
+    }
+
     /// Changes the leaf in which `offset` belongs. `edit` may add one chunk to it, and take away any number.
     pub(super) fn change<R>(&mut self, offset: u64, edit: impl FnOnce(&mut LeafEdit<'_>) -> R) -> R {
         if self.root.is_full() {
@@ -254,6 +270,38 @@ impl Branch {
             Node::Leaf(chunks) => (chunks.first().map_or(0, |c| c.start), chunks.last().map_or(0, Chunk::end)),
             Node::Inner(branches) => (branches.first().map_or(0, |b| b.start), branches.last().map_or(0, |b| b.end)),
         };
+    }
+
+    /// Returns how many neighbours the chunk touches that was added. `after` is the start of what is behind this node.
+    fn add(
+        &mut self,
+        offset: u64,
+        len: u32,
+        after: Option<u64>,
+        slot: impl FnOnce(Option<u64>, Option<u64>) -> Option<u32>,
+    ) -> Option<usize> {
+        let end = offset + u64::from(len);
+        let touching = match &mut self.node {
+            Node::Leaf(chunks) => {
+                if chunks.is_empty() || chunks.len() == chunks.capacity() {
+                    return None;
+                }
+                let rank = rank_for_change(chunks, offset, |chunk| chunk.start);
+                // What belongs before the first chunk of a leaf is before all chunks.
+                let before = rank.checked_sub(1).map(|index| chunks[index].end());
+                let after = chunks.get(rank).map(|next| next.start).or(after);
+                chunks.insert(rank, Chunk { start: offset, len, slot: slot(before, after)? });
+                usize::from(before == Some(offset)) + usize::from(after == Some(end))
+            }
+            Node::Inner(branches) => {
+                let index = rank_for_change(branches, offset, |branch| branch.start).saturating_sub(1);
+                let after = branches.get(index + 1).map(|next| next.start).or(after);
+                branches[index].add(offset, len, after, slot)?
+            }
+        };
+        self.bytes += u64::from(len);
+        (self.start, self.end) = (self.start.min(offset), self.end.max(end));
+        Some(touching)
     }
 
     /// `before` and `after` are the end and the start of the chunks around this node.
@@ -404,6 +452,13 @@ fn rank<T>(entries: &[T], offset: u64, start: impl Fn(&T) -> u64) -> usize {
     }
     let rest = &entries[first..first + len];
     first + rest.iter().map(|entry| usize::from(start(entry) <= offset)).sum::<usize>()
+}
+
+/// The same for who changes what is found: half of a leaf is moved anyway, so every eighth is looked at first. No look
+/// waits for another, and no branch of the processor depends on what they find.
+fn rank_for_change<T>(entries: &[T], offset: u64, start: impl Fn(&T) -> u64) -> usize {
+    let eighths = entries.chunks_exact(8).map(|eight| usize::from(start(&eight[7]) <= offset)).sum::<usize>() * 8;
+    eighths + entries[eighths..].iter().take(8).map(|entry| usize::from(start(entry) <= offset)).sum::<usize>()
 }
 
 /// How far the run goes on, and whether it reaches the end of the node, so that it may go on behind it.

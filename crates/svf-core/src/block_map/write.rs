@@ -1,5 +1,6 @@
 //! Writes: what is stored of them, and into which chunk.
 
+use std::mem;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -36,6 +37,14 @@ impl Piece<'_> {
         match self {
             Self::Borrowed(data) => data,
             Self::Taken(data, _) => data,
+        }
+    }
+
+    /// All of it as the content of one chunk. What was to be taken over is empty then.
+    fn take(&mut self, scrub: bool, epoch: u64) -> Slot {
+        match self {
+            Self::Borrowed(data) => Slot::new(memory::copy_of(&[data], scrub), data.len(), true, epoch),
+            Self::Taken(data, charge) => Slot::new(mem::take(data), *charge, false, epoch),
         }
     }
 
@@ -86,18 +95,18 @@ impl BlockMap {
         self.write_piece(offset, Piece::Taken(data, charge))
     }
 
-    fn write_piece(&mut self, offset: u64, piece: Piece<'_>) -> Result<Written, WriteError> {
+    fn write_piece(&mut self, offset: u64, mut piece: Piece<'_>) -> Result<Written, WriteError> {
         let len = piece.data().len() as u64;
         let end = offset.checked_add(len).ok_or(WriteError::OffsetOverflow { offset, len })?;
         if len == 0 {
             return Ok(Written::default());
         }
         let epoch = *self.epoch.get_mut() + 1;
-        let placed = self.place_behind(offset, piece, epoch).or_else(|piece| self.place(offset, piece, epoch));
-        let written = match placed {
-            Ok(()) => Written { new: len, overlapping: 0 },
-            Err(piece) => self.write_over(offset..end, &piece, epoch)?,
-        };
+        let is_placed = self.place_behind(offset, &mut piece, epoch)
+            || self.place_whole(offset, &mut piece, epoch)
+            || self.place(offset, &mut piece, epoch);
+        let written =
+            if is_placed { Written { new: len, overlapping: 0 } } else { self.write_over(offset..end, &piece, epoch)? };
         // Reads from now on are younger than this write.
         *self.epoch.get_mut() = epoch + 1;
         if let Some(limit) = self.options.max_bytes
@@ -137,61 +146,77 @@ impl BlockMap {
     }
 
     /// Stores the data behind all that is held, where whoever goes through a file writes: nothing can overlap there,
-    /// and only one neighbour is looked at. Gives it back if it does not belong there, or wants a node or memory of its
-    /// own.
-    fn place_behind<'a>(&mut self, offset: u64, piece: Piece<'a>, epoch: u64) -> Result<(), Piece<'a>> {
+    /// and only one neighbour is looked at. False if it does not belong there, or wants a node or memory of its own.
+    fn place_behind(&mut self, offset: u64, piece: &mut Piece<'_>, epoch: u64) -> bool {
         let len = piece.data().len() as u64;
         let end = self.tree.root.end;
         if offset < end || LONGEST < len {
-            return Err(piece);
+            return false;
         }
         let chunks = self.tree.last_leaf();
         let Some(&last) = chunks.last() else {
-            return Err(piece);
+            return false;
         };
-        let has_room = chunks.len() < chunks.capacity();
-        let content = match piece {
-            Piece::Borrowed(data) if offset == end => {
-                let grown = u64::from(last.len) + len;
-                let is_small = len <= GATHERED && grown <= grown_to(self.lowest_limit());
-                let slot = self.slab.get_mut(last.slot);
-                if !(is_small && slot.has_room(data.len()) && memory::extend(&mut slot.bytes, data)) {
-                    return Err(piece);
-                }
-                slot.touch(epoch);
-                self.tree.change_end(len, offset + len, |chunks| {
-                    if let Some(last) = chunks.last_mut() {
-                        last.len = grown as u32;
-                    }
-                });
-                return Ok(());
+        if let Piece::Borrowed(data) = piece
+            && offset == end
+        {
+            let grown = u64::from(last.len) + len;
+            let is_small = len <= GATHERED && grown <= grown_to(self.lowest_limit());
+            let slot = self.slab.get_mut(last.slot);
+            if !(is_small && slot.has_room(data.len()) && memory::extend(&mut slot.bytes, data)) {
+                return false;
             }
-            _ if !has_room => return Err(piece),
-            Piece::Borrowed(data) => Slot::new(memory::copy_of(&[data], self.options.scrub), data.len(), true, epoch),
-            Piece::Taken(data, charge) => Slot::new(data, charge, false, epoch),
-        };
-        let slot = self.slab.insert(content);
+            slot.touch(epoch);
+            self.tree.change_end(len, offset + len, |chunks| {
+                if let Some(last) = chunks.last_mut() {
+                    last.len = grown as u32;
+                }
+            });
+            return true;
+        }
+        if chunks.len() == chunks.capacity() {
+            return false;
+        }
+        let slot = self.slab.insert(piece.take(self.options.scrub, epoch));
         self.tree.change_end(len, offset + len, |chunks| chunks.push(Chunk { start: offset, len: len as u32, slot }));
         self.tree.num_blocks += usize::from(end < offset);
-        Ok(())
+        true
     }
 
-    /// Stores the data where nothing is held; gives it back if anything is, or if it is too long for one chunk.
-    fn place<'a>(&mut self, offset: u64, piece: Piece<'a>, epoch: u64) -> Result<(), Piece<'a>> {
+    /// Stores the data as a chunk of its own where nothing is held, if the leaf has room and no neighbour is to be
+    /// joined: most writes of scattered pieces, and of what is handed over.
+    fn place_whole(&mut self, offset: u64, piece: &mut Piece<'_>, epoch: u64) -> bool {
         let len = piece.data().len() as u64;
         if LONGEST < len {
-            return Err(piece);
+            return false;
+        }
+        let end = offset + len;
+        // What is gathered is joined to what it touches.
+        let may_touch = matches!(piece, Piece::Taken(..)) || GATHERED < len;
+        let scrub = self.options.scrub;
+        let Self { tree, slab, .. } = self;
+        tree.add(offset, len as u32, |before, after| {
+            let fits = before.is_none_or(|before| before < offset || may_touch && before == offset)
+                && after.is_none_or(|after| end < after || may_touch && end == after);
+            fits.then(|| slab.insert(piece.take(scrub, epoch)))
+        })
+    }
+
+    /// Stores the data where nothing is held. False if anything is, or if it is too long for one chunk.
+    fn place(&mut self, offset: u64, piece: &mut Piece<'_>, epoch: u64) -> bool {
+        let len = piece.data().len() as u64;
+        if LONGEST < len {
+            return false;
         }
         let (limit, scrub) = (self.lowest_limit(), self.options.scrub);
         let Self { tree, slab, .. } = self;
         tree.change(offset, |leaf| {
             let overlaps = leaf.floor().is_some_and(|(_, chunk)| offset < chunk.end())
                 || leaf.next_start().is_some_and(|next| next < offset + len);
-            if overlaps {
-                return Err(piece);
+            if !overlaps {
+                Gather::new(leaf, slab, limit, scrub, epoch).store(offset, piece);
             }
-            Gather::new(leaf, slab, limit, scrub, epoch).store(offset, piece);
-            Ok(())
+            !overlaps
         })
     }
 
@@ -213,8 +238,8 @@ impl BlockMap {
             while start < gap.end {
                 let end = gap.end.min(start.saturating_add(LONGEST));
                 let part = (start - range.start) as usize..(end - range.start) as usize;
-                let placed = self.place(start, piece.part(part), epoch);
-                debug_assert!(placed.is_ok(), "nothing is held in a gap");
+                let is_placed = self.place(start, &mut piece.part(part), epoch);
+                debug_assert!(is_placed, "nothing is held in a gap");
                 start = end;
             }
         }
@@ -271,16 +296,17 @@ impl<'a, 'leaf> Gather<'a, 'leaf> {
         Self { leaf, slab, epoch, scrub, grown: grown_to(limit) }
     }
 
-    fn store(&mut self, offset: u64, piece: Piece<'_>) {
-        match piece {
-            Piece::Taken(data, charge) => self.insert(offset, Slot::new(data, charge, false, self.epoch)),
-            Piece::Borrowed(data) => {
-                if GATHERED < data.len() as u64 || !(self.append(offset, data) || self.prepend(offset, data)) {
-                    let content = self.new_chunk(offset, data);
-                    self.insert(offset, content);
+    fn store(&mut self, offset: u64, piece: &mut Piece<'_>) {
+        let content = match piece {
+            Piece::Borrowed(data) if data.len() as u64 <= GATHERED => {
+                if self.append(offset, data) || self.prepend(offset, data) {
+                    return;
                 }
+                self.new_chunk(offset, data)
             }
-        }
+            _ => piece.take(self.scrub, self.epoch),
+        };
+        self.insert(offset, content);
     }
 
     /// A piece that goes on where a gathered chunk is full gets a larger one, with room for those to come.

@@ -32,6 +32,7 @@ impl<K: Key, T> Pool<K, T> {
     /// Seizes what has to go for something of this size: returns the last of it, and adds the rest to `gone`.
     ///
     /// Under strict limits nothing goes for what is refused.
+    #[inline]
     pub(super) fn make_room(
         &self,
         books: &mut Books<K>,
@@ -148,6 +149,7 @@ impl<K: Key, T> Pool<K, T> {
     }
 
     /// Takes what is in a cell off all books. The cell stays seized, to be filled again or freed.
+    #[inline]
     pub(super) fn empty(&self, books: &mut Books<K>, (cell, seized): &mut SeizedCell<'_, K, T>) -> Option<Entry<K, T>> {
         let entry = seized.take()?;
         self.index.unlink(&self.cells, cell);

@@ -390,6 +390,7 @@ impl<K: Key, T> Pool<K, T> {
     }
 
     /// What has this key, held, by who has the lock: exact, and never a pin on anything else.
+    #[inline]
     fn find_locked(&self, books: &Books<K>, key: &K) -> Option<Held<'_, K, T>> {
         let mut candidates = self.index.candidates(&self.cells, key.hash());
         let found = candidates.find(|cell| Self::peek(books, cell).is_some_and(|entry| entry.key == *key))?;
@@ -420,6 +421,7 @@ impl<K: Key, T> Pool<K, T> {
     }
 
     /// Puts something into a cell, held: into one that was emptied for it, or a free one.
+    #[inline]
     fn keep<'a>(
         &'a self,
         books: &mut Books<K>,

@@ -13,6 +13,7 @@
 mod books;
 pub(crate) mod cells;
 mod eviction;
+mod held;
 mod index;
 pub(crate) mod recency;
 mod released;
@@ -23,6 +24,7 @@ use std::hash::Hash;
 use self::books::Books;
 use self::cells::{Cell, Cells};
 use self::eviction::{Full, SeizedCell};
+pub(crate) use self::held::Held;
 use self::index::Index;
 use self::recency::Clock;
 use self::released::Released;
@@ -85,39 +87,6 @@ pub(crate) struct Entry<K, T> {
     pub(crate) key: K,
     pub(crate) size: u64,
     pub(crate) value: T,
-}
-
-/// Something in a pool that is held for as long as this lives: its drop is the moment of its last use.
-pub(crate) struct Held<'a, K: Key, T> {
-    pool: &'a Pool<K, T>,
-    cell: &'a Cell<Entry<K, T>>,
-}
-
-impl<K: Key, T> Held<'_, K, T> {
-    /// `None` never happens: what is pinned is there.
-    #[inline]
-    pub(crate) fn entry(&self) -> Option<&Entry<K, T>> {
-        #[expect(unsafe_code, reason = "reads what is pinned")]
-        // SAFETY: the cell was pinned for us, and our drop lets go of it.
-        unsafe {
-            self.cell.slot.get()
-        }
-    }
-
-    /// The number of its cell. The pin goes over to the caller, who lets go of it by [`Pool::release`].
-    #[inline]
-    pub(crate) fn into_number(self) -> u32 {
-        let number = self.cell.number;
-        std::mem::forget(self);
-        number
-    }
-}
-
-impl<K: Key, T> Drop for Held<'_, K, T> {
-    #[inline]
-    fn drop(&mut self) {
-        self.pool.release_cell(self.cell);
-    }
 }
 
 /// Why something could not be made.

@@ -61,7 +61,7 @@ fn check(map: &BlockMap, file: &[u8], offsets: &[u64], len: u64) -> DenseFile {
 fn scattered_writes(criterion: &mut Criterion) {
     for (name, order) in [("write-64B-ascending", Order::Ascending), ("write-64B-shuffled", SHUFFLED)] {
         let mut group = criterion.benchmark_group(format!("svf-core/{name}"));
-        group.sampling_mode(SamplingMode::Flat);
+        group.sampling_mode(SamplingMode::Flat).sample_size(10);
         for count in [100_000, MANY] {
             if is_quick() && count == MANY {
                 continue;
@@ -380,6 +380,7 @@ fn inside_one_block(criterion: &mut Criterion) {
     let offsets = block_offsets((len / CHUNK) as usize, CHUNK, Order::Ascending);
     let gathered = write_all(&file, &offsets, CHUNK);
     let chunks = copy_all(&file, &offsets, CHUNK);
+    let copies = copy_all(&file, &offsets, CHUNK);
     let mut map = BlockMap::new();
     for (chunk, &offset) in chunks.into_iter().zip(&offsets) {
         map.write_bytes(offset, chunk).unwrap();
@@ -428,6 +429,17 @@ fn inside_one_block(criterion: &mut Criterion) {
         });
         group.bench_function(BenchmarkId::new("bare", size), |bencher| {
             ask(bencher, &reads, |read| Bytes::copy_from_slice(piece(&file, read.start, size)));
+        });
+        // The same copies, and no search: a chunk is found by its number.
+        group.bench_function(BenchmarkId::new("bare-chunks", size), |bencher| {
+            ask(bencher, &reads, |read| {
+                let mut out = Vec::with_capacity(size as usize);
+                for number in read.start / CHUNK..read.end.div_ceil(CHUNK) {
+                    let [from, to] = [read.start, read.end].map(|at| at.saturating_sub(number * CHUNK).min(CHUNK));
+                    out.extend_from_slice(&copies[number as usize][from as usize..to as usize]);
+                }
+                Bytes::from(out)
+            });
         });
         group.finish();
 

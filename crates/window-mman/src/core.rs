@@ -3,6 +3,7 @@
 //! Files, cursors and views refer to this, and not to the manager, which is one more handle to it.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use std::sync::{Arc, Weak};
 use crate::error::Holding;
 use crate::fork::Child;
 use crate::pool::{Failure, Limits, MakeError, Pool};
-use crate::region::{Pin, Region, RegionKey};
+use crate::region::{HeldRegion, Region, RegionKey};
 use crate::source::{Descriptor, DescriptorError, OwnFile, Source};
 use crate::sync::Mutex;
 use crate::sys::{self, FileId, Mapping, Sys};
@@ -85,6 +86,7 @@ impl Core {
     }
 
     /// The tables of this process, whose locks may be taken.
+    #[inline]
     pub(crate) fn here(self: &Arc<Self>) -> &Arc<Self> {
         let mut core = self;
         while let Some(child) = core.child.get() {
@@ -109,53 +111,82 @@ impl Core {
 
     /// The region of these bytes, if it is mapped. Takes no lock.
     #[inline]
-    pub(crate) fn find(self: &Arc<Self>, key: &RegionKey) -> Option<Pin> {
-        self.line().find_map(|core| core.regions.find(key).map(|number| Pin::new(Arc::clone(core), number)))
+    pub(crate) fn find(self: &Arc<Self>, key: &RegionKey) -> Option<(&Arc<Self>, HeldRegion<'_>)> {
+        self.line().find_map(|core| core.regions.find(key).map(|held| (core, held)))
     }
 
-    /// The region of these bytes, which the caller has not found: mapped, if nobody else has done it meanwhile.
-    pub(crate) fn map(self: &Arc<Self>, source: &Arc<Source>, key: RegionKey) -> Result<Pin, MapFailure> {
-        let size = key.end.saturating_sub(key.start);
-        let len = isize::try_from(size).ok().and_then(|len| usize::try_from(len).ok()).ok_or(MapFailure::TooLong)?;
+    /// The region of these bytes, which the caller has not found, among those of this process: mapped, if nobody else has
+    /// done it meanwhile.
+    pub(crate) fn map(
+        self: &Arc<Self>,
+        source: &Arc<Source>,
+        key: RegionKey,
+    ) -> Result<(&Arc<Self>, HeldRegion<'_>), MapFailure> {
         let core = self.here();
+        let mut evicting = false;
+        let mapped = source.with_file(self, |file| core.map_file(file, source, key, &mut evicting));
+        let held = match mapped {
+            Ok(Ok(held)) => held,
+            Ok(Err(error)) => return Err(core.failure_of(error, key)),
+            Err(error) => return Err(MapFailure::Descriptor(error)),
+        };
+        let len = key.end.saturating_sub(key.start);
+        tracing::debug!(file = %source.name(), offset = key.start, len, evicting, "mapped a region");
+        Ok((core, held))
+    }
+
+    #[inline]
+    fn map_file(
+        &self,
+        file: &File,
+        source: &Arc<Source>,
+        key: RegionKey,
+        evicting: &mut bool,
+    ) -> Result<HeldRegion<'_>, MakeError<MapFailure>> {
+        let size = key.end.saturating_sub(key.start);
+        let len = isize::try_from(size).ok().and_then(|len| usize::try_from(len).ok());
+        let len = len.ok_or(MakeError::Failed(MapFailure::TooLong))?;
         let sys = &*self.settings.sys;
-        let (mut evicting, mut mappable) = (false, source.mappable);
-        let mapped = source.with_file(self, |file| {
-            if mappable {
-                let mapped = core.regions.find_or_make(key, size, |victim: &mut Option<Region>| {
-                    evicting |= victim.is_some();
-                    // Only over what is known to be replaced by the next: a file that refuses its first mapping would
-                    // leave the addresses of the old one to nobody. What is not reused goes behind the lock, and so
-                    // does the old one's source, which may close a file.
-                    let old = victim.as_mut().filter(|_| source.was_mapped.load(Ordering::Relaxed));
-                    let spare = old.and_then(|old| old.take_mapping(len));
-                    let mapping = sys.map(file, key.start, len, spare).map_err(|error| {
-                        mappable = !cannot_be_mapped(&error);
-                        failure(error)
-                    })?;
+        if source.mappable {
+            let mut refused = false;
+            let mapped = self.regions.find_or_make(key, size, |victim: &mut Option<Region>| {
+                *evicting |= victim.is_some();
+                // Only over what is known to be replaced by the next: a file that refuses its first mapping would
+                // leave the addresses of the old one to nobody. What is not reused goes behind the lock, and so
+                // does the old one's source, which may close a file.
+                let was_mapped = source.was_mapped.load(Ordering::Relaxed);
+                let old = victim.as_mut().filter(|_| was_mapped);
+                let spare = old.and_then(|old| old.take_mapping(len));
+                let mapping = sys.map(file, key.start, len, spare).map_err(|error| {
+                    refused = cannot_be_mapped(&error);
+                    failure(error)
+                })?;
+                if !was_mapped {
                     source.was_mapped.store(true, Ordering::Relaxed);
-                    Ok(Region::new(mapping, len, Arc::clone(source)))
-                });
-                if mappable {
-                    return mapped;
                 }
+                let source = Region::take_source(victim, source).unwrap_or_else(|| Arc::clone(source));
+                Ok(Region::new(mapping, len, source))
+            });
+            if !refused {
+                return mapped;
             }
-            // It is read, which takes as long as the disk does: nobody else waits for that.
-            core.regions.find_or_make_apart(key, size, || {
-                Ok(Region::new(copy(sys, file, key.start, len)?, len, Arc::clone(source)))
-            })
-        });
-        match mapped.map_err(MapFailure::Descriptor)? {
-            Ok(number) => {
-                tracing::debug!(file = %source.name(), offset = key.start, len = size, evicting, "mapped a region");
-                Ok(Pin::new(Arc::clone(core), number))
-            }
-            Err(MakeError::Full) => {
-                Err(MapFailure::Full { limits: self.settings.regions, wanted: size, held: core.holdings() })
+        }
+        // It is read, which takes as long as the disk does: nobody else waits for that.
+        self.regions.find_or_make_apart(key, size, || {
+            Ok(Region::new(copy(sys, file, key.start, len)?, len, Arc::clone(source)))
+        })
+    }
+
+    #[cold]
+    fn failure_of(&self, error: MakeError<MapFailure>, key: RegionKey) -> MapFailure {
+        match error {
+            MakeError::Full => {
+                let wanted = key.end.saturating_sub(key.start);
+                MapFailure::Full { limits: self.settings.regions, wanted, held: self.holdings() }
             }
             // `here` has just said that it is not; a fork cannot come between.
-            Err(MakeError::Inherited) => Err(MapFailure::Io(io::ErrorKind::ResourceBusy.into())),
-            Err(MakeError::Failed(failure)) => Err(failure),
+            MakeError::Inherited => MapFailure::Io(io::ErrorKind::ResourceBusy.into()),
+            MakeError::Failed(failure) => failure,
         }
     }
 
@@ -180,7 +211,7 @@ impl Core {
 }
 
 /// A copy of what cannot be mapped.
-fn copy(sys: &dyn Sys, file: &std::fs::File, offset: u64, len: usize) -> Result<Mapping, Failure<MapFailure>> {
+fn copy(sys: &dyn Sys, file: &File, offset: u64, len: usize) -> Result<Mapping, Failure<MapFailure>> {
     let mut came = len;
     let mapping = Mapping::copied(len, |buffer| {
         came = sys::read_fully(sys, file, buffer, offset)?;

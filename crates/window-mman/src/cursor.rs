@@ -212,13 +212,12 @@ impl Cursor {
         let key = self.file.file().key_of(needed, self.file.len());
         self.piece.range = needed.start..needed.start;
         let file = self.file.file();
-        self.piece.window = Some(match self.piece.window.take() {
-            Some(window) => match window.change_to(&key) {
-                Some(window) => window,
-                None => file.map(key, needed)?,
-            },
-            None => file.window_of(key, needed)?,
-        });
+        let held = &mut self.piece.window;
+        if held.is_none() {
+            *held = Some(file.window_of(key, needed)?);
+        } else if !Window::change_to(held, &key, file.handle()) {
+            *held = Some(file.map(key, needed)?);
+        }
         Ok(())
     }
 

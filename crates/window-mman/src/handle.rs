@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use crate::core::{Core, Known};
-use crate::pool::{Failure, MakeError};
+use crate::pool::{Failure, Held, MakeError};
 use crate::source::{Descriptor, OwnFile, Source};
 use crate::sys::{self, Identity};
 
@@ -77,6 +77,7 @@ impl<'a> Opening<'a> {
         let number = next_number();
         // Apart, since opening waits for whoever has a lease on the file.
         let made = core.descriptors.find_or_make_apart(Descriptor(number), 0, || open().map(OwnFile::new));
+        let made = made.map(Held::into_number);
         match made {
             Ok(cell) => Ok(Self { core, number, cell, in_use: Cell::new(false) }),
             Err(MakeError::Failed(error)) => Err(error),

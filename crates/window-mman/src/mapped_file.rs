@@ -296,6 +296,10 @@ impl MappedFile {
         })
     }
 
+    pub(crate) fn handle(&self) -> &Arc<Handle> {
+        &self.inner
+    }
+
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.inner.core
     }
@@ -340,6 +344,7 @@ impl MappedFile {
     }
 
     /// `range`, clipped at `len`.
+    #[inline]
     pub(crate) fn clip(&self, range: &Range<u64>, len: u64) -> Result<Range<u64>, ViewError> {
         if range.start > range.end {
             return Err(ViewError::Reversed { path: self.path_buf(), range: range.clone() });
@@ -352,19 +357,25 @@ impl MappedFile {
 
     /// The region of this key, for a request of `range`.
     pub(crate) fn window_of(&self, key: RegionKey, range: &Range<u64>) -> Result<Window, ViewError> {
-        let found = self.inner.core.find(&key).and_then(|pin| Window::new(pin, &self.inner));
+        let found = self.inner.core.find(&key).and_then(|(core, held)| Window::new(core, held, &self.inner));
         found.map_or_else(|| self.map(key, range), Ok)
     }
 
     /// The region of this key, which was not found, for a request of `range`.
     pub(crate) fn map(&self, key: RegionKey, range: &Range<u64>) -> Result<Window, ViewError> {
         let Handle { core, source, .. } = &*self.inner;
-        // What is pinned is there, so a window is never `None`.
-        core.map(source, key)
-            .and_then(|pin| Window::new(pin, &self.inner).ok_or(MapFailure::TooLong))
-            .map_err(|failure| self.explain(failure, range.clone()))
+        let failure = match core.map(source, key) {
+            Ok((core, held)) => match Window::new(core, held, &self.inner) {
+                Some(window) => return Ok(window),
+                // Never: what is held is there.
+                None => MapFailure::TooLong,
+            },
+            Err(failure) => failure,
+        };
+        Err(self.explain(failure, range.clone()))
     }
 
+    #[cold]
     fn explain(&self, failure: MapFailure, range: Range<u64>) -> ViewError {
         let path = self.path_buf();
         match failure {

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use crate::pool::cells::{Cells, place_of};
 use crate::pool::recency::{Clock, Order};
-use crate::pool::{Failure, Key, Limits, MakeError, Pool, Tally};
+use crate::pool::{Failure, Held, Key, Limits, MakeError, Pool, Tally};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Number(u64);
@@ -34,7 +34,11 @@ fn pool(bytes: u64, count: usize, strict: bool) -> Numbers {
 }
 
 fn get(pool: &Numbers, key: u64, size: u64) -> Option<u32> {
-    pool.find_or_make(Number(key), size, |_| Ok::<_, Failure<Infallible>>(key)).ok()
+    pool.find_or_make(Number(key), size, |_| Ok::<_, Failure<Infallible>>(key)).ok().map(Held::into_number)
+}
+
+fn find(pool: &Numbers, key: u64) -> Option<u32> {
+    pool.find(&Number(key)).map(Held::into_number)
 }
 
 fn keys(pool: &Numbers) -> Vec<u64> {
@@ -60,10 +64,10 @@ fn what_nobody_holds_goes_in_the_order_of_use() {
     for key in [1, 2, 3] {
         pool.release(get(&pool, key, 1).unwrap());
     }
-    pool.release(pool.find(&Number(1)).unwrap());
+    pool.release(find(&pool, 1).unwrap());
     pool.release(get(&pool, 4, 1).unwrap());
     assert_eq!(keys(&pool), [1, 3, 4]);
-    let held = pool.find(&Number(3)).unwrap();
+    let held = find(&pool, 3).unwrap();
     pool.release(get(&pool, 5, 1).unwrap());
     assert_eq!(keys(&pool), [3, 4, 5]);
     pool.release(held);
@@ -95,8 +99,8 @@ fn what_is_larger_than_the_limit_costs_others_nothing() {
     pool.release(get(&pool, 4, 1).unwrap());
     pool.release(get(&pool, 5, 1).unwrap());
     assert_eq!(keys(&pool), [2, 3, 4, 5, 9], "the limit is that of the others");
-    let again = pool.find(&Number(9)).unwrap();
-    let apart = pool.find_or_make_apart(Number(8), 50, || Ok::<_, Failure<Infallible>>(8)).unwrap();
+    let again = find(&pool, 9).unwrap();
+    let apart = pool.find_or_make_apart(Number(8), 50, || Ok::<_, Failure<Infallible>>(8)).unwrap().into_number();
     assert_eq!(keys(&pool), [2, 3, 4, 5, 8, 9]);
     let other = get(&pool, 7, 5).unwrap();
     assert_eq!(keys(&pool), [3, 4, 5, 7, 8, 9], "it counts as one");
@@ -137,7 +141,7 @@ fn no_miss_looks_at_all_that_is_there() {
             for _ in 0..2 {
                 random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 let key = miss + (random >> 33) % windows;
-                pool.find(&Number(key)).into_iter().for_each(|number| pool.release(number));
+                find(&pool, key).into_iter().for_each(|number| pool.release(number));
             }
             let looks = pool.looks();
             pool.release(get(&pool, windows + miss, 1).unwrap());
@@ -157,11 +161,11 @@ fn what_is_used_is_looked_at_once_more() {
     (0..100).for_each(|key| pool.release(get(&pool, key, 1).unwrap()));
     for round in 0..10 {
         for _ in 0..10 {
-            (0..50).for_each(|key| pool.release(pool.find(&Number(key)).unwrap()));
+            (0..50).for_each(|key| pool.release(find(&pool, key).unwrap()));
         }
         (0..50).for_each(|key| pool.release(get(&pool, 1_000 + round * 50 + key, 1).unwrap()));
     }
-    assert!((0..50).all(|key| pool.find(&Number(key)).map(|number| pool.release(number)).is_some()));
+    assert!((0..50).all(|key| find(&pool, key).map(|number| pool.release(number)).is_some()));
     assert!(pool.looks() <= 2_000, "{}", pool.looks());
 }
 
@@ -189,10 +193,10 @@ fn a_strict_pool_gives_up_nothing_for_what_it_refuses() {
     }
     assert!(get(&pool, 5, 5).is_none(), "larger than the limit");
     assert_eq!(keys(&pool), [1, 2, 3, 4]);
-    (0..7).for_each(|_| pool.release(pool.find(&Number(1)).unwrap()));
-    (0..2).for_each(|_| pool.release(pool.find(&Number(4)).unwrap()));
-    pool.release(pool.find(&Number(3)).unwrap());
-    let held = pool.find(&Number(2)).unwrap();
+    (0..7).for_each(|_| pool.release(find(&pool, 1).unwrap()));
+    (0..2).for_each(|_| pool.release(find(&pool, 4).unwrap()));
+    pool.release(find(&pool, 3).unwrap());
+    let held = find(&pool, 2).unwrap();
     let (before, used) = (pool.tally(), uses(&pool));
     assert_eq!(used, [(1, 8), (2, 2), (3, 2), (4, 3)]);
     for _ in 0..2 {
@@ -223,7 +227,7 @@ fn what_goes_is_dropped_behind_the_lock() {
     let pool = place.get_or_init(|| Pool::new(Limits { bytes: 4, count: 100, strict: false }));
     let get = |key, size| {
         // What is not reused of what is shown is dropped behind the lock as well.
-        pool.find_or_make(Number(key), size, |_| Ok::<_, Failure<Infallible>>(Watch(place))).unwrap()
+        pool.find_or_make(Number(key), size, |_| Ok::<_, Failure<Infallible>>(Watch(place))).unwrap().into_number()
     };
     for key in 0..4 {
         pool.release(get(key, 1));
@@ -252,10 +256,10 @@ fn what_takes_long_is_made_without_the_lock() {
         assert!(pool.is_unlocked());
         assert_eq!(keys(&pool), [2], "its room was made");
         let other = pool.find_or_make_apart(Number(3), 1, || Ok::<_, Failure<Infallible>>(3)).unwrap();
-        pool.release(other);
+        drop(other);
         Ok::<_, Failure<Infallible>>(1_000_000)
     });
-    pool.release(made.unwrap());
+    drop(made.unwrap());
     assert_eq!(keys(&pool), [3], "what was faster stays, and two rooms were reserved");
     let failed = pool.find_or_make_apart(Number(4), 1, || Err(Failure { error: (), for_want_of_room: false }));
     assert!(matches!(failed, Err(MakeError::Failed(()))));
@@ -282,7 +286,7 @@ fn making_that_fails_for_want_of_room_is_tried_once_more() {
     // With nothing to give up there is no second try; and other failures have none.
     let error = pool.find_or_make(Number(5), 1, |_| Err(Failure { error: "full", for_want_of_room: true }));
     assert!(matches!(error, Err(MakeError::Failed("full"))));
-    pool.release(made);
+    drop(made);
     let error = pool.find_or_make(Number(5), 1, |_| Err(Failure { error: "no", for_want_of_room: false }));
     assert!(matches!(error, Err(MakeError::Failed("no"))));
     assert_eq!(keys(&pool), [3, 4]);
@@ -299,7 +303,7 @@ fn making_that_fails_for_want_of_room_is_tried_again_without_its_victim() {
         tries.borrow_mut().push(*victim);
         if victim.is_some() { Err(Failure { error: (), for_want_of_room: true }) } else { Ok(2) }
     };
-    pool.release(pool.find_or_make(Number(2), 1, make).unwrap());
+    drop(pool.find_or_make(Number(2), 1, make).unwrap());
     assert_eq!(*tries.borrow(), [Some(1), None]);
     assert_eq!(keys(&pool), [2]);
 }
@@ -329,7 +333,7 @@ fn many_are_found_and_swept() {
     for key in 0..count {
         pool.release(get(&pool, key, 2).unwrap());
     }
-    let held: Vec<u32> = (0..count).filter_map(|key| pool.find(&Number(key))).collect();
+    let held: Vec<u32> = (0..count).filter_map(|key| find(&pool, key)).collect();
     assert_eq!(held.len() as u64, count);
     let swept = pool.sweep(|entry| entry.value % 2 == 0);
     assert_eq!((swept.taken, swept.held, swept.held_bytes), (0, count as usize / 2, count));
@@ -338,7 +342,7 @@ fn many_are_found_and_swept() {
     }
     assert_eq!(pool.sweep(|entry| entry.value % 2 == 0).taken_bytes, count);
     assert_eq!(pool.tally().count as u64, count / 2);
-    assert!(pool.find(&Number(4)).is_none());
+    assert!(find(&pool, 4).is_none());
 }
 
 #[test]
@@ -409,14 +413,13 @@ fn a_busy_thread_is_no_more_than_a_thousand_uses_ahead() {
 #[test]
 fn the_oldest_come_first() {
     let mut order = Order::default();
-    assert!(order.enter_all([(9, 2), (2, 1), (5, 0)].into_iter()));
+    [(5, 0), (2, 1), (9, 2)].into_iter().for_each(|(stamp, number)| order.enter(stamp, number));
     assert_eq!(order.next(), Some((2, 1)));
     for (stamp, number) in [(7, 3), (10, 4), (1, 5), (11, 6)] {
         order.enter(stamp, number);
     }
     let rest: Vec<_> = std::iter::from_fn(|| order.next()).collect();
     assert_eq!(rest, [(1, 5), (5, 0), (7, 3), (9, 2), (10, 4), (11, 6)]);
-    assert!(!order.enter_all(std::iter::empty()));
 }
 
 /// "Simple but infeasibly slow": what a pool should do.

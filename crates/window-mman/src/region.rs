@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::core::Core;
 use crate::error::CopyError;
 use crate::handle::Handle;
-use crate::pool::{Entry, Key};
+use crate::pool::{Entry, Held, Key};
 use crate::source::Source;
 use crate::sys::{Mapping, fault, read_fully};
 
@@ -60,6 +60,12 @@ impl Region {
         self.mapping.take_if(|mapping| mapping.can_be_mapped_over(len))
     }
 
+    /// Its reference to its source, if that is this one, of a region whose memory was taken.
+    pub(crate) fn take_source(old: &mut Option<Self>, source: &Arc<Source>) -> Option<Arc<Source>> {
+        let hollow = old.take_if(|old| old.mapping.is_none() && Arc::ptr_eq(&old.source, source));
+        hollow.map(|hollow| hollow.source)
+    }
+
     pub(crate) fn source(&self) -> &Arc<Source> {
         &self.source
     }
@@ -82,26 +88,12 @@ pub(crate) struct Pin {
 }
 
 impl Pin {
-    /// Takes over a pin on a cell of the core's regions.
-    pub(crate) fn new(core: Arc<Core>, number: u32) -> Self {
-        Self { core, number }
-    }
-
     pub(crate) fn entry(&self) -> Option<&Entry<RegionKey, Region>> {
         #[expect(unsafe_code, reason = "reads what is pinned")]
         // SAFETY: a `Pin` has a pin on its cell from its making to its drop.
         unsafe {
             self.core.regions.get(self.number)
         }
-    }
-
-    /// Lets go of the region, and holds that of another key instead, if the same tables have it.
-    #[inline]
-    fn change_to(mut self, key: &RegionKey) -> Option<Self> {
-        let before = std::mem::replace(&mut self.number, NOTHING);
-        self.core.regions.release(before);
-        self.number = self.core.regions.find(key)?;
-        Some(self)
     }
 }
 
@@ -123,66 +115,62 @@ impl Drop for Pin {
 #[derive(Clone)]
 pub(crate) struct Window {
     pin: Pin,
-    address: Address,
-    /// Which bytes of the file are there: from where, and how many.
-    start: u64,
-    len: u64,
+    place: Place,
     /// By what copies are made where they are not made from the memory: it keeps the file open.
     handle: Option<Arc<Handle>>,
 }
 
 /// Where the bytes of a window are: good as long as its pin lives.
 #[derive(Clone, Copy)]
-struct Address(*const u8);
+struct Place {
+    address: *const u8,
+    /// Which bytes of the file are there: from where, and how many.
+    start: u64,
+    len: u64,
+}
 
 #[expect(unsafe_code, reason = "a pointer that is good on every thread")]
 // SAFETY: it is a number here. Who looks behind it says why that is right, for whatever thread: what is there is a
 // mapping for the whole process, and is only read.
-unsafe impl Send for Address {}
+unsafe impl Send for Place {}
 #[expect(unsafe_code, reason = "a pointer that is good on every thread")]
 // SAFETY: as above.
-unsafe impl Sync for Address {}
+unsafe impl Sync for Place {}
+
+/// A region that is held, of the regions of a core.
+pub(crate) type HeldRegion<'a> = Held<'a, RegionKey, Region>;
 
 impl Window {
-    /// `None` never happens: what is pinned is there.
-    pub(crate) fn new(pin: Pin, handle: &Arc<Handle>) -> Option<Self> {
-        let mut window = Self::direct(pin)?;
-        if !window.is_direct() {
-            window.handle = Some(Arc::clone(handle));
-        }
-        Some(window)
-    }
-
-    fn direct(pin: Pin) -> Option<Self> {
-        let (key, region) = pin.entry().map(|entry| (entry.key, &entry.value))?;
-        let address = Address(region.mapping.as_ref()?.address());
-        // The region is no longer than the mapping, and the key says how long it is.
-        let end = key.start.checked_add(region.len as u64).filter(|end| *end == key.end)?;
-        Some(Self { address, start: key.start, len: end - key.start, handle: None, pin })
-    }
-
-    /// Whether copies can be made from the memory.
-    fn is_direct(&self) -> bool {
-        fault::SUPPORTED && self.pin.core.settings.fault_recovery && self.mapping().is_some_and(Mapping::shows_the_file)
+    /// The window of a region of `core`, of a file with this handle. `None` never happens: what is held is there.
+    pub(crate) fn new(core: &Arc<Core>, held: HeldRegion<'_>, handle: &Arc<Handle>) -> Option<Self> {
+        let (place, direct) = Place::of(core, &held)?;
+        let handle = if direct { None } else { Some(Arc::clone(handle)) };
+        Some(Self { pin: Pin { number: held.into_number(), core: Arc::clone(core) }, place, handle })
     }
 
     #[inline]
     pub(crate) fn span(&self) -> Range<u64> {
-        self.start..self.start + self.len
+        self.place.start..self.place.start + self.place.len
     }
 
-    /// The same region for another file offset, if the same tables have it mapped. The one held before is let go of
-    /// in any case, and first, so that no more is held than is looked at.
+    /// Changes to the region of another key, if the same tables have it mapped; else nothing is held. The one held before
+    /// is let go of in any case, and first, so that no more is held than is looked at.
     #[inline]
-    pub(crate) fn change_to(self, key: &RegionKey) -> Option<Self> {
-        let handle = self.handle;
-        let mut window = Self::direct(self.pin.change_to(key)?)?;
-        // One region of a file may be mapped, and another one read because it could not be.
-        if window.is_direct() {
-            return Some(window);
+    pub(crate) fn change_to(held: &mut Option<Self>, key: &RegionKey, handle: &Arc<Handle>) -> bool {
+        let Some(Self { pin, place, handle: reader }) = held else { return false };
+        pin.core.regions.release(std::mem::replace(&mut pin.number, NOTHING));
+        if let Some(found) = pin.core.regions.find(key)
+            && let Some((there, direct)) = Place::of(&pin.core, &found)
+        {
+            (pin.number, *place) = (found.into_number(), there);
+            // One region of a file may be mapped, and another one read because it could not be.
+            if direct != reader.is_none() {
+                *reader = if direct { None } else { Some(Arc::clone(handle)) };
+            }
+            return true;
         }
-        window.handle = Some(handle?);
-        Some(window)
+        *held = None;
+        false
     }
 
     /// Lets go of it, and has it unmapped at once if it was mapped for this one, and nobody else has ever asked for it.
@@ -193,17 +181,18 @@ impl Window {
     /// Whether the byte at this offset is there.
     #[inline]
     pub(crate) fn has(&self, offset: u64) -> bool {
-        offset.wrapping_sub(self.start) < self.len
+        offset.wrapping_sub(self.place.start) < self.place.len
     }
 
     /// The address of these bytes, if all of them are there.
     #[inline]
     pub(crate) fn address_of(&self, range: &Range<u64>) -> Option<*const u8> {
         // What is before the start or reversed comes out as more than any region has.
-        let place = range.start.wrapping_sub(self.start);
-        let there = place <= self.len && range.end.wrapping_sub(range.start) <= self.len - place;
+        let Place { address, start, len } = self.place;
+        let place = range.start.wrapping_sub(start);
+        let there = place <= len && range.end.wrapping_sub(range.start) <= len - place;
         // Within the region, whose length is that of memory.
-        there.then(|| self.address.0.wrapping_add(place as usize))
+        there.then(|| address.wrapping_add(place as usize))
     }
 
     /// These bytes, if all of them are there.
@@ -247,6 +236,19 @@ impl Window {
 
     fn path(&self) -> Option<std::path::PathBuf> {
         self.region().and_then(|region| region.source.path.as_deref().map(std::path::Path::to_path_buf))
+    }
+}
+
+impl Place {
+    /// Where the bytes of a region are, and whether copies can be made from there.
+    #[inline]
+    fn of(core: &Core, held: &HeldRegion<'_>) -> Option<(Self, bool)> {
+        let Entry { key, value: region, .. } = held.entry()?;
+        let mapping = region.mapping.as_ref()?;
+        // The region is no longer than the mapping, and the key says how long it is.
+        let len = Some(region.len as u64).filter(|len| key.start.checked_add(*len) == Some(key.end))?;
+        let direct = fault::SUPPORTED && core.settings.fault_recovery && mapping.shows_the_file();
+        Some((Self { address: mapping.address(), start: key.start, len }, direct))
     }
 }
 

@@ -58,27 +58,52 @@ pub(crate) struct Look {
     pub(crate) dismissed: bool,
 }
 
-/// A slot that somebody has for himself, with its value, which nobody can pin. Dropped, it is what it was before.
+/// A slot that somebody has for himself, with its value, which nobody can pin. Dropped, it is what it was before, or
+/// empty if the value was taken.
 pub(crate) struct Seized<'a, T>(&'a Slot<T>);
 
 impl<T> Seized<'_, T> {
-    /// Takes the value out.
-    pub(crate) fn take(self) -> Option<T> {
-        let slot = self.0;
-        std::mem::forget(self);
+    /// The value.
+    pub(crate) fn value(&self) -> Option<&T> {
         #[expect(unsafe_code, reason = "the slot is ours alone")]
         // SAFETY: nobody had a pin when it was seized, and it is busy since, so nobody gets one and nobody else gets
-        // here, until the store below.
-        let value = unsafe { (*slot.value.get()).take() };
-        slot.state.store(0, Ordering::Release);
-        value
+        // here, until this is filled or dropped; and who takes or fills it has no reference from here any more.
+        unsafe {
+            (*self.0.value.get()).as_ref()
+        }
+    }
+
+    /// Takes the value out. The slot stays seized, to be filled again; dropped, it is empty.
+    #[inline]
+    pub(crate) fn take(&mut self) -> Option<T> {
+        #[expect(unsafe_code, reason = "the slot is ours alone")]
+        // SAFETY: as above.
+        unsafe {
+            (*self.0.value.get()).take()
+        }
+    }
+
+    /// Puts a value in, with one pin for the caller.
+    #[inline]
+    pub(crate) fn fill(self, value: T) {
+        #[expect(unsafe_code, reason = "the slot is ours alone")]
+        // SAFETY: as above.
+        unsafe {
+            *self.0.value.get() = Some(value);
+        }
+        self.0.state.store(FULL | USE | PIN, Ordering::Release);
+        std::mem::forget(self);
     }
 }
 
 impl<T> Drop for Seized<'_, T> {
     fn drop(&mut self) {
-        // Nobody writes to a word that is busy and without pins.
-        self.0.state.fetch_xor(FULL | BUSY, Ordering::Release);
+        if self.value().is_some() {
+            // Nobody pins what is busy, but it may be dismissed.
+            self.0.state.fetch_xor(FULL | BUSY, Ordering::Release);
+        } else {
+            self.0.state.store(0, Ordering::Release);
+        }
     }
 }
 
@@ -138,19 +163,23 @@ impl<T> Slot<T> {
         unsafe { (*self.value.get()).as_ref() }
     }
 
+    /// Has the slot for the caller alone, to fill it, if it is empty.
+    pub(crate) fn seize_empty(&self) -> Option<Seized<'_, T>> {
+        // Acquire: whoever had it before has done with it.
+        let seized = self.state.compare_exchange(0, BUSY, Ordering::Acquire, Ordering::Relaxed);
+        seized.is_ok().then(|| Seized(self))
+    }
+
     /// Puts a value in, with one pin for the caller; gives it back if the slot is not empty.
+    #[cfg(test)]
     pub(crate) fn put(&self, value: T) -> Result<(), T> {
-        if self.state.compare_exchange(0, BUSY, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            return Err(value);
+        match self.seize_empty() {
+            Some(seized) => {
+                seized.fill(value);
+                Ok(())
+            }
+            None => Err(value),
         }
-        #[expect(unsafe_code, reason = "the slot is ours alone")]
-        // SAFETY: the slot was empty, so nobody has a pin, and it is busy now, so nobody gets one and nobody else gets
-        // here, until the store below.
-        unsafe {
-            *self.value.get() = Some(value);
-        }
-        self.state.store(FULL | USE | PIN, Ordering::Release);
-        Ok(())
     }
 
     /// Has the slot for the caller alone, if there is a value and nobody holds it.
@@ -172,7 +201,7 @@ impl<T> Slot<T> {
     /// Takes the value out, if there is one and nobody holds it.
     #[cfg(test)]
     pub(crate) fn take(&self) -> Option<T> {
-        self.seize().and_then(Seized::take)
+        self.seize()?.take()
     }
 
     /// Asks whoever lets go last to see to it that the value is taken. True if nobody holds it now.

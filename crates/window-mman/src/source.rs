@@ -14,7 +14,7 @@ use std::sync::{Arc, Weak};
 
 use crate::core::Core;
 use crate::error::{FileState, Name, ReopenError};
-use crate::pool::{Failure, Key, MakeError};
+use crate::pool::{Entry, Failure, Held, Key, MakeError};
 use crate::sync::{Mutex, process_id};
 use crate::sys::{self, FileId, Identity, Sys};
 
@@ -118,25 +118,31 @@ impl Source {
     }
 
     /// Calls `read` with the descriptor, which is opened if it was closed.
+    #[inline]
     pub(crate) fn with_file<R>(&self, core: &Arc<Core>, read: impl FnOnce(&File) -> R) -> Result<R, DescriptorError> {
         let key = Descriptor(self.number);
         // What an ancestor had open can be used, without its locks, and once it is seen to be what it says: a fork
         // copies descriptors a moment before memory, and another thread may have closed and opened some in between.
         for core in core.line() {
-            if let Some(number) = core.descriptors.find(&key) {
-                let open = OpenDescriptor { core, number };
-                if core.is_here() || open.is_of(self.id) {
-                    return open.read(read);
-                }
+            if let Some(open) = core.descriptors.find(&key)
+                && let Some(Entry { value: file, .. }) = open.entry()
+                && (core.is_here() || sys::identify(file).is_ok_and(|identity| identity.id == self.id))
+            {
+                return Ok(read(file));
             }
         }
-        let core = core.here();
-        let opened = core.descriptors.find_or_make_apart(key, 0, || self.reopen(&*core.settings.sys).map(OwnFile::new));
-        match opened {
-            Ok(number) => OpenDescriptor { core, number }.read(read),
-            Err(MakeError::Failed(error)) => Err(DescriptorError::Reopen(error)),
-            Err(MakeError::Full | MakeError::Inherited) => Err(DescriptorError::Inherited),
-        }
+        let open = self.open_again(core.here())?;
+        open.entry().map(|open| read(&open.value)).ok_or(DescriptorError::Inherited)
+    }
+
+    /// Its descriptor, which is opened unless somebody else has done so meanwhile.
+    #[cold]
+    fn open_again<'a>(&self, core: &'a Core) -> Result<Held<'a, Descriptor, OwnFile>, DescriptorError> {
+        let open = || self.reopen(&*core.settings.sys).map(OwnFile::new);
+        core.descriptors.find_or_make_apart(Descriptor(self.number), 0, open).map_err(|error| match error {
+            MakeError::Failed(error) => DescriptorError::Reopen(error),
+            MakeError::Full | MakeError::Inherited => DescriptorError::Inherited,
+        })
     }
 
     /// The name for a message.
@@ -221,35 +227,6 @@ impl Drop for OwnFile {
                 ManuallyDrop::drop(&mut self.file);
             }
         }
-    }
-}
-
-/// A descriptor that stays open as long as this lives.
-struct OpenDescriptor<'a> {
-    core: &'a Core,
-    number: u32,
-}
-
-impl OpenDescriptor<'_> {
-    /// Whether it is a descriptor of this file.
-    fn is_of(&self, id: FileId) -> bool {
-        #[expect(unsafe_code, reason = "reads what is pinned")]
-        // SAFETY: it was pinned for us, and our drop lets go of it, behind the last use.
-        let entry = unsafe { self.core.descriptors.get(self.number) };
-        entry.is_some_and(|entry| sys::identify(&entry.value).is_ok_and(|identity| identity.id == id))
-    }
-
-    fn read<R>(self, read: impl FnOnce(&File) -> R) -> Result<R, DescriptorError> {
-        #[expect(unsafe_code, reason = "reads what is pinned")]
-        // SAFETY: it was pinned for us, and our drop lets go of it, behind the last use.
-        let entry = unsafe { self.core.descriptors.get(self.number) };
-        entry.map(|entry| read(&entry.value)).ok_or(DescriptorError::Inherited)
-    }
-}
-
-impl Drop for OpenDescriptor<'_> {
-    fn drop(&mut self) {
-        self.core.descriptors.release(self.number);
     }
 }
 

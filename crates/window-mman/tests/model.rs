@@ -46,7 +46,7 @@ mod pool;
 #[path = "../src/slot.rs"]
 mod slot;
 
-use pool::{Failure, Key, Limits, Pool};
+use pool::{Failure, Held, Key, Limits, Pool};
 use slot::Slot;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +97,8 @@ impl Regions {
             Ok::<_, Failure<()>>(Region { key, mapped: AtomicBool::new(true), count: Arc::clone(&self.count) })
         };
         let found = self.pool.find(&Number(key));
-        found.or_else(|| self.pool.find_or_make(Number(key), 1, make).ok())
+        let held = found.or_else(|| self.pool.find_or_make(Number(key), 1, make).ok());
+        held.map(Held::into_number)
     }
 
     fn check(&self, number: u32, key: u64) {
@@ -217,7 +218,7 @@ fn what_is_made_apart_is_kept_once() {
                             let count = Arc::clone(&regions.count);
                             Ok::<_, Failure<()>>(Region { key, mapped: AtomicBool::new(true), count })
                         };
-                        let held = regions.pool.find_or_make_apart(Number(key), 1, make).unwrap();
+                        let held = regions.pool.find_or_make_apart(Number(key), 1, make).unwrap().into_number();
                         regions.check(held, key);
                         regions.pool.release(held);
                     })

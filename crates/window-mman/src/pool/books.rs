@@ -17,8 +17,9 @@ pub(crate) struct Books<K: Key> {
     reserved: (u64, usize),
     /// Cells that are empty.
     free: Vec<u32>,
-    /// For each cell that was ever used its neighbours in the list of its group.
-    links: Vec<Link>,
+    /// For each cell that was ever used its place in the list of its group: the one it is in, or was in last. Mostly it
+    /// is used for the same again, and nothing changes here.
+    links: Vec<Link<K::Group>>,
     /// The first cell of each group that has any.
     groups: HashMap<K::Group, u32, BuildHasherDefault<Spread>>,
 }
@@ -42,7 +43,8 @@ impl Hasher for Spread {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Link {
+struct Link<G> {
+    group: G,
     before: u32,
     behind: u32,
 }
@@ -65,9 +67,14 @@ impl<K: Key> Books<K> {
         u32::try_from(self.links.len()).unwrap_or(NONE)
     }
 
-    /// A cell that is empty. It stays free until it is added.
-    pub(crate) fn free_cell(&self) -> u32 {
-        self.free.last().copied().unwrap_or(self.cells())
+    /// A cell that is empty, for who fills and adds it.
+    pub(crate) fn free_cell(&mut self) -> u32 {
+        self.free.pop().unwrap_or(self.cells())
+    }
+
+    /// Takes down that a cell is empty.
+    pub(crate) fn free(&mut self, number: u32) {
+        self.free.push(number);
     }
 
     /// Whether so many bytes in so many more cells are beyond the limits, beside what is reserved.
@@ -96,17 +103,11 @@ impl<K: Key> Books<K> {
         self.reserved = (self.reserved.0.wrapping_sub(charge), self.reserved.1 - 1);
     }
 
-    /// Takes down that the free cell is in use.
+    /// Takes down what is in a cell.
+    #[inline]
     pub(crate) fn add(&mut self, number: u32, group: K::Group, size: u64, charge: u64) {
-        let first = self.groups.insert(group, number).unwrap_or(NONE);
-        let link = Link { before: NONE, behind: first };
-        if self.free.pop().is_none() {
-            self.links.push(link);
-        } else if let Some(place) = self.links.get_mut(number as usize) {
-            *place = link;
-        }
-        if let Some(first) = self.links.get_mut(first as usize) {
-            first.before = number;
+        if self.links.get(number as usize).is_none_or(|link| link.group != group) {
+            self.change_group(number, group);
         }
         self.tally.bytes = self.tally.bytes.saturating_add(size);
         self.charged = self.charged.saturating_add(charge);
@@ -114,26 +115,43 @@ impl<K: Key> Books<K> {
         self.tally.made += 1;
     }
 
-    /// Takes down that a cell has become free.
-    pub(crate) fn remove(&mut self, number: u32, group: &K::Group, size: u64, charge: u64) {
-        let Some(Link { before, behind }) = self.links.get(number as usize).copied() else { return };
+    /// Takes down that something has gone. Its cell stays in the list of its group until it is added to another.
+    #[inline]
+    pub(crate) fn remove(&mut self, size: u64, charge: u64) {
+        self.tally.bytes = self.tally.bytes.saturating_sub(size);
+        self.charged = self.charged.saturating_sub(charge);
+        self.tally.count = self.tally.count.saturating_sub(1);
+    }
+
+    #[cold]
+    fn change_group(&mut self, number: u32, group: K::Group) {
+        self.leave_group(number);
+        let first = self.groups.insert(group, number).unwrap_or(NONE);
+        let link = Link { group, before: NONE, behind: first };
+        if let Some(first) = self.links.get_mut(first as usize) {
+            first.before = number;
+        }
+        match self.links.get_mut(number as usize) {
+            Some(place) => *place = link,
+            None => self.links.push(link),
+        }
+    }
+
+    fn leave_group(&mut self, number: u32) {
+        let Some(Link { group, before, behind }) = self.links.get(number as usize).copied() else { return };
         if let Some(behind) = self.links.get_mut(behind as usize) {
             behind.before = before;
         }
         if let Some(before) = self.links.get_mut(before as usize) {
             before.behind = behind;
         } else if behind == NONE {
-            self.groups.remove(group);
+            self.groups.remove(&group);
         } else {
-            self.groups.insert(*group, behind);
+            self.groups.insert(group, behind);
         }
-        self.free.push(number);
-        self.tally.bytes = self.tally.bytes.saturating_sub(size);
-        self.charged = self.charged.saturating_sub(charge);
-        self.tally.count = self.tally.count.saturating_sub(1);
     }
 
-    /// The cells of a group.
+    /// The cells of a group, and such as are free.
     pub(crate) fn group(&self, group: &K::Group) -> Vec<u32> {
         let first = self.groups.get(group).copied();
         std::iter::successors(first, |number| self.links.get(*number as usize).map(|link| link.behind))

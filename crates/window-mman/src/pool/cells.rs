@@ -29,6 +29,8 @@ pub(crate) struct Cell<T> {
     pub(crate) listed: AtomicBool,
     /// The cell below this one in the stack of what was let go of.
     pub(crate) below: AtomicU32,
+    /// Its own.
+    pub(crate) number: u32,
     pub(crate) slot: Slot<T>,
 }
 
@@ -53,19 +55,23 @@ impl<T> Cells<T> {
     /// The cell of this number, which is made if it is not there. `None` beyond the last number.
     pub(crate) fn get_or_make(&self, number: u32) -> Option<&Cell<T>> {
         let (chunk, position) = place_of(number)?;
-        let len = (FIRST as usize) << chunk;
-        self.chunks.get(chunk)?.get_or_init(|| (0..len).map(|_| Cell::new()).collect()).get(position)
+        let chunk = self.chunks.get(chunk)?.get_or_init(|| {
+            let len = FIRST << chunk;
+            (len - FIRST..len - FIRST + len).map(Cell::new).collect()
+        });
+        chunk.get(position)
     }
 }
 
 impl<T> Cell<T> {
-    fn new() -> Self {
+    fn new(number: u32) -> Self {
         Self {
             stamp: AtomicU64::new(0),
             hash: AtomicU64::new(0),
             next: AtomicU32::new(NONE),
             listed: AtomicBool::new(false),
             below: AtomicU32::new(NONE),
+            number,
             slot: Slot::new(),
         }
     }

@@ -3,17 +3,24 @@
 use super::super::slot::Seized;
 use super::super::sync::Ordering;
 use super::books::Books;
-use super::{Entry, Key, MakeError, Pool, Swept};
+use super::cells::Cell;
+use super::{Entry, Key, Pool, Swept};
+
+/// Everything is held, and the limits are strict.
+pub(super) struct Full;
+
+/// A cell whose content nobody can pin until it is taken or left where it is.
+pub(super) type SeizedCell<'a, K, T> = (&'a Cell<Entry<K, T>>, Seized<'a, Entry<K, T>>);
 
 impl<K: Key, T> Pool<K, T> {
     /// Gives up what was let go of, if it was dismissed or the limits are exceeded.
     #[cold]
-    pub(super) fn settle(&self, number: u32) {
+    pub(super) fn settle(&self, cell: &Cell<Entry<K, T>>) {
         let Some(mut books) = self.lock() else { return };
         let exceeds = books.exceeds(&self.limits, 0, 0);
         let mut taken = None;
-        if exceeds || self.cells.get(number).is_some_and(|cell| cell.slot.look().dismissed) {
-            taken = self.take(&mut books, number);
+        if exceeds || cell.slot.look().dismissed {
+            taken = self.take(&mut books, cell);
             let for_a_limit = |entry: &Entry<K, T>| exceeds || self.limits.is_beyond(entry.size);
             books.tally.evicted += u64::from(taken.as_ref().is_some_and(for_a_limit));
         }
@@ -22,46 +29,75 @@ impl<K: Key, T> Pool<K, T> {
         drop(taken);
     }
 
-    /// Takes what has to go for something of this size: returns the last of it, and adds the rest to `gone`.
+    /// Seizes what has to go for something of this size: returns the last of it, and adds the rest to `gone`.
     ///
     /// Under strict limits nothing goes for what is refused.
-    pub(super) fn make_room<E>(
+    #[inline]
+    pub(super) fn make_room(
         &self,
         books: &mut Books<K>,
         size: u64,
         gone: &mut Vec<Entry<K, T>>,
-    ) -> Result<Option<T>, MakeError<E>> {
-        if self.limits.strict && self.limits.is_beyond(size) {
-            return Err(MakeError::Full);
-        }
+    ) -> Result<Option<SeizedCell<'_, K, T>>, Full> {
         // Also if nothing has to go, so that whoever is the first for whom something has to does not pay for all.
         self.enter_released(books);
         let charge = self.limits.charge(size);
-        let (mut last, mut others, mut freed) = (None, Vec::new(), (0, 0));
+        if self.limits.strict && self.limits.is_beyond(size) {
+            return Err(Full);
+        }
+        if !books.exceeds(&self.limits, charge, 1) {
+            return Ok(None);
+        }
+        let Some(first) = self.seize_next(books) else { return if self.limits.strict { Err(Full) } else { Ok(None) } };
+        let freed = (self.charge_of(&first), 1);
+        if books.exceeds_without(freed, &self.limits, charge, 1) {
+            return self.make_more_room(books, charge, (first, freed), gone);
+        }
+        books.tally.evicted += 1;
+        Ok(Some(first))
+    }
+
+    /// The same where what was seized first is not enough.
+    #[cold]
+    fn make_more_room<'a>(
+        &'a self,
+        books: &mut Books<K>,
+        charge: u64,
+        (mut last, mut freed): (SeizedCell<'a, K, T>, (u64, usize)),
+        gone: &mut Vec<Entry<K, T>>,
+    ) -> Result<Option<SeizedCell<'a, K, T>>, Full> {
+        let mut others = Vec::new();
         while books.exceeds_without(freed, &self.limits, charge, 1) {
-            others.extend(last.take());
-            let Some((number, seized)) = self.seize_next(books) else {
-                if self.limits.strict {
-                    self.give_back(others);
-                    return Err(MakeError::Full);
+            match self.seize_next(books) {
+                Some(next) => {
+                    freed = (freed.0 + self.charge_of(&next), freed.1 + 1);
+                    others.push(std::mem::replace(&mut last, next));
                 }
-                break;
-            };
-            let size = self.peek(books, number).map_or(0, |entry| self.limits.charge(entry.size));
-            freed = (freed.0 + size, freed.1 + 1);
-            last = Some((number, seized));
+                None if self.limits.strict => {
+                    others.push(last);
+                    others.into_iter().for_each(|(cell, seized)| {
+                        // It stays where it is, to be looked at again.
+                        drop(seized);
+                        self.released.list(cell);
+                    });
+                    return Err(Full);
+                }
+                None => break,
+            }
         }
-        for (number, seized) in others {
-            gone.extend(self.take_seized(books, number, seized));
-        }
-        let last = last.and_then(|(number, seized)| self.take_seized(books, number, seized));
+        gone.extend(others.into_iter().filter_map(|other| self.take_seized(books, other)));
         books.tally.evicted += freed.1 as u64;
-        Ok(last.map(|entry| entry.value))
+        Ok(Some(last))
+    }
+
+    fn charge_of(&self, (_, seized): &SeizedCell<'_, K, T>) -> u64 {
+        seized.value().map_or(0, |entry| self.limits.charge(entry.size))
     }
 
     /// Seizes the least recently used of what nobody holds. Looks at nothing but what was let go of or used since it
     /// was last looked at: what is held costs nothing, however much it is.
-    fn seize_next(&self, books: &mut Books<K>) -> Option<(u32, Seized<'_, Entry<K, T>>)> {
+    #[inline]
+    fn seize_next(&self, books: &mut Books<K>) -> Option<SeizedCell<'_, K, T>> {
         loop {
             while let Some((stamp, number)) = books.order.next() {
                 let Some(cell) = self.cells.get(number) else { continue };
@@ -70,14 +106,16 @@ impl<K: Key, T> Pool<K, T> {
                     books.order.enter(now, number);
                     continue;
                 }
+                if let Some(seized) = cell.slot.seize() {
+                    // Nobody holds it, so nobody lets go of it until it is put into use again, or given back.
+                    cell.listed.store(false, Ordering::Relaxed);
+                    return Some((cell, seized));
+                }
                 // Before the look whether it is held: whoever lets go of it behind this lists it.
                 cell.listed.store(false, Ordering::SeqCst);
-                if let Some(seized) = cell.slot.seize() {
-                    return Some((number, seized));
-                }
                 let look = cell.slot.look();
                 if look.full && look.pins == 0 {
-                    self.released.list(cell, number);
+                    self.released.list(cell);
                 }
             }
             // Set before looking: whoever lets go too late to be seen here sees it, and comes to settle, and to clear
@@ -91,30 +129,31 @@ impl<K: Key, T> Pool<K, T> {
 
     /// Enters in the order what was let go of since; whether there was anything.
     fn enter_released(&self, books: &mut Books<K>) -> bool {
-        let released = self.released.take_all(&self.cells);
-        books.order.enter_all(released.map(|(number, cell)| (cell.stamp.load(Ordering::Relaxed), number)))
-    }
-
-    /// Leaves what was seized where it is, to be looked at again.
-    fn give_back(&self, seized: Vec<(u32, Seized<'_, Entry<K, T>>)>) {
-        for (number, seized) in seized {
-            drop(seized);
-            if let Some(cell) = self.cells.get(number) {
-                self.released.list(cell, number);
-            }
+        let mut any = false;
+        for cell in self.released.take_all(&self.cells) {
+            books.order.enter(cell.stamp.load(Ordering::Relaxed), cell.number);
+            any = true;
         }
+        any
     }
 
     /// Takes what is in a cell, if nobody holds it, off all books.
-    pub(super) fn take(&self, books: &mut Books<K>, number: u32) -> Option<Entry<K, T>> {
-        let seized = self.cells.get(number)?.slot.seize()?;
-        self.take_seized(books, number, seized)
+    pub(super) fn take(&self, books: &mut Books<K>, cell: &Cell<Entry<K, T>>) -> Option<Entry<K, T>> {
+        self.take_seized(books, (cell, cell.slot.seize()?))
     }
 
-    fn take_seized(&self, books: &mut Books<K>, number: u32, seized: Seized<'_, Entry<K, T>>) -> Option<Entry<K, T>> {
+    pub(super) fn take_seized(&self, books: &mut Books<K>, mut seized: SeizedCell<'_, K, T>) -> Option<Entry<K, T>> {
+        let entry = self.empty(books, &mut seized);
+        books.free(seized.0.number);
+        entry
+    }
+
+    /// Takes what is in a cell off all books. The cell stays seized, to be filled again or freed.
+    #[inline]
+    pub(super) fn empty(&self, books: &mut Books<K>, (cell, seized): &mut SeizedCell<'_, K, T>) -> Option<Entry<K, T>> {
         let entry = seized.take()?;
-        self.index.unlink(&self.cells, number);
-        books.remove(number, &entry.key.group(), entry.size, self.limits.charge(entry.size));
+        self.index.unlink(&self.cells, cell);
+        books.remove(entry.size, self.limits.charge(entry.size));
         Some(entry)
     }
 
@@ -125,10 +164,10 @@ impl<K: Key, T> Pool<K, T> {
         gone: &mut Vec<Entry<K, T>>,
     ) -> Swept {
         let mut swept = Swept::default();
-        for number in 0..books.cells() {
-            let chosen = self.peek(books, number).filter(|entry| chosen(entry)).map(|entry| entry.size);
+        for cell in (0..books.cells()).filter_map(|number| self.cells.get(number)) {
+            let chosen = Self::peek(books, cell).filter(|entry| chosen(entry)).map(|entry| entry.size);
             let Some(size) = chosen else { continue };
-            if let Some(entry) = self.take(books, number) {
+            if let Some(entry) = self.take(books, cell) {
                 if gone.try_reserve(1).is_ok() {
                     gone.push(entry);
                 } else {

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use super::super::sync::{AtomicU32, Ordering};
 use super::NONE;
-use super::cells::Cells;
+use super::cells::{Cell, Cells};
 
 /// Arrays of 2^FIRST buckets and more, of which at most one in four is in use: a neighbour in a chain is one more cache
 /// line to look at, and one that others write to.
@@ -34,36 +34,33 @@ impl Index {
 
     /// The cells that may have a key of this hash.
     #[inline]
-    pub(crate) fn candidates<'a, T>(&'a self, cells: &'a Cells<T>, hash: u64) -> impl Iterator<Item = u32> + 'a {
+    pub(crate) fn candidates<'a, T>(&'a self, cells: &'a Cells<T>, hash: u64) -> impl Iterator<Item = &'a Cell<T>> {
         let mut next = self.head(hash).map_or(NONE, |head| head.load(Ordering::Acquire));
         std::iter::from_fn(move || {
-            let number = next;
-            let cell = cells.get(number)?;
+            let cell = cells.get(next)?;
             next = cell.next.load(Ordering::Acquire);
-            Some((number, cell.hash.load(Ordering::Relaxed)))
+            Some(cell)
         })
         .take(LONGEST)
-        .filter(move |(_, other)| *other == hash)
-        .map(|(number, _)| number)
+        .filter(move |cell| cell.hash.load(Ordering::Relaxed) == hash)
     }
 
     /// Adds a cell that is in no chain. The caller has the lock.
-    pub(crate) fn link<T>(&self, cells: &Cells<T>, number: u32, hash: u64) {
-        if let (Some(cell), Some(head)) = (cells.get(number), self.head(hash)) {
+    pub(crate) fn link<T>(&self, cell: &Cell<T>, hash: u64) {
+        if let Some(head) = self.head(hash) {
             cell.hash.store(hash, Ordering::Relaxed);
             cell.next.store(head.load(Ordering::Relaxed), Ordering::Relaxed);
-            head.store(number, Ordering::Release);
+            head.store(cell.number, Ordering::Release);
         }
     }
 
     /// Takes a cell out of its chain. The caller has the lock.
-    pub(crate) fn unlink<T>(&self, cells: &Cells<T>, number: u32) {
-        let Some(cell) = cells.get(number) else { return };
+    pub(crate) fn unlink<T>(&self, cells: &Cells<T>, cell: &Cell<T>) {
         let behind = cell.next.load(Ordering::Relaxed);
         let mut link = self.head(cell.hash.load(Ordering::Relaxed));
         while let Some(place) = link {
             let here = place.load(Ordering::Relaxed);
-            if here == number {
+            if here == cell.number {
                 place.store(behind, Ordering::Release);
                 break;
             }
@@ -72,19 +69,19 @@ impl Index {
         cell.next.store(NONE, Ordering::Relaxed);
     }
 
-    /// Makes the array fit for `count` cells, of which `linked` are linked now. The caller has the lock.
-    pub(crate) fn grow<T>(&self, cells: &Cells<T>, count: usize, linked: impl Iterator<Item = u32>) {
+    /// Whether the array is too small for `count` cells.
+    pub(crate) fn is_outgrown(&self, count: usize) -> bool {
         let current = self.current.load(Ordering::Relaxed);
-        if count <= 1 << (current + FIRST - 2) || current as usize + 1 >= SIZES {
-            return;
-        }
+        count > 1 << (current + FIRST - 2) && (current as usize + 1) < SIZES
+    }
+
+    /// Takes the next larger array, and links in it what is `linked` now. The caller has the lock.
+    #[cold]
+    pub(crate) fn grow<'a, T: 'a>(&self, linked: impl Iterator<Item = &'a Cell<T>>) {
+        let current = self.current.load(Ordering::Relaxed);
         self.array(current + 1);
         self.current.store(current + 1, Ordering::Release);
-        for number in linked {
-            if let Some(cell) = cells.get(number) {
-                self.link(cells, number, cell.hash.load(Ordering::Relaxed));
-            }
-        }
+        linked.for_each(|cell| self.link(cell, cell.hash.load(Ordering::Relaxed)));
     }
 
     #[inline]

@@ -13,6 +13,7 @@
 mod books;
 pub(crate) mod cells;
 mod eviction;
+mod held;
 mod index;
 pub(crate) mod recency;
 mod released;
@@ -21,7 +22,9 @@ use std::fmt;
 use std::hash::Hash;
 
 use self::books::Books;
-use self::cells::Cells;
+use self::cells::{Cell, Cells};
+use self::eviction::{Full, SeizedCell};
+pub(crate) use self::held::Held;
 use self::index::Index;
 use self::recency::Clock;
 use self::released::Released;
@@ -97,6 +100,12 @@ pub(crate) enum MakeError<E> {
     Failed(E),
 }
 
+impl<E> From<Full> for MakeError<E> {
+    fn from(Full: Full) -> Self {
+        Self::Full
+    }
+}
+
 /// A failed making.
 #[derive(Debug)]
 pub(crate) struct Failure<E> {
@@ -161,26 +170,27 @@ impl<K: Key, T> Pool<K, T> {
         }
     }
 
-    /// What has this key, pinned for the caller, if it is there. Takes no lock, and may miss what somebody is just
-    /// moving.
+    /// What has this key, held, if it is there. Takes no lock, and may miss what somebody is just moving.
     #[inline]
-    pub(crate) fn find(&self, key: &K) -> Option<u32> {
-        self.index.candidates(&self.cells, key.hash()).find(|number| self.pin_if(*number, key))
+    pub(crate) fn find(&self, key: &K) -> Option<Held<'_, K, T>> {
+        let found = self.index.candidates(&self.cells, key.hash()).find(|cell| self.pin_if(cell, key));
+        found.map(|cell| Held { pool: self, cell })
     }
 
-    /// What has this key, pinned for the caller: what is there, or what `make` makes, of the given size.
+    /// What has this key, held: what is there, or what `make` makes, of the given size.
     ///
     /// `make` is shown what was given up for it, if anything was, and may take of it what it reuses; the rest is
     /// dropped behind the lock. It runs under the lock, must not come back here, and should take no longer than a
     /// system call that waits for nothing; what takes longer is made by
     /// [`find_or_make_apart`](Self::find_or_make_apart). (Who is likely to find it asks [`find`](Self::find) first.) If
     /// it fails for want of room, everything that nobody holds is given up, and it is asked once more.
+    #[inline]
     pub(crate) fn find_or_make<E>(
         &self,
         key: K,
         size: u64,
         mut make: impl FnMut(&mut Option<T>) -> Result<T, Failure<E>>,
-    ) -> Result<u32, MakeError<E>> {
+    ) -> Result<Held<'_, K, T>, MakeError<E>> {
         let mut again = true;
         loop {
             // What goes is dropped behind the lock: closing and unmapping are nobody's to wait for.
@@ -188,19 +198,28 @@ impl<K: Key, T> Pool<K, T> {
             let mut victim;
             let mut books = self.lock().ok_or(MakeError::Inherited)?;
             // Somebody else may have made it meanwhile.
-            if let Some(number) = self.find_locked(&books, &key) {
-                return Ok(number);
+            if let Some(found) = self.find_locked(&books, &key) {
+                return Ok(found);
             }
-            victim = self.make_room(&mut books, size, &mut gone)?;
-            match make(&mut victim) {
-                Ok(value) => return self.keep(&mut books, Entry { key, size, value }).ok_or(MakeError::Full),
-                Err(failure) if failure.for_want_of_room && std::mem::take(&mut again) => {
+            let mut room = self.make_room(&mut books, size, &mut gone)?;
+            let evicted = room.as_mut().and_then(|room| self.empty(&mut books, room));
+            victim = evicted.map(|entry| entry.value);
+            let failure = match make(&mut victim) {
+                Ok(value) => {
+                    let kept = self.keep(&mut books, room, Entry { key, size, value });
+                    return kept.ok_or_else(|| MakeError::Full);
+                }
+                Err(failure) => failure,
+            };
+            room.into_iter().for_each(|(cell, _)| books.free(cell.number));
+            match failure {
+                failure if failure.for_want_of_room && std::mem::take(&mut again) => {
                     let swept = self.sweep_locked(&mut books, |_| true, &mut gone);
                     if swept.taken == 0 && gone.is_empty() && victim.is_none() {
                         return Err(MakeError::Failed(failure.error));
                     }
                 }
-                Err(failure) => return Err(MakeError::Failed(failure.error)),
+                failure => return Err(MakeError::Failed(failure.error)),
             }
         }
     }
@@ -212,13 +231,14 @@ impl<K: Key, T> Pool<K, T> {
         key: K,
         size: u64,
         mut make: impl FnMut() -> Result<T, Failure<E>>,
-    ) -> Result<u32, MakeError<E>> {
+    ) -> Result<Held<'_, K, T>, MakeError<E>> {
         let mut gone = Vec::new();
         let mut books = self.lock().ok_or(MakeError::Inherited)?;
-        if let Some(number) = self.find_locked(&books, &key) {
-            return Ok(number);
+        if let Some(found) = self.find_locked(&books, &key) {
+            return Ok(found);
         }
-        let victim = self.make_room(&mut books, size, &mut gone)?;
+        let room = self.make_room(&mut books, size, &mut gone)?;
+        let victim = room.and_then(|room| self.take_seized(&mut books, room));
         books.reserve(self.limits.charge(size));
         drop(books);
         drop((victim, gone));
@@ -232,11 +252,11 @@ impl<K: Key, T> Pool<K, T> {
         books.unreserve(self.limits.charge(size));
         std::mem::forget(reserved);
         match self.find_locked(&books, &key) {
-            None => self.keep(&mut books, Entry { key, size, value }).ok_or(MakeError::Full),
-            Some(number) => {
+            None => self.keep(&mut books, None, Entry { key, size, value }).ok_or(MakeError::Full),
+            Some(found) => {
                 drop(books);
                 drop(value);
-                Ok(number)
+                Ok(found)
             }
         }
     }
@@ -264,9 +284,14 @@ impl<K: Key, T> Pool<K, T> {
     #[inline]
     pub(crate) fn release(&self, number: u32) {
         if let Some(cell) = self.cells.get(number) {
-            cell.stamp.store(self.clock.now(), Ordering::Relaxed);
-            self.let_go(number);
+            self.release_cell(cell);
         }
+    }
+
+    #[inline]
+    fn release_cell(&self, cell: &Cell<Entry<K, T>>) {
+        cell.stamp.store(self.clock.now(), Ordering::Relaxed);
+        self.let_go(cell);
     }
 
     /// Has what the caller has pinned given up when it is let go of, if it was made for the caller, and nobody else
@@ -286,8 +311,8 @@ impl<K: Key, T> Pool<K, T> {
         let mut gone = Vec::new();
         let Some(mut books) = self.lock() else { return };
         for number in books.group(&group) {
-            if self.cells.get(number).is_some_and(|cell| cell.slot.dismiss()) {
-                gone.extend(self.take(&mut books, number));
+            if let Some(cell) = self.cells.get(number).filter(|cell| cell.slot.dismiss()) {
+                gone.extend(self.take(&mut books, cell));
             }
         }
         drop(books);
@@ -305,10 +330,9 @@ impl<K: Key, T> Pool<K, T> {
     /// Shows everything that is in it at one moment. `show` must not come back here.
     pub(crate) fn list(&self, mut show: impl FnMut(Listed<'_, K, T>)) {
         let Some(books) = self.lock() else { return };
-        for number in 0..books.cells() {
-            let Some(cell) = self.cells.get(number) else { continue };
+        for cell in (0..books.cells()).filter_map(|number| self.cells.get(number)) {
             let look = cell.slot.look();
-            if let Some(entry) = self.peek(&books, number) {
+            if let Some(entry) = Self::peek(&books, cell) {
                 show(Listed { entry, holders: look.pins, uses: look.uses });
             }
         }
@@ -320,33 +344,33 @@ impl<K: Key, T> Pool<K, T> {
 
     /// Pins a cell if it has this key.
     #[inline]
-    fn pin_if(&self, number: u32, key: &K) -> bool {
-        if !self.cells.get(number).is_some_and(|cell| cell.slot.pin()) {
+    fn pin_if(&self, cell: &Cell<Entry<K, T>>, key: &K) -> bool {
+        if !cell.slot.pin() {
             return false;
         }
         #[expect(unsafe_code, reason = "reads what was just pinned")]
         // SAFETY: pinned above, and let go of below or by the caller.
-        let found = unsafe { self.get(number) }.is_some_and(|entry| entry.key == *key);
+        let found = unsafe { cell.slot.get() }.is_some_and(|entry| entry.key == *key);
         if !found {
             // It was reused between the look at its hash and the pin.
-            self.let_go(number);
+            self.let_go(cell);
         }
         found
     }
 
-    /// What has this key, pinned, by who has the lock: exact, and never a pin on anything else.
-    fn find_locked(&self, books: &Books<K>, key: &K) -> Option<u32> {
+    /// What has this key, held, by who has the lock: exact, and never a pin on anything else.
+    #[inline]
+    fn find_locked(&self, books: &Books<K>, key: &K) -> Option<Held<'_, K, T>> {
         let mut candidates = self.index.candidates(&self.cells, key.hash());
-        let found = candidates.find(|number| self.peek(books, *number).is_some_and(|entry| entry.key == *key))?;
-        self.cells.get(found).filter(|cell| cell.slot.pin()).map(|_| found)
+        let found = candidates.find(|cell| Self::peek(books, cell).is_some_and(|entry| entry.key == *key))?;
+        found.slot.pin().then(|| Held { pool: self, cell: found })
     }
 
     /// What is in a cell, if anything is, for who has the lock. No pin is needed, and none taken: it would keep who
     /// lets go meanwhile from being the last.
-    fn peek<'a>(&'a self, _lock: &'a Books<K>, number: u32) -> Option<&'a Entry<K, T>> {
-        let cell = self.cells.get(number)?;
+    fn peek<'a>(_lock: &'a Books<K>, cell: &'a Cell<Entry<K, T>>) -> Option<&'a Entry<K, T>> {
         #[expect(unsafe_code, reason = "the lock is as good as a pin")]
-        // SAFETY: slots are filled and emptied only by `keep` and `take_seized`, which need the books, behind the lock,
+        // SAFETY: slots are filled and emptied only by `keep` and `empty`, which need the books, behind the lock,
         // as `&mut`; they are borrowed for as long as the reference lives.
         unsafe {
             cell.slot.get()
@@ -354,36 +378,47 @@ impl<K: Key, T> Pool<K, T> {
     }
 
     #[inline]
-    fn let_go(&self, number: u32) {
-        let Some(cell) = self.cells.get(number) else { return };
+    fn let_go(&self, cell: &Cell<Entry<K, T>>) {
         let released = cell.slot.unpin();
         if !released.last {
             return;
         }
-        self.released.list(cell, number);
+        self.released.list(cell);
         if released.dismissed || self.all_held.load(Ordering::SeqCst) {
-            self.settle(number);
+            self.settle(cell);
         }
     }
 
-    /// Puts something into a cell, pinned for the caller.
-    fn keep(&self, books: &mut Books<K>, entry: Entry<K, T>) -> Option<u32> {
-        let number = books.free_cell();
-        let cell = self.cells.get_or_make(number)?;
+    /// Puts something into a cell, held: into one that was emptied for it, or a free one.
+    #[inline]
+    fn keep<'a>(
+        &'a self,
+        books: &mut Books<K>,
+        room: Option<SeizedCell<'a, K, T>>,
+        entry: Entry<K, T>,
+    ) -> Option<Held<'a, K, T>> {
+        let (cell, seized) = match room {
+            Some(room) => room,
+            None => {
+                let cell = self.cells.get_or_make(books.free_cell())?;
+                // A free cell is empty: it was emptied before it was freed, and only this fills it, under the lock.
+                (cell, cell.slot.seize_empty()?)
+            }
+        };
         let (hash, group, size) = (entry.key.hash(), entry.key.group(), entry.size);
-        // A free cell is empty: only `take` makes it free, and only this fills it, both under the lock.
-        cell.slot.put(entry).ok()?;
+        seized.fill(entry);
         if self.limits.is_beyond(size) {
             cell.slot.dismiss();
         }
-        self.clock.advance();
-        cell.stamp.store(self.clock.now(), Ordering::Relaxed);
-        let linked = (0..books.cells())
-            .filter(|other| *other != number && self.cells.get(*other).is_some_and(|cell| cell.slot.look().full));
-        self.index.grow(&self.cells, books.tally.count + 1, linked);
-        self.index.link(&self.cells, number, hash);
-        books.add(number, group, size, self.limits.charge(size));
-        Some(number)
+        cell.stamp.store(self.clock.advance(), Ordering::Relaxed);
+        if self.index.is_outgrown(books.tally.count + 1) {
+            let others = (0..books.cells()).filter(|other| *other != cell.number);
+            let others = others.filter_map(|other| self.cells.get(other));
+            self.index.grow(others.filter(|cell| cell.slot.look().full));
+        }
+        self.index.link(cell, hash);
+        books.add(cell.number, group, size, self.limits.charge(size));
+        Some(Held { pool: self, cell })
     }
 
     /// At how many cells evictions have looked.

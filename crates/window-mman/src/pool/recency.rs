@@ -53,7 +53,7 @@ impl Clock {
         LAST.with(|last| {
             let Some(place) = last.get(self.number as usize % REMEMBERED) else { return common };
             let (number, before) = place.get();
-            let now = if number == self.number { before.max(common) + 1 } else { self.past_all() + 1 };
+            let now = if number == self.number { before.max(common) + 1 } else { self.advance() };
             place.set((self.number, now));
             if now - common.min(now) >= LEAD {
                 self.common.fetch_max(now, Ordering::Relaxed);
@@ -62,14 +62,10 @@ impl Clock {
         })
     }
 
-    /// Moves the clock past all stamps that were given.
-    pub(crate) fn advance(&self) {
-        self.past_all();
-    }
-
-    /// The same, and where it is then.
-    fn past_all(&self) -> u64 {
-        self.common.fetch_add(LEAD, Ordering::Relaxed) + LEAD
+    /// A stamp that is younger than all that were given, and older than all that will be: moves the clock to it.
+    #[inline]
+    pub(crate) fn advance(&self) -> u64 {
+        self.common.fetch_add(LEAD + 1, Ordering::Relaxed) + LEAD + 1
     }
 }
 
@@ -82,24 +78,13 @@ pub(crate) struct Order {
     /// Rising.
     row: VecDeque<(u64, u32)>,
     heap: BinaryHeap<Reverse<(u64, u32)>>,
-    /// What is about to be entered; empty in between.
-    arriving: Vec<(u64, u32)>,
     /// How many have come to be looked at: the work that evictions have done.
     #[cfg(test)]
     pub(crate) looks: usize,
 }
 
 impl Order {
-    /// Enters all of these, which come the youngest first, more or less; whether there are any.
-    pub(crate) fn enter_all(&mut self, items: impl Iterator<Item = (u64, u32)>) -> bool {
-        self.arriving.extend(items);
-        let any = !self.arriving.is_empty();
-        while let Some((stamp, number)) = self.arriving.pop() {
-            self.enter(stamp, number);
-        }
-        any
-    }
-
+    #[inline]
     pub(crate) fn enter(&mut self, stamp: u64, number: u32) {
         let item = (stamp, number);
         if self.row.back().is_none_or(|last| *last < item) {

@@ -32,14 +32,14 @@ impl Released {
 
     /// Lists a cell that the caller has just let go of, or found free, unless it is listed.
     #[inline]
-    pub(crate) fn list<T>(&self, cell: &Cell<T>, number: u32) {
+    pub(crate) fn list<T>(&self, cell: &Cell<T>) {
         if !cell.listed.load(Ordering::SeqCst) {
-            self.push(cell, number);
+            self.push(cell);
         }
     }
 
     #[cold]
-    fn push<T>(&self, cell: &Cell<T>, number: u32) {
+    fn push<T>(&self, cell: &Cell<T>) {
         if cell.listed.swap(true, Ordering::SeqCst) {
             return;
         }
@@ -48,21 +48,24 @@ impl Released {
             cell.below.store(first, Ordering::Relaxed);
             // Release: who takes the stack sees the link. Sequentially consistent, since the caller goes on to look at
             // a flag that an evictor sets before it takes the stack.
-            match self.first.compare_exchange_weak(first, number, Ordering::SeqCst, Ordering::Relaxed) {
+            match self.first.compare_exchange_weak(first, cell.number, Ordering::SeqCst, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(now) => first = now,
             }
         }
     }
 
-    /// Empties the stack. The cells stay listed until the caller has looked at them; it has the lock.
-    pub(crate) fn take_all<'a, T>(&self, cells: &'a Cells<T>) -> impl Iterator<Item = (u32, &'a Cell<T>)> {
+    /// Empties the stack: what was let go of first comes first. The cells stay listed until the caller has looked at
+    /// them; it has the lock.
+    pub(crate) fn take_all<'a, T>(&self, cells: &'a Cells<T>) -> impl Iterator<Item = &'a Cell<T>> {
         let mut next = self.first.swap(NONE, Ordering::SeqCst);
-        std::iter::from_fn(move || {
-            let number = next;
-            let cell = cells.get(number)?;
+        // The last came first, so the links are turned round: what is listed is linked by nobody else.
+        let mut above: Option<&Cell<T>> = None;
+        while let Some(cell) = cells.get(next) {
             next = cell.below.load(Ordering::Relaxed);
-            Some((number, cell))
-        })
+            cell.below.store(above.map_or(NONE, |above| above.number), Ordering::Relaxed);
+            above = Some(cell);
+        }
+        std::iter::successors(above, |cell| cells.get(cell.below.load(Ordering::Relaxed)))
     }
 }

@@ -115,8 +115,8 @@ impl Core {
         self.line().find_map(|core| core.regions.find(key).map(|held| (core, held)))
     }
 
-    /// The region of these bytes, which the caller has not found, among those of this process: mapped, if nobody else has
-    /// done it meanwhile.
+    /// The region of these bytes, which the caller has not found, among those of this process: mapped, if nobody else
+    /// has done it meanwhile.
     pub(crate) fn map(
         self: &Arc<Self>,
         source: &Arc<Source>,

@@ -153,8 +153,8 @@ impl Window {
         self.place.start..self.place.start + self.place.len
     }
 
-    /// Changes to the region of another key, if the same tables have it mapped; else nothing is held. The one held before
-    /// is let go of in any case, and first, so that no more is held than is looked at.
+    /// Changes to the region of another key, if the same tables have it mapped; else nothing is held. The one held
+    /// before is let go of in any case, and first, so that no more is held than is looked at.
     #[inline]
     pub(crate) fn change_to(held: &mut Option<Self>, key: &RegionKey, handle: &Arc<Handle>) -> bool {
         let Some(Self { pin, place, handle: reader }) = held else { return false };

@@ -54,7 +54,7 @@ def hits(identifier):
                 return
             fetched, expected = Origin.fetched, [DATA[offset : offset + length] for offset, length in places]
             if is_right(identifier, [read(*place) for place in places], expected):
-                measure(identifier, lambda: timed(read, places), turns=10)
+                measure(identifier, lambda: timed(read, places))
             assert fetched > 0 and Origin.fetched == fetched, "these were no hits"
 
 

@@ -27,7 +27,7 @@ def hits(identifier, wrapper, **options):
             origin.getbuffer()[:] = bytes(len(data))
             expected = [data[offset : offset + length] for offset, length in places]
             if is_right(identifier, [read(*place) for place in places], expected):
-                measure(identifier, lambda: timed(read, places), turns=10)
+                measure(identifier, lambda: timed(read, places))
 
 
 workload.measure_empty_call()

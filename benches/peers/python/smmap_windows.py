@@ -34,7 +34,7 @@ def look(cursor, offset, length):
     return bytes(cursor.buffer()[:length])
 
 
-def through_cursor(identifier, name, windows, turns):
+def through_cursor(identifier, name, windows):
     """A cursor moved to each place of a workload, and its memory taken; all within the windows of a manager."""
     places = ranges(name)
     cursor = manager(windows).make_cursor(workload.path("windowed.bin"))
@@ -47,7 +47,7 @@ def through_cursor(identifier, name, windows, turns):
             use(offset, length).buffer()
         return time.perf_counter_ns() - start, len(places)
 
-    measure(identifier, turn, turns)
+    measure(identifier, turn)
 
 
 def copies(identifier, name, windows):
@@ -63,10 +63,10 @@ def copies(identifier, name, windows):
             bytes(cursor.use_region(offset, length).buffer()[:length])
         return time.perf_counter_ns() - start, len(places)
 
-    measure(identifier, turn, turns=3)
+    measure(identifier, turn)
 
 
 workload.measure_empty_call()
-through_cursor("window-mman/cursor-hit/smmap/64", "cursor-hit/64", LENGTH // WINDOW, 20)
-through_cursor("window-mman/window-change/smmap/1024", "window-change/1024", LENGTH // WINDOW, 20)
+through_cursor("window-mman/cursor-hit/smmap/64", "cursor-hit/64", LENGTH // WINDOW)
+through_cursor("window-mman/window-change/smmap/1024", "window-change/1024", LENGTH // WINDOW)
 copies("window-mman/random-copy/smmap/64", "random-copy/64", 64)

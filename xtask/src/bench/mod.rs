@@ -41,7 +41,7 @@ pub(crate) struct Bench {
     #[arg(long)]
     peers: bool,
     /// How often everything is measured
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..))]
     rounds: u8,
     /// Count the instructions of the hot paths too, as it is done with peers
     #[arg(long)]

@@ -112,7 +112,7 @@ impl RangeSet {
     }
 
     /// The parts of `range` that are in the set, in order.
-    pub fn intersection(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + Clone + '_ {
+    pub fn intersection(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
         self.overlapping(range.clone()).map(move |held| held.start.max(range.start)..held.end.min(range.end))
     }
 

@@ -206,20 +206,17 @@ impl<K: Key, T> Pool<K, T> {
             victim = evicted.map(|entry| entry.value);
             let failure = match make(&mut victim) {
                 Ok(value) => {
-                    let kept = self.keep(&mut books, room, Entry { key, size, value });
-                    return kept.ok_or_else(|| MakeError::Full);
+                    return self.keep(&mut books, room, Entry { key, size, value }).ok_or(MakeError::Full);
                 }
                 Err(failure) => failure,
             };
             room.into_iter().for_each(|(cell, _)| books.free(cell.number));
-            match failure {
-                failure if failure.for_want_of_room && std::mem::take(&mut again) => {
-                    let swept = self.sweep_locked(&mut books, |_| true, &mut gone);
-                    if swept.taken == 0 && gone.is_empty() && victim.is_none() {
-                        return Err(MakeError::Failed(failure.error));
-                    }
-                }
-                failure => return Err(MakeError::Failed(failure.error)),
+            if !(failure.for_want_of_room && std::mem::take(&mut again)) {
+                return Err(MakeError::Failed(failure.error));
+            }
+            let swept = self.sweep_locked(&mut books, |_| true, &mut gone);
+            if swept.taken == 0 && gone.is_empty() && victim.is_none() {
+                return Err(MakeError::Failed(failure.error));
             }
         }
     }

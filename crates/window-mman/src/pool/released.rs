@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Who looks at a cell first takes down that it is not listed, and then looks whether it is held; who lets go first
-//! lets go, and then looks whether it is listed. One of the two sees the other, so nothing free is in no list. The
+//! lets go, and then looks whether it is listed. One of the two sees the other, so nothing free is in no list. (What is
+//! seized nobody lets go of, so it may be taken down behind that.) The
 //! stack is added to by anybody and emptied as a whole (Treiber, 1986, without the pop that makes it difficult).
 
 use super::super::sync::{AtomicU32, Ordering};

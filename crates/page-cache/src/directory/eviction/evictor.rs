@@ -308,7 +308,7 @@ impl Stock<'_> {
     }
 
     /// Evicts something that a few looks have not found, since most of what is stored is to be kept or being worked on:
-    /// now and then all is searched for it, for a moment. Whether something went.
+    /// now and then all is searched for it, for a moment; for who insists, always. Whether something went.
     fn evict_any(&self, section: &Section<'_>, failed: &mut Vec<Option<Extent>>) -> bool {
         if self.can_punch() && (self.insists || self.evictor.obstacles.is_walk_due()) && self.walk(section, failed) {
             failed.clear();

@@ -112,13 +112,13 @@ impl RangeLocks {
         self.released.notify_all();
     }
 
-    fn release(&self, ranges: impl Iterator<Item = Range<u64>> + Clone) {
+    fn release(&self, ranges: &RangeSet) {
         // A child has its parent's claims in its memory, and none of its own.
         if self.process != process() {
             return;
         }
-        ranges.clone().for_each(|range| self.file.unlock(self.bytes(&range)));
-        self.forget(ranges);
+        ranges.iter().for_each(|range| self.file.unlock(self.bytes(&range)));
+        self.forget(ranges.iter());
     }
 }
 
@@ -137,15 +137,17 @@ impl Claim<'_> {
 
     /// Gives back, before the rest, what was granted of a range.
     pub(crate) fn release(&mut self, range: Range<u64>) {
-        self.locks.release(self.ranges.intersection(range.clone()));
+        let granted = self.ranges.intersection(range.clone()).collect();
+        // First, so that nothing is given back twice, whatever happens.
         self.ranges.remove(range);
+        self.locks.release(&granted);
     }
 }
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
         if !self.ranges.is_empty() {
-            self.locks.release(self.ranges.iter());
+            self.locks.release(&self.ranges);
         }
     }
 }

@@ -17,12 +17,10 @@ use super::stamp::{Period, Stamp};
 use crate::directory::budget::{Budget, Section};
 use crate::directory::charges::DIRECTORY_CHARGE;
 use crate::directory::files::{Files, is_damage};
-use crate::directory::heads;
 use crate::directory::key_locks::KeyLocks;
 use crate::directory::maintenance::Maintenance;
-use crate::directory::name::{self, KeyHash};
-use crate::directory::pair::{self, Counted, EXTENT, Index, Pair, Room};
-use crate::directory::pairs::{self, Pairs, is_out_of_descriptors};
+use crate::directory::pair::{self, EXTENT, Index, Pair, Room};
+use crate::directory::pairs::{Pairs, is_out_of_descriptors};
 use crate::sync::Mutex;
 
 /// Below this limit, in bytes, there are only few extents.
@@ -432,53 +430,6 @@ impl Stock<'_> {
             self.evict_one(&section, &mut failed);
         }
         self.budget.control().unlock_evictor();
-    }
-
-    /// Deletes a pair of which nothing is stored any more, with its head, unless somebody works on it, and returns how
-    /// much less is charged.
-    pub(super) fn delete_empty(&self, section: &Section<'_>, name: &str) -> u64 {
-        self.delete(section, name, Pair::is_empty)
-    }
-
-    /// The same with all that is stored of it. So a small object goes by one opening, where it would else be opened to
-    /// be evicted from, and once more to be deleted.
-    pub(crate) fn delete_all_of(&self, section: &Section<'_>, name: &str) -> u64 {
-        self.delete(section, name, |pair| Ok(pair.is_reconciled(self.budget)))
-    }
-
-    /// Deletes a pair with its head, if nobody works on it, nothing of it is to be kept, and it `may_go` then; returns
-    /// how much less is charged.
-    fn delete(&self, section: &Section<'_>, name: &str, may_go: impl Fn(&Pair) -> io::Result<bool>) -> u64 {
-        self.pairs.close_if_idle(name);
-        let Some(head) = name::head_of_pair(name) else { return 0 };
-        let lock = KeyHash::from_file_name(head).and_then(|key| self.keys.lock(self.budget, key, Duration::ZERO));
-        // Somebody is just opening the object.
-        let Some(_lock) = lock else { return 0 };
-        let path = self.files.heads().join(head);
-        let unwanted = |pair: Option<&Pair>| {
-            let may_go = |pair: &Pair| Ok::<_, io::Error>(may_go(pair)? && pair.kept()?.is_empty());
-            // The head first: without it the pair is nobody's, and the next recount deletes it.
-            pair.is_some_and(|pair| may_go(pair).unwrap_or(false))
-                && match heads::read(self.files, &path) {
-                    Ok(Some(head)) if head.pair == name => self.files.remove(&path),
-                    Ok(_) => true,
-                    Err(_) => false,
-                }
-        };
-        let delete = || pairs::delete(self.files, self.budget, name, unwanted);
-        match self.pairs.with_descriptors(delete) {
-            Ok(Some(Counted { charge, pages, .. })) => {
-                section.uncharge(charge);
-                section.count_evicted(pages);
-                charge
-            }
-            Ok(None) => 0,
-            Err(error) => {
-                section.want_recount();
-                tracing::warn!(pair = name, %error, "a pair that nothing is left of cannot be deleted");
-                0
-            }
-        }
     }
 
     /// A pair by its name, as this process has it open, or opened for this; none if it is gone or damaged.

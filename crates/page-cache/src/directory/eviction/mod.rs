@@ -9,6 +9,7 @@
 //! What belongs together is one use: `recent_uses`.
 
 mod candidates;
+mod deletion;
 mod evictor;
 mod extent;
 mod give_back;

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use crc_fast::{CrcAlgorithm, checksum};
 use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group};
+use memmap2::Mmap;
 use page_cache::{Advice, Cache, CachedFile, FnOrigin, Freshness, LocalFile, Origin, Stat, Validators};
 use rustix::process::Resource;
 use svf_benches::{is_first_round, is_quick, pattern, random_reads, settings};
@@ -80,6 +81,8 @@ fn hits(criterion: &mut Criterion) {
     assert_eq!(file.page_size(), Some(PAGE));
     assert_eq!(file.bytes(0..workload.len()).unwrap(), workload.content);
     assert!(file.held().contains(0..workload.len()));
+    let stored = mapped_data_file(directory.path(), workload.len());
+    assert!(*stored == workload.content);
 
     for size in [64, 4 << 10, 64 << 10, 1 << 20] {
         let reads = random_reads(READS, size, 1, workload.len(), SEED);
@@ -107,6 +110,14 @@ fn hits(criterion: &mut Criterion) {
                 workload.plain.read_at(black_box(&mut out), offset).unwrap()
             });
         });
+        // The same copies out of the same memory, and nothing else: neither found, nor vouched for, nor counted.
+        group.bench_function(BenchmarkId::new("bare-copies", size), |bencher| {
+            let mut reads = reads.iter().cycle();
+            bencher.iter(|| {
+                let Range { start, end } = reads.next().unwrap();
+                black_box(&mut out).copy_from_slice(&stored[*start as usize..*end as usize]);
+            });
+        });
         group.finish();
 
         // Into new memory; `bare` is the same `pread` as above, into memory that is there already.
@@ -124,6 +135,16 @@ fn hits(criterion: &mut Criterion) {
             });
         });
     }
+}
+
+/// What the cache in a directory has of its only object, all of which is held: the memory that its hits copy from.
+fn mapped_data_file(directory: &Path, len: u64) -> Mmap {
+    let mut files = std::fs::read_dir(directory.join("pairs")).unwrap().map(|file| file.unwrap().path());
+    let data = files.find(|path| path.extension().is_some_and(|name| name == "data")).unwrap();
+    let data = File::open(data).unwrap();
+    assert_eq!(data.metadata().unwrap().len(), len);
+    // SAFETY: nobody writes to what is stored, or takes it away, while this is used.
+    unsafe { Mmap::map(&data).unwrap() }
 }
 
 /// 8 B behind a seek by the reader, as a parser of a directory of offsets reads: what it costs must not depend on the
@@ -356,8 +377,7 @@ fn fill_a_page(criterion: &mut Criterion) {
     });
     drop((file, cache, directory));
     let directory = workload.fresh_directory();
-    let locks = ["pages", "section"]
-        .map(|name| File::options().read(true).write(true).create_new(true).open(directory.path().join(name)).unwrap());
+    let order = Order::new(directory.path());
     for (name, gives, keeps_order) in
         [("bare-pwrite", false, false), ("bare-copy-and-pwrite", true, false), ("bare-all-calls", true, true)]
     {
@@ -377,19 +397,15 @@ fn fill_a_page(criterion: &mut Criterion) {
                     if gives {
                         black_box(&mut out).copy_from_slice(black_box(source));
                     }
-                    let copy = copy.as_ref().unwrap();
+                    let (copy, write) =
+                        (copy.as_ref().unwrap(), |copy: &File| copy.write_all_at(black_box(source), page * PAGE));
                     if keeps_order {
+                        order.lock_pages(page, 1);
                         black_box(checksum(CrcAlgorithm::Crc32Iscsi, black_box(source)));
-                        lock(&locks[0], libc::F_WRLCK, page);
-                        lock(&locks[1], libc::F_RDLCK, 0);
-                        black_box(rustix::process::getrlimit(Resource::Fsize));
-                        assert_eq!(rustix::fs::seek(copy, rustix::fs::SeekFrom::End(0)).unwrap(), pages * PAGE);
-                    }
-                    copy.write_all_at(black_box(source), page * PAGE).unwrap();
-                    if keeps_order {
-                        assert_eq!(rustix::fs::seek(copy, rustix::fs::SeekFrom::End(0)).unwrap(), pages * PAGE);
-                        lock(&locks[1], libc::F_UNLCK, 0);
-                        lock(&locks[0], libc::F_UNLCK, page);
+                        order.write(copy, pages * PAGE, write);
+                        order.unlock_pages(page, 1);
+                    } else {
+                        write(copy).unwrap();
                     }
                     elapsed += start.elapsed();
                     page += 1;
@@ -400,10 +416,48 @@ fn fill_a_page(criterion: &mut Criterion) {
     }
 }
 
-/// Sets a lock of a kind on one byte of a file that only this locks.
-fn lock(file: &File, kind: libc::c_int, byte: u64) {
-    let (start, kind) = (byte.cast_signed(), kind as libc::c_short);
-    let mut lock = libc::flock { l_type: kind, l_whence: 0, l_start: start, l_len: 1, l_pid: 0 };
+/// The calls that a fill takes beside its write, since processes may be killed and files cut short: locks of the pages
+/// and of the section, and looks at the limit of file sizes and at the length.
+struct Order {
+    pages: File,
+    section: File,
+    /// As every process that has the pages open.
+    _present: File,
+}
+
+impl Order {
+    fn new(directory: &Path) -> Self {
+        let mut options = File::options();
+        let options = options.read(true).write(true).create(true).truncate(false);
+        let [pages, present, section] =
+            ["pages", "pages", "section"].map(|name| options.open(directory.join(name)).unwrap());
+        lock(&present, libc::F_RDLCK, 0, 1);
+        Self { pages, section, _present: present }
+    }
+
+    fn lock_pages(&self, first: u64, count: u64) {
+        lock(&self.pages, libc::F_WRLCK, 1 + first, count);
+    }
+
+    fn unlock_pages(&self, first: u64, count: u64) {
+        lock(&self.pages, libc::F_UNLCK, 1 + first, count);
+    }
+
+    fn write(&self, copy: &File, len: u64, write: impl FnOnce(&File) -> std::io::Result<()>) {
+        let look_at_len = || assert_eq!(rustix::fs::seek(copy, rustix::fs::SeekFrom::End(0)).unwrap(), len);
+        lock(&self.section, libc::F_RDLCK, 0, 1);
+        black_box(rustix::process::getrlimit(Resource::Fsize));
+        look_at_len();
+        write(copy).unwrap();
+        look_at_len();
+        lock(&self.section, libc::F_UNLCK, 0, 1);
+    }
+}
+
+/// Sets a lock of a kind on bytes of a file.
+fn lock(file: &File, kind: libc::c_int, start: u64, len: u64) {
+    let (start, len) = (start.cast_signed(), len.cast_signed());
+    let mut lock = libc::flock { l_type: kind as libc::c_short, l_whence: 0, l_start: start, l_len: len, l_pid: 0 };
     // SAFETY: the descriptor is open, and the system reads nothing but the structure.
     assert_eq!(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw mut lock) }, 0);
 }
@@ -586,24 +640,27 @@ fn fill(criterion: &mut Criterion) {
             BatchSize::PerIteration,
         );
     });
-    // What comes from an origin is in memory of its own, is checked, and is given out from there.
     let mut piece = vec![0; out.len()];
-    for (name, keeps_promises) in [("bare", false), ("bare-all-copies", true)] {
+    let order = Order::new(workload.directory.path());
+    for name in ["bare", "bare-all-calls"] {
         group.bench_function(BenchmarkId::new(name, len), |bencher| {
             bencher.iter_batched(
                 || {
                     let directory = workload.fresh_directory();
-                    (File::create_new(directory.path().join("copy")).unwrap(), directory)
+                    let copy = File::create_new(directory.path().join("copy")).unwrap();
+                    if name != "bare" {
+                        copy.set_len(len).unwrap();
+                    }
+                    (copy, directory)
                 },
                 |(copy, directory)| {
                     for offset in offsets() {
-                        workload.plain.read_exact_at(black_box(&mut piece), offset).unwrap();
-                        if keeps_promises {
-                            out.copy_from_slice(black_box(&piece));
-                            let pages = piece.chunks(PAGE as usize);
-                            pages.for_each(|page| _ = black_box(checksum(CrcAlgorithm::Crc32Iscsi, page)));
+                        if name == "bare" {
+                            workload.plain.read_exact_at(black_box(&mut piece), offset).unwrap();
+                            copy.write_all_at(&piece, offset).unwrap();
+                        } else {
+                            fill_in_order(&workload, &order, &copy, offset, [&mut piece, &mut out]);
                         }
-                        copy.write_all_at(&piece, offset).unwrap();
                     }
                     (copy, directory)
                 },
@@ -611,6 +668,23 @@ fn fill(criterion: &mut Criterion) {
             );
         });
     }
+}
+
+/// One piece of the origin's file, which is seen to be the same before and behind it, in memory of its own, handed out,
+/// checked and written: what is promised of a fill takes no less.
+fn fill_in_order(workload: &Workload, order: &Order, copy: &File, offset: u64, [piece, out]: [&mut Vec<u8>; 2]) {
+    let (first, count) = (offset / PAGE, piece.len() as u64 / PAGE);
+    order.lock_pages(first, count);
+    assert!(workload.path.metadata().unwrap().is_file());
+    let origin = File::open(&workload.path).unwrap();
+    let before = origin.metadata().unwrap().modified().unwrap();
+    origin.read_exact_at(black_box(piece), offset).unwrap();
+    assert_eq!(origin.metadata().unwrap().modified().unwrap(), before);
+    drop(origin);
+    out.copy_from_slice(black_box(piece));
+    piece.chunks(PAGE as usize).for_each(|page| _ = black_box(checksum(CrcAlgorithm::Crc32Iscsi, page)));
+    order.write(copy, workload.len(), |copy| copy.write_all_at(black_box(piece), offset));
+    order.unlock_pages(first, count);
 }
 
 criterion_group! {

@@ -206,6 +206,15 @@ fn prepends_at(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("bare", len), |bencher| {
             bencher.iter_with_large_drop(|| copy_all(&file, before, CHUNK));
         });
+        // A map of the standard library, which joins nothing, with as much in it, made ready in the same way.
+        let tree: BTreeMap<u64, Bytes> = tree_of_all(&file, held, CHUNK);
+        group.bench_function(BenchmarkId::new("btree", len), |bencher| {
+            let prepend = |tree| {
+                let copies = before.iter().map(|&offset| (offset, Bytes::copy_from_slice(piece(&file, offset, CHUNK))));
+                copies.fold(tree, insert)
+            };
+            bencher.iter_batched(|| tree.clone(), prepend, BatchSize::PerIteration);
+        });
     }
 }
 
@@ -380,7 +389,7 @@ fn inside_one_block(criterion: &mut Criterion) {
     let offsets = block_offsets((len / CHUNK) as usize, CHUNK, Order::Ascending);
     let gathered = write_all(&file, &offsets, CHUNK);
     let chunks = copy_all(&file, &offsets, CHUNK);
-    let copies = copy_all(&file, &offsets, CHUNK);
+    let copies = chunks.clone();
     let mut map = BlockMap::new();
     for (chunk, &offset) in chunks.into_iter().zip(&offsets) {
         map.write_bytes(offset, chunk).unwrap();
@@ -430,7 +439,7 @@ fn inside_one_block(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("bare", size), |bencher| {
             ask(bencher, &reads, |read| Bytes::copy_from_slice(piece(&file, read.start, size)));
         });
-        // The same copies, and no search: a chunk is found by its number.
+        // The same copies of the same memory, and no search: a chunk is found by its number.
         group.bench_function(BenchmarkId::new("bare-chunks", size), |bencher| {
             ask(bencher, &reads, |read| {
                 let mut out = Vec::with_capacity(size as usize);

@@ -640,7 +640,6 @@ fn fill(criterion: &mut Criterion) {
             BatchSize::PerIteration,
         );
     });
-    let mut piece = vec![0; out.len()];
     let order = Order::new(workload.directory.path());
     for name in ["bare", "bare-all-calls"] {
         group.bench_function(BenchmarkId::new(name, len), |bencher| {
@@ -656,10 +655,10 @@ fn fill(criterion: &mut Criterion) {
                 |(copy, directory)| {
                     for offset in offsets() {
                         if name == "bare" {
-                            workload.plain.read_exact_at(black_box(&mut piece), offset).unwrap();
-                            copy.write_all_at(&piece, offset).unwrap();
+                            workload.plain.read_exact_at(black_box(&mut out), offset).unwrap();
+                            copy.write_all_at(&out, offset).unwrap();
                         } else {
-                            fill_in_order(&workload, &order, &copy, offset, [&mut piece, &mut out]);
+                            fill_in_order(&workload, &order, &copy, offset, &mut out);
                         }
                     }
                     (copy, directory)
@@ -670,9 +669,9 @@ fn fill(criterion: &mut Criterion) {
     }
 }
 
-/// One piece of the origin's file, which is seen to be the same before and behind it, in memory of its own, handed out,
-/// checked and written: what is promised of a fill takes no less.
-fn fill_in_order(workload: &Workload, order: &Order, copy: &File, offset: u64, [piece, out]: [&mut Vec<u8>; 2]) {
+/// One piece of the origin's file, which is seen to be the same before and behind the read, is checked, and written in
+/// the order of a fill: what is promised takes no less.
+fn fill_in_order(workload: &Workload, order: &Order, copy: &File, offset: u64, piece: &mut [u8]) {
     let (first, count) = (offset / PAGE, piece.len() as u64 / PAGE);
     order.lock_pages(first, count);
     assert!(workload.path.metadata().unwrap().is_file());
@@ -681,7 +680,6 @@ fn fill_in_order(workload: &Workload, order: &Order, copy: &File, offset: u64, [
     origin.read_exact_at(black_box(piece), offset).unwrap();
     assert_eq!(origin.metadata().unwrap().modified().unwrap(), before);
     drop(origin);
-    out.copy_from_slice(black_box(piece));
     piece.chunks(PAGE as usize).for_each(|page| _ = black_box(checksum(CrcAlgorithm::Crc32Iscsi, page)));
     order.write(copy, workload.len(), |copy| copy.write_all_at(black_box(piece), offset));
     order.unlock_pages(first, count);

@@ -178,6 +178,12 @@ impl Leader<'_> {
         self.flight.cargo.lock().failed = failed;
     }
 
+    /// Whether somebody waits just now; who comes later finds what is stored.
+    pub(crate) fn has_passengers(&self) -> bool {
+        // Ours, and that of the table.
+        Arc::strong_count(&self.flight) > 2
+    }
+
     /// Gives the passengers what was fetched.
     pub(crate) fn land(&self, start: u64, bytes: &Bytes) {
         let mut cargo = self.flight.cargo.lock();

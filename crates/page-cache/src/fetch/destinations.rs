@@ -49,6 +49,12 @@ impl<'d, 'a> Destinations<'d, 'a> {
         Some(only.range.clone())
     }
 
+    /// The memory of the only one, if it wants just this range.
+    pub(super) fn memory_of(&mut self, range: &Range<u64>) -> Option<&mut [u8]> {
+        let [only] = &mut *self.sorted else { return None };
+        (only.range == *range).then_some(&mut *only.out)
+    }
+
     /// Has whole pages in which none of them has a byte stored too.
     pub(super) fn store_also(&mut self, pages: RangeSet) {
         self.only_stored = pages;

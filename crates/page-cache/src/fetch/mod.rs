@@ -292,19 +292,8 @@ impl Source<'_> {
         self.report_damage(store, &new);
         store.pair.withdraw_damaged(store.budget, &found.damaged);
         for part in self.plan(&found.absent) {
-            match self.request(part.clone(), turns) {
-                Ok(bytes) => self.hand_out_and_store(store, leader, destinations, part.start, &bytes),
-                Err(Failed { error, begin }) => {
-                    // Whole pages of what had come, so that who tries again gets on; of an answer that is wrong in the
-                    // end nothing is to be relied on.
-                    let good = if error.is_transient() { begin.len() as u64 } else { 0 };
-                    let whole = good / pages.page_size * pages.page_size;
-                    if whole > 0 {
-                        let begin = begin.slice(..whole as usize);
-                        self.hand_out_and_store(store, leader, destinations, part.start, &begin);
-                    }
-                    return Err(error.into());
-                }
+            if !self.fetch_in_place(store, leader, turns, destinations, &part) {
+                self.fetch_part(store, leader, turns, destinations, &part)?;
             }
             // Who waits for these pages need not wait for the requests behind them.
             claim.release(pages.touching(&part));
@@ -312,17 +301,62 @@ impl Source<'_> {
         Ok(())
     }
 
-    /// What came goes to the caller and to those who wait for it, and then to the disk.
-    fn hand_out_and_store(
+    /// One request, whose bytes come in memory of their own.
+    fn fetch_part(
         &self,
         store: &Store<'_>,
         leader: &Leader<'_>,
+        turns: &mut Turns<'_>,
         destinations: &Mutex<Destinations<'_, '_>>,
-        start: u64,
-        bytes: &Bytes,
-    ) {
-        destinations.lock().take(start, bytes);
-        leader.land(start, bytes);
+        part: &Range<u64>,
+    ) -> Result<(), ReadError> {
+        // What came goes to the caller and to those who wait for it, and then to the disk.
+        let hand_out_and_store = |bytes: &Bytes| {
+            destinations.lock().take(part.start, bytes);
+            leader.land(part.start, bytes);
+            self.store(store, part.start, bytes);
+        };
+        match self.request(part.clone(), turns) {
+            Ok(bytes) => hand_out_and_store(&bytes),
+            Err(Failed { error, begin }) => {
+                // Whole pages of what had come, so that who tries again gets on; of an answer that is wrong in the
+                // end nothing is to be relied on.
+                let good = if error.is_transient() { begin.len() as u64 } else { 0 };
+                let page_size = store.pair.pages().page_size;
+                let whole = good / page_size * page_size;
+                if whole > 0 {
+                    hand_out_and_store(&begin.slice(..whole as usize));
+                }
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The same straight into the caller's memory, from where it is stored, if that is for just these bytes, and the
+    /// origin can do so; false if not. Nobody else of this call has a request under way then.
+    fn fetch_in_place(
+        &self,
+        store: &Store<'_>,
+        leader: &Leader<'_>,
+        turns: &mut Turns<'_>,
+        destinations: &Mutex<Destinations<'_, '_>>,
+        part: &Range<u64>,
+    ) -> bool {
+        let mut destinations = destinations.lock();
+        let Some(out) = destinations.memory_of(part) else { return false };
+        if !retry::read_into(self.origin, self.pinned, part.start, out, turns, self.counters) {
+            return false;
+        }
+        // Those who wait get a copy of their own. Who comes while it is stored finds it there.
+        if leader.has_passengers() {
+            leader.land(part.start, &Bytes::copy_from_slice(out));
+        }
+        self.store(store, part.start, out);
+        true
+    }
+
+    fn store(&self, store: &Store<'_>, start: u64, bytes: &[u8]) {
         let stored = store.pair.store(store.budget, &store.room, start, bytes);
         if let Some(watch) = self.watch {
             watch.note(bytes.len() as u64, stored);

@@ -229,6 +229,27 @@ pub(super) fn read(
     }
 }
 
+/// The same by one attempt, straight into memory that is there. False if the origin has no such way, and if it failed:
+/// then [`read`] is to be asked, which knows what may pass.
+pub(super) fn read_into(
+    origin: &dyn Origin,
+    pinned: &Stat,
+    start: u64,
+    out: &mut [u8],
+    turns: &mut Turns<'_>,
+    counters: &Counters,
+) -> bool {
+    turns.begin();
+    let Some(answer) = origin.read_into(start, out, pinned) else { return false };
+    turns.end();
+    counters.requested();
+    match answer {
+        Ok(()) => counters.fetched(out.len() as u64),
+        Err(ref error) => tracing::debug!(key = origin.key(), %error, "an origin is asked in another way"),
+    }
+    answer.is_ok()
+}
+
 fn incomplete(origin: &dyn Origin, range: &Range<u64>, begin: BytesMut, attempts: u32) -> Failed {
     let (key, request, received) = (origin.key().to_owned(), bytes_of(range), begin.len() as u64);
     Failed { error: OriginError::Incomplete { key, request, received, attempts }, begin: begin.freeze() }

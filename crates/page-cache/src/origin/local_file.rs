@@ -5,7 +5,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -106,16 +106,17 @@ impl Origin for LocalFile {
     }
 
     fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError> {
-        self.read_by(pinned, |file| {
-            let bytes = read_exact(file, &range)?;
-            Ok(bytes.into())
-        })
+        self.read_by(pinned, |file| read_exact(file, &range)).map(Bytes::from)
+    }
+
+    fn read_into(&self, start: u64, out: &mut [u8], pinned: &Stat) -> Option<Result<(), OriginError>> {
+        Some(self.read_by(pinned, |file| file.read_exact_at(out, start)))
     }
 }
 
 impl LocalFile {
     /// What `read` gives of the pinned version, which it is before and behind that.
-    fn read_by(&self, pinned: &Stat, read: impl FnOnce(&File) -> io::Result<Bytes>) -> Result<Bytes, OriginError> {
+    fn read_by<T>(&self, pinned: &Stat, read: impl FnOnce(&File) -> io::Result<T>) -> Result<T, OriginError> {
         let (file, stat) = self.open()?;
         self.check(&stat, pinned)?;
         let read = read(&file);

@@ -93,6 +93,19 @@ pub trait Origin: Debug + Send + Sync {
     /// that, and no bytes without an error, is [`OriginError::InvalidResponse`] to the cache.
     fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError>;
 
+    /// The same straight into `out`, all of it: the bytes of the range that begins at `start` and is as long. It saves
+    /// the cache a copy of them, where one read wants just what is asked for. `None`, which is the default, if they
+    /// come in memory of their own, and [`read`](Self::read) is as good.
+    ///
+    /// # Errors
+    ///
+    /// As for `read`; what is in `out` then is nobody's concern. The cache asks `read` for the same, so that a part of
+    /// it, or a pause, may still help.
+    fn read_into(&self, start: u64, out: &mut [u8], pinned: &Stat) -> Option<Result<(), OriginError>> {
+        let _ = (start, out, pinned);
+        None
+    }
+
     /// Whether a request takes hardly longer than its bytes do, as of a file on this machine: then nothing is read
     /// ahead of who reads on, which would only make the data cold in the processor's caches. Default: it is not.
     fn is_near(&self) -> bool {
@@ -111,6 +124,10 @@ impl<O: Origin + ?Sized> Origin for Arc<O> {
 
     fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError> {
         (**self).read(range, pinned)
+    }
+
+    fn read_into(&self, start: u64, out: &mut [u8], pinned: &Stat) -> Option<Result<(), OriginError>> {
+        (**self).read_into(start, out, pinned)
     }
 
     fn is_near(&self) -> bool {

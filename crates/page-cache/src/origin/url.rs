@@ -143,6 +143,10 @@ impl Origin for UrlOrigin {
         self.0.read(range, pinned)
     }
 
+    fn read_into(&self, start: u64, out: &mut [u8], pinned: &Stat) -> Option<Result<(), OriginError>> {
+        self.0.read_into(start, out, pinned)
+    }
+
     fn is_near(&self) -> bool {
         self.0.is_near()
     }

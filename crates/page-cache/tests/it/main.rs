@@ -28,6 +28,7 @@ mod fixture;
 mod full_disk;
 #[cfg(feature = "http")]
 mod http;
+mod in_place;
 mod keeping;
 mod killed;
 mod limits;

@@ -15,6 +15,7 @@ pub(super) const ROWS: &[Row] = &[
         .headline(),
     row(AREA, "a hit, 4 KiB at random in 32 MiB", "page-cache/hit-read_at/ours/4096")
         .beside("pread", &["page-cache/hit-read_at/bare/4096"])
+        .limited_by("the copies alone", &["page-cache/hit-read_at/bare-copies/4096"])
         .at_most(0.35),
     row(AREA, "a hit, 64 KiB", "page-cache/hit-read_at/ours/65536")
         .beside("pread", &["page-cache/hit-read_at/bare/65536"])
@@ -27,12 +28,15 @@ pub(super) const ROWS: &[Row] = &[
         .at_most(0.65),
     row(AREA, "a hit, 4 KiB, beside pfio", "page-cache/hit-read_at/ours/4096")
         .beside("pfio", &["page-cache/hit-read_at/pfio-sparse/4096"])
+        .limited_by("the copies alone", &["page-cache/hit-read_at/bare-copies/4096"])
         .at_least(7.0),
     row(AREA, "a hit, 4 KiB, beside pfio for processes", "page-cache/hit-read_at/ours/4096")
         .beside("pfio", &["page-cache/hit-read_at/pfio-processes/4096"])
+        .limited_by("the copies alone", &["page-cache/hit-read_at/bare-copies/4096"])
         .at_least(7.0),
     row(AREA, "a hit, 4 KiB, beside fsspec", "page-cache/hit-read_at/ours/4096")
         .beside("fsspec", &["page-cache/hit-read_at/fsspec-blockcache/4096"])
+        .limited_by("the copies alone", &["page-cache/hit-read_at/bare-copies/4096"])
         .at_least(7.0),
     row(AREA, "a hit, 4 KiB, beside foyer from its disk", "page-cache/hit-read_at/ours/4096")
         .beside("foyer", &["page-cache/hit-read_at/foyer-disk/4096"])
@@ -74,7 +78,7 @@ pub(super) const ROWS: &[Row] = &[
         .beside("memcpy and pwrite", &["page-cache/fill-a-page/bare-copy-and-pwrite/65536"]),
     row(AREA, "a local file, cold, by 1 MiB", "page-cache/fill-by-1MiB/ours/16777216")
         .beside("read and write", &["page-cache/fill-by-1MiB/bare/16777216"])
-        .limited_by("with all copies and checksums", &["page-cache/fill-by-1MiB/bare-all-copies/16777216"])
+        .limited_by("all its calls and checksums", &["page-cache/fill-by-1MiB/bare-all-calls/16777216"])
         .at_least(0.85),
     row(AREA, "1,000 scattered reads of 4 KiB, pages of 64 KiB: fetched", "page-cache/scattered-bytes/ours/65536")
         .beside("asked", &["page-cache/scattered-bytes/asked/65536"])

@@ -28,6 +28,7 @@ pub(super) const ROWS: &[Row] = &[
         .headline(),
     row(AREA, "4 KiB prepended to a block of 256 MiB", "svf-core/prepend-4KiB-at/ours/268435456")
         .beside("to one of 8 MiB", &["svf-core/prepend-4KiB-at/ours/8388608"])
+        .limited_by("a map of the standard library, which joins nothing", &["svf-core/prepend-4KiB-at/btree/268435456"])
         .at_most(1.5),
     row(
         AREA,

@@ -18,7 +18,10 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use memmap2::{Mmap, MmapOptions};
-use svf_benches::{Order, QUERIES, SEED, WINDOW, WINDOWED_LEN, block_offsets, random_reads, settings, write_windowed};
+use svf_benches::{
+    Order, QUERIES, SEED, Turn, WINDOW, WINDOWED_LEN, block_offsets, in_turn, random_reads, settings, timed,
+    write_windowed,
+};
 use tempfile::TempDir;
 use window_mman::{CopyMapping, Cursor, MapManager, StableFile};
 
@@ -222,34 +225,40 @@ fn window_miss(criterion: &mut Criterion) {
             for offset in offsets.by_ref().take(count) {
                 workload.check(cursor.use_region(offset..offset + 64).unwrap(), offset);
             }
-            group.bench_function(BenchmarkId::new("ours", keep), |bencher| {
-                bencher.iter(|| {
-                    let offset = offsets.next().unwrap();
+            let ours = || {
+                let offset = offsets.next().unwrap();
+                timed(|| {
                     let bytes = cursor.use_region(offset..offset + 64).unwrap();
-                    touch.then(|| bytes[0])
-                });
-            });
+                    black_box(touch.then(|| bytes[0]));
+                })
+            };
+
+            let mut bare_offsets = order.iter().copied().cycle();
+            let first = bare_offsets.by_ref().take(keep as usize);
+            let mut alive: VecDeque<Mmap> = first.map(|offset| workload.map(offset, window)).collect();
+            let bare = || {
+                let offset = bare_offsets.next().unwrap();
+                timed(|| {
+                    alive.pop_front();
+                    let map = workload.map(offset, window);
+                    black_box(touch.then(|| map[0]));
+                    alive.push_back(map);
+                })
+            };
+
+            let mut turns: Vec<(&str, Turn<'_>)> = vec![("ours", Box::new(ours)), ("bare", Box::new(bare))];
             if !touch {
-                let mut over = workload.mappings(keep, window);
+                let (mut over, mut offsets) = (workload.mappings(keep, window), order.iter().copied().cycle());
                 // As ours were when they were checked.
                 over.touch();
-                group.bench_function(BenchmarkId::new("bare-over", keep), |bencher| {
-                    let mut offsets = order.iter().copied().cycle();
-                    bencher.iter(|| over.map_next(&workload.plain, offsets.next().unwrap()));
-                });
+                let plain = &workload.plain;
+                let bare_over = move || {
+                    let offset = offsets.next().unwrap();
+                    timed(|| over.map_next(plain, offset))
+                };
+                turns.push(("bare-over", Box::new(bare_over)));
             }
-            group.bench_function(BenchmarkId::new("bare", keep), |bencher| {
-                let mut offsets = order.iter().copied().cycle();
-                let first = offsets.by_ref().take(keep as usize);
-                let mut alive: VecDeque<Mmap> = first.map(|offset| workload.map(offset, window)).collect();
-                bencher.iter(|| {
-                    alive.pop_front();
-                    let map = workload.map(offsets.next().unwrap(), window);
-                    let byte = touch.then(|| map[0]);
-                    alive.push_back(map);
-                    byte
-                });
-            });
+            in_turn(&mut group, keep, &mut turns);
         }
         group.finish();
     }

@@ -5,7 +5,7 @@
 //! ```text
 //! benches/svf_core.rs      pieces in memory            beside copies without an index, a sorted array, rangemap
 //! benches/window_mman.rs   windows of mapped memory    beside mmap, munmap and pread
-//! benches/page_cache.rs    pieces on local disk        beside pread, and a copy of the file
+//! benches/page_cache       pieces on local disk        beside pread, and a copy of the file
 //! benches/page_cache_bound.rs  a disk that is full     beside pwrite, and giving back as much
 //! benches/page_cache_cold.rs   an origin that is far   beside as many pauses
 //! benches/cached_store.rs  an object store             beside the store alone, and LocalFileSystem
@@ -36,6 +36,7 @@
 //! * [`workloads`]: those that peers in other languages run too, by name.
 //! * [`traces`]: what readers of well-known formats asked for.
 //! * [`settings`]: how long everything is measured.
+//! * [`in_turn`]: ways to do the same, a piece of each in turn.
 //! * [`record`]: figures of what criterion does not measure.
 
 #![forbid(unsafe_code)]
@@ -48,6 +49,7 @@ mod random;
 mod sorted_ranges;
 mod timing;
 mod trace;
+mod turns;
 mod workloads;
 
 pub use content::pattern;
@@ -58,6 +60,7 @@ pub use random::Random;
 pub use sorted_ranges::SortedRanges;
 pub use timing::{is_first_round, is_quick, settings};
 pub use trace::{Trace, traces};
+pub use turns::{Turn, in_turn, timed};
 pub use workloads::{
     BLOCK, CACHED_LEN, CHUNK, QUERIES, SEED, STRIDE, WINDOW, WINDOWED_LEN, Workload, workloads, write_windowed,
 };

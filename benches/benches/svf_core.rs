@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use svf_benches::{
-    BLOCK, CHUNK, DenseFile, Order, QUERIES, SEED, STRIDE, SortedRanges, block_offsets, is_quick, pattern,
-    random_reads, settings,
+    BLOCK, CHUNK, DenseFile, Order, QUERIES, SEED, STRIDE, SortedRanges, Turn, block_offsets, in_turn, is_quick,
+    pattern, random_reads, settings, timed,
 };
 use svf_core::{BlockMap, NeedOptions, RangeSet, SparseVirtualFile, SparseVirtualFileOptions};
 
@@ -415,6 +415,8 @@ fn inside_one_block(criterion: &mut Criterion) {
     }
     group.finish();
 
+    reads_beside_copies(criterion, &map, &copies);
+
     for size in [64, 4 << 10, 1 << 20] {
         let reads = random_reads(QUERIES, size, 1, len, SEED);
         for read in reads.iter().take(64) {
@@ -439,17 +441,6 @@ fn inside_one_block(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("bare", size), |bencher| {
             ask(bencher, &reads, |read| Bytes::copy_from_slice(piece(&file, read.start, size)));
         });
-        // The same copies of the same memory, and no search: a chunk is found by its number.
-        group.bench_function(BenchmarkId::new("bare-chunks", size), |bencher| {
-            ask(bencher, &reads, |read| {
-                let mut out = Vec::with_capacity(size as usize);
-                for number in read.start / CHUNK..read.end.div_ceil(CHUNK) {
-                    let [from, to] = [read.start, read.end].map(|at| at.saturating_sub(number * CHUNK).min(CHUNK));
-                    out.extend_from_slice(&copies[number as usize][from as usize..to as usize]);
-                }
-                Bytes::from(out)
-            });
-        });
         group.finish();
 
         // Memory that is there already.
@@ -470,6 +461,36 @@ fn inside_one_block(criterion: &mut Criterion) {
             });
         });
     }
+}
+
+/// 4 KiB, in turn with the same copies of the same memory into new memory, and no search: a chunk is found by its
+/// number.
+fn reads_beside_copies(criterion: &mut Criterion, map: &BlockMap, chunks: &[Bytes]) {
+    let size = CHUNK;
+    let reads = random_reads(QUERIES, size, 1, chunks.len() as u64 * CHUNK, SEED);
+    let gather = |read: &Range<u64>| {
+        let mut out = Vec::with_capacity(size as usize);
+        for number in read.start / CHUNK..read.end.div_ceil(CHUNK) {
+            let [from, to] = [read.start, read.end].map(|at| at.saturating_sub(number * CHUNK).min(CHUNK));
+            out.extend_from_slice(&chunks[number as usize][from as usize..to as usize]);
+        }
+        Bytes::from(out)
+    };
+    assert!(reads.iter().take(64).all(|read| map.read(read.clone()).unwrap() == gather(read)));
+    let mut places = reads.iter().cycle();
+    let ours = || {
+        let read = places.next().unwrap().clone();
+        timed(|| map.read(read).unwrap())
+    };
+    // Another place than ours has just read.
+    let mut others = reads.iter().cycle().skip(QUERIES / 2);
+    let bare = || {
+        let read = others.next().unwrap();
+        timed(|| gather(read))
+    };
+    let mut group = criterion.benchmark_group("svf-core/read-in-turn");
+    let mut turns: [(&str, Turn<'_>); 2] = [("ours", Box::new(ours)), ("bare-chunks", Box::new(bare))];
+    in_turn(&mut group, size, &mut turns);
 }
 
 /// Two threads that read 64 B at random: from one file that they share, each from a file of its own, which is as good

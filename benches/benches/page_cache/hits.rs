@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use crc_fast::{CrcAlgorithm, checksum};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use memmap2::Mmap;
-use page_cache::{Cache, Freshness};
-use svf_benches::{is_quick, random_reads};
+use page_cache::{Cache, CachedFile, Freshness};
+use svf_benches::{Turn, in_turn, is_quick, random_reads, timed};
 
 use super::{PAGE, READS, SEED, Workload, cache};
 
@@ -27,6 +27,7 @@ pub(super) fn hits(criterion: &mut Criterion) {
     assert!(file.held().contains(0..workload.len()));
     let stored = mapped_data_file(directory.path(), workload.len());
     assert!(*stored == workload.content);
+    hits_beside_copies(criterion, &file, &stored);
 
     for size in [64, 4 << 10, 64 << 10, 1 << 20] {
         let reads = random_reads(READS, size, 1, workload.len(), SEED);
@@ -54,14 +55,6 @@ pub(super) fn hits(criterion: &mut Criterion) {
                 workload.plain.read_at(black_box(&mut out), offset).unwrap()
             });
         });
-        // The same copies out of the same memory, and nothing else: neither found, nor vouched for, nor counted.
-        group.bench_function(BenchmarkId::new("bare-copies", size), |bencher| {
-            let mut reads = reads.iter().cycle();
-            bencher.iter(|| {
-                let Range { start, end } = reads.next().unwrap();
-                black_box(&mut out).copy_from_slice(&stored[*start as usize..*end as usize]);
-            });
-        });
         group.finish();
 
         // Into new memory; `bare` is the same `pread` as above, into memory that is there already.
@@ -79,6 +72,28 @@ pub(super) fn hits(criterion: &mut Criterion) {
             });
         });
     }
+}
+
+/// 4 KiB, in turn with the same copies out of the same memory, and nothing else: neither found, nor vouched for, nor
+/// counted.
+fn hits_beside_copies(criterion: &mut Criterion, file: &CachedFile, stored: &Mmap) {
+    let size = 4 << 10;
+    let reads = random_reads(READS, size, 1, file.len(), SEED);
+    let mut ours = reads.iter().cycle();
+    let [mut out, mut copy] = [(); 2].map(|()| vec![0; size as usize]);
+    let ours = || {
+        let offset = ours.next().unwrap().start;
+        timed(|| file.read_at(black_box(&mut out), offset).unwrap())
+    };
+    // Another place than ours has just read.
+    let mut copies = reads.iter().cycle().skip(READS / 2);
+    let copies = || {
+        let Range { start, end } = copies.next().unwrap();
+        timed(|| black_box(&mut copy).copy_from_slice(&stored[*start as usize..*end as usize]))
+    };
+    let mut group = criterion.benchmark_group("page-cache/hit-in-turn");
+    let mut turns: [(&str, Turn<'_>); 2] = [("ours", Box::new(ours)), ("bare-copies", Box::new(copies))];
+    in_turn(&mut group, size, &mut turns);
 }
 
 /// What the cache in a directory has of its only object, all of which is held: the memory that its hits copy from.

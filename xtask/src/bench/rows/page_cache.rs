@@ -3,6 +3,9 @@
 use crate::bench::row::{Row, row};
 
 const AREA: &str = "page-cache";
+/// A hit of 4 KiB, and its copy out of the same memory.
+const HIT_IN_TURN: &str = "page-cache/hit-in-turn/ours/4096";
+const COPIES_IN_TURN: &[&str] = &["page-cache/hit-in-turn/bare-copies/4096"];
 
 pub(super) const ROWS: &[Row] = &[
     row(AREA, "a hit, 64 B", "page-cache/hit-read_at/ours/64")
@@ -15,7 +18,7 @@ pub(super) const ROWS: &[Row] = &[
         .headline(),
     row(AREA, "a hit, 4 KiB at random in 32 MiB", "page-cache/hit-read_at/ours/4096")
         .beside("pread", &["page-cache/hit-read_at/bare/4096"])
-        .limited_by("the copies alone", &["page-cache/hit-read_at/bare-copies/4096"])
+        .limited_in_turn("the copies alone", HIT_IN_TURN, COPIES_IN_TURN)
         .at_most(0.35),
     row(AREA, "a hit, 64 KiB", "page-cache/hit-read_at/ours/65536")
         .beside("pread", &["page-cache/hit-read_at/bare/65536"])
@@ -28,15 +31,15 @@ pub(super) const ROWS: &[Row] = &[
         .at_most(0.65),
     row(AREA, "a hit, 4 KiB, beside pfio", "page-cache/hit-read_at/ours/4096")
         .beside("pfio", &["page-cache/hit-read_at/pfio-sparse/4096"])
-        .limited_by("the copies alone", &["page-cache/hit-read_at/bare-copies/4096"])
+        .limited_in_turn("the copies alone", HIT_IN_TURN, COPIES_IN_TURN)
         .at_least(7.0),
     row(AREA, "a hit, 4 KiB, beside pfio for processes", "page-cache/hit-read_at/ours/4096")
         .beside("pfio", &["page-cache/hit-read_at/pfio-processes/4096"])
-        .limited_by("the copies alone", &["page-cache/hit-read_at/bare-copies/4096"])
+        .limited_in_turn("the copies alone", HIT_IN_TURN, COPIES_IN_TURN)
         .at_least(7.0),
     row(AREA, "a hit, 4 KiB, beside fsspec", "page-cache/hit-read_at/ours/4096")
         .beside("fsspec", &["page-cache/hit-read_at/fsspec-blockcache/4096"])
-        .limited_by("the copies alone", &["page-cache/hit-read_at/bare-copies/4096"])
+        .limited_in_turn("the copies alone", HIT_IN_TURN, COPIES_IN_TURN)
         .at_least(7.0),
     row(AREA, "a hit, 4 KiB, beside foyer from its disk", "page-cache/hit-read_at/ours/4096")
         .beside("foyer", &["page-cache/hit-read_at/foyer-disk/4096"])

@@ -70,7 +70,11 @@ pub(super) const ROWS: &[Row] = &[
     row(AREA, "4 KiB read there", "svf-core/read/ours/4096")
         .beside_call("svfsc", &["svf-core/read/svfsc/4096"], QUERY)
         .at_least(0.8)
-        .limited_by("the same copies without a search", &["svf-core/read/bare-chunks/4096"]),
+        .limited_in_turn(
+            "the same copies without a search",
+            "svf-core/read-in-turn/ours/4096",
+            &["svf-core/read-in-turn/bare-chunks/4096"],
+        ),
     row(AREA, "`chunks` of 4 KiB there", "svf-core/read/chunks/4096")
         .beside_call("svfsc", &["svf-core/read/svfsc/4096"], QUERY)
         .at_least(2.0),

@@ -415,7 +415,7 @@ fn inside_one_block(criterion: &mut Criterion) {
     }
     group.finish();
 
-    reads_beside_copies(criterion, &map, &copies);
+    reads_beside_copies(criterion, &map, &offsets, &copies);
 
     for size in [64, 4 << 10, 1 << 20] {
         let reads = random_reads(QUERIES, size, 1, len, SEED);
@@ -463,16 +463,18 @@ fn inside_one_block(criterion: &mut Criterion) {
     }
 }
 
-/// 4 KiB, in turn with the same copies of the same memory into new memory, and no search: a chunk is found by its
-/// number.
-fn reads_beside_copies(criterion: &mut Criterion, map: &BlockMap, chunks: &[Bytes]) {
+/// 4 KiB, in turn with a search in an array that takes no writes, and the same copies of the same memory into new
+/// memory.
+fn reads_beside_copies(criterion: &mut Criterion, map: &BlockMap, offsets: &[u64], chunks: &[Bytes]) {
     let size = CHUNK;
     let reads = random_reads(QUERIES, size, 1, chunks.len() as u64 * CHUNK, SEED);
     let gather = |read: &Range<u64>| {
+        let first = offsets.partition_point(|&start| start <= read.start) - 1;
         let mut out = Vec::with_capacity(size as usize);
-        for number in read.start / CHUNK..read.end.div_ceil(CHUNK) {
-            let [from, to] = [read.start, read.end].map(|at| at.saturating_sub(number * CHUNK).min(CHUNK));
-            out.extend_from_slice(&chunks[number as usize][from as usize..to as usize]);
+        for (start, chunk) in offsets[first..].iter().zip(&chunks[first..]).take_while(|(start, _)| **start < read.end)
+        {
+            let [from, to] = [read.start, read.end].map(|at| at.saturating_sub(*start).min(CHUNK));
+            out.extend_from_slice(&chunk[from as usize..to as usize]);
         }
         Bytes::from(out)
     };
@@ -489,7 +491,7 @@ fn reads_beside_copies(criterion: &mut Criterion, map: &BlockMap, chunks: &[Byte
         timed(|| gather(read))
     };
     let mut group = criterion.benchmark_group("svf-core/read-in-turn");
-    let mut turns: [(&str, Turn<'_>); 2] = [("ours", Box::new(ours)), ("bare-chunks", Box::new(bare))];
+    let mut turns: [(&str, Turn<'_>); 2] = [("ours", Box::new(ours)), ("sorted-vec", Box::new(bare))];
     in_turn(&mut group, size, &mut turns);
 }
 

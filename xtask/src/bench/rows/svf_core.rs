@@ -71,9 +71,9 @@ pub(super) const ROWS: &[Row] = &[
         .beside_call("svfsc", &["svf-core/read/svfsc/4096"], QUERY)
         .at_least(0.8)
         .limited_in_turn(
-            "the same copies without a search",
+            "a search in an array and the same copies",
             "svf-core/read-in-turn/ours/4096",
-            &["svf-core/read-in-turn/bare-chunks/4096"],
+            &["svf-core/read-in-turn/sorted-vec/4096"],
         ),
     row(AREA, "`chunks` of 4 KiB there", "svf-core/read/chunks/4096")
         .beside_call("svfsc", &["svf-core/read/svfsc/4096"], QUERY)

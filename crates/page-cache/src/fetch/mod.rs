@@ -291,7 +291,8 @@ impl Source<'_> {
         leader.expect_only(&found.absent);
         self.report_damage(store, &new);
         store.pair.withdraw_damaged(store.budget, &found.damaged);
-        for part in self.plan(&found.absent) {
+        // Each is a request: they are whole pages, and no longer than the one of which they are parts.
+        for part in found.absent {
             match self.request(part.clone(), turns) {
                 Ok(bytes) => self.hand_out_and_store(store, leader, destinations, part.start, &bytes),
                 Err(Failed { error, begin }) => {

@@ -135,7 +135,8 @@ impl Flights {
         let range = wanted.start..next.map_or(wanted.end, |next| next.range.start.min(wanted.end));
         let cargo = Cargo {
             expected: [range.clone()].into_iter().collect(),
-            landed: Vec::new(),
+            // Mostly all of it lands at once.
+            landed: Vec::with_capacity(1),
             departed: false,
             over: false,
             failed: None,

@@ -44,7 +44,8 @@ impl RangeLocks {
     pub(crate) fn try_claim(&self, wanted: &RangeSet) -> io::Result<Claim<'_>> {
         let free: RangeSet = {
             let mut granted = self.granted.lock();
-            let free = wanted.iter().flat_map(|range| granted.gaps(range)).collect();
+            let mut free = RangeSet::new();
+            wanted.iter().for_each(|range| free.extend(granted.gaps(range)));
             granted.extend(&free);
             free
         };

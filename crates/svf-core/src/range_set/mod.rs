@@ -113,6 +113,7 @@ impl RangeSet {
     }
 
     /// The parts of `range` that are in the set, in order.
+    #[inline]
     pub fn intersection(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
         self.overlapping(&range).map(move |held| held.start.max(range.start)..held.end.min(range.end))
     }

@@ -183,7 +183,7 @@ impl CachedFile {
         let range = self.clip(range)?;
         let mut bytes = self.allocate(&range)?;
         if !range.is_empty() {
-            self.read_into(&mut [Destination { range, out: &mut bytes }])?;
+            self.read_into(&mut [Destination::new(range, &mut bytes)])?;
         }
         Ok(bytes.into())
     }
@@ -203,7 +203,7 @@ impl CachedFile {
         let mut destinations: Vec<_> = reads
             .iter_mut()
             .filter(|(_, range)| !range.is_empty())
-            .map(|(out, range)| Destination { range: range.clone(), out })
+            .map(|(out, range)| Destination::new(range.clone(), out))
             .collect();
         self.read_into(&mut destinations)?;
         Ok(reads.into_iter().map(|(bytes, _)| bytes.into()).collect())
@@ -415,7 +415,7 @@ impl CachedFile {
     fn destination<'a>(&self, buf: &'a mut [u8], offset: u64) -> Result<Destination<'a>, ReadError> {
         let range = self.clip(offset..offset.saturating_add(buf.len() as u64))?;
         let out = &mut buf[..(range.end - range.start) as usize];
-        Ok(Destination { range, out })
+        Ok(Destination::new(range, out))
     }
 
     /// The part of `range` that the file has.

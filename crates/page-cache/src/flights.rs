@@ -10,7 +10,6 @@
 //! his own request; so no two can wait for each other. A flight ends with its leader, whatever becomes of him: what it
 //! did not bring is for the passengers to look for.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,8 +27,8 @@ const QUEUE: Duration = Duration::from_secs(1);
 /// The flights of a version of an object, in this process. No two of them have a byte in common.
 #[derive(Debug, Default)]
 pub(crate) struct Flights {
-    /// By where they start.
-    in_the_air: Mutex<BTreeMap<u64, Arc<Flight>>>,
+    /// In the order of their starts. They are few, at most one for each request that is under way or waits for a slot.
+    in_the_air: Mutex<Vec<Arc<Flight>>>,
 }
 
 #[derive(Debug)]
@@ -127,31 +126,37 @@ impl Flights {
     /// another thread. What either covers starts where `wanted` does, and may end earlier.
     pub(crate) fn board(&self, wanted: Range<u64>) -> Boarding<'_> {
         let mut in_the_air = self.in_the_air.lock();
-        let before = in_the_air.range(..=wanted.start).next_back().map(|(_, flight)| flight);
-        if let Some(flight) = before.filter(|flight| flight.range.end > wanted.start) {
+        let place = place_of(&in_the_air, wanted.start);
+        let next = in_the_air.get(place);
+        if let Some(flight) = next.filter(|flight| flight.range.start <= wanted.start) {
             let wanted = overlap(&flight.range, &wanted);
             return Boarding::Passenger(Passenger { flight: Arc::clone(flight), wanted });
         }
-        let next = in_the_air.range(wanted.start..).next().map_or(u64::MAX, |(start, _)| *start);
-        let range = wanted.start..wanted.end.min(next);
+        let range = wanted.start..next.map_or(wanted.end, |next| next.range.start.min(wanted.end));
         let cargo = Cargo {
             expected: [range.clone()].into_iter().collect(),
-            landed: Vec::new(),
+            // Mostly all of it lands at once.
+            landed: Vec::with_capacity(1),
             departed: false,
             over: false,
             failed: None,
         };
         let flight = Arc::new(Flight { range: range.clone(), cargo: Mutex::new(cargo), changed: Condvar::new() });
-        in_the_air.insert(range.start, Arc::clone(&flight));
+        in_the_air.insert(place, Arc::clone(&flight));
         Boarding::Leader(Leader { flights: self, flight })
     }
 
     /// Where the first flight starts that has bytes of `range`, if there is one.
     pub(crate) fn first_in(&self, range: &Range<u64>) -> Option<u64> {
         let in_the_air = self.in_the_air.lock();
-        let before = in_the_air.range(..range.start).next_back().filter(|(_, flight)| flight.range.end > range.start);
-        before.map(|_| range.start).or_else(|| Some(*in_the_air.range(range.clone()).next()?.0))
+        let first = in_the_air.get(place_of(&in_the_air, range.start))?.range.start;
+        (first < range.end).then_some(first.max(range.start))
     }
+}
+
+/// The place of the flight that has the byte at `offset`; if none has it, that of the next one.
+fn place_of(in_the_air: &[Arc<Flight>], offset: u64) -> usize {
+    in_the_air.partition_point(|flight| flight.range.end <= offset)
 }
 
 impl Leader<'_> {
@@ -195,7 +200,7 @@ impl Leader<'_> {
 
 impl Drop for Leader<'_> {
     fn drop(&mut self) {
-        self.flights.in_the_air.lock().remove(&self.flight.range.start);
+        self.flights.in_the_air.lock().retain(|flight| !Arc::ptr_eq(flight, &self.flight));
         self.flight.cargo.lock().over = true;
         self.flight.changed.notify_all();
     }

@@ -21,7 +21,9 @@ pub(crate) struct InFlight {
 #[derive(Debug, Default)]
 struct Taken {
     count: usize,
-    /// When a slot was given back for the last time.
+    /// How many threads wait for a slot.
+    waiting: usize,
+    /// When a slot was given back for the last time that somebody waited for.
     last_release: Option<Instant>,
 }
 
@@ -100,10 +102,12 @@ impl InFlight {
         let mut taken = self.taken.lock();
         if taken.count >= self.max {
             let since = Instant::now();
+            taken.waiting += 1;
             while taken.count >= self.max {
                 let since = taken.last_release.map_or(since, |last| last.max(since));
                 let rest = patience.saturating_sub(since.elapsed());
                 if rest.is_zero() {
+                    taken.waiting -= 1;
                     tracing::warn!(
                         max = self.max,
                         "no request has ended for too long; another one is sent beside them"
@@ -112,6 +116,7 @@ impl InFlight {
                 }
                 taken = self.released.wait_for(taken, rest);
             }
+            taken.waiting -= 1;
         }
         taken.count += 1;
         drop(taken);
@@ -125,7 +130,9 @@ impl Drop for Slot<'_> {
         HELD.set(HELD.get().saturating_sub(1));
         let mut taken = self.in_flight.taken.lock();
         taken.count -= 1;
-        taken.last_release = Some(Instant::now());
+        if taken.waiting > 0 {
+            taken.last_release = Some(Instant::now());
+        }
         drop(taken);
         self.in_flight.released.notify_one();
     }

@@ -14,7 +14,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::cached_file::CachedFile;
 use crate::checksum::{crc32c, page_checksum};
-use crate::directory::{Object, Stored};
+use crate::directory::{Found, Object, Stored};
 use crate::error::TransferError;
 use crate::pages::{MAX_PAGE_SIZE, MIN_PAGE_SIZE, Pages};
 use crate::sys::check_size_limit;
@@ -101,8 +101,10 @@ impl CachedFile {
             for page in pages.iter().flat_map(|range| pair.pages().touching(&range)) {
                 let bytes = pair.pages().bytes(page);
                 buffer.resize((bytes.end - bytes.start) as usize, 0);
+                let mut found = Found::default();
+                pair.copy_present(&bytes, &mut buffer, &mut found);
                 // What is damaged, or is taken away meanwhile, is not held.
-                if pair.copy_present(&bytes, &mut buffer).absent.is_empty() {
+                if found.absent.is_empty() {
                     data.write_all_at(&buffer, bytes.start)?;
                     let checksum = page_checksum(nonce, page, &buffer).into();
                     listed.push(ListedPage { page: page.into(), checksum });

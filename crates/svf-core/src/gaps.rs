@@ -15,6 +15,7 @@ pub(crate) struct GapsBetween<I> {
 }
 
 impl<I: Iterator<Item = Range<u64>>> GapsBetween<I> {
+    #[inline]
     pub(crate) fn new(held: I, range: Range<u64>) -> Self {
         Self { held, position: range.start, end: range.end }
     }

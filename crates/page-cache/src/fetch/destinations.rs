@@ -1,6 +1,6 @@
 //! The ranges of one call, and the memory that is to receive their bytes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use svf_core::RangeSet;
@@ -12,9 +12,17 @@ use crate::pages::{Pages, overlap};
 pub(crate) struct Destination<'a> {
     pub(crate) range: Range<u64>,
     pub(crate) out: &'a mut [u8],
+    /// How far it and those before it reach, when all of a call are in order.
+    reach: u64,
 }
 
-impl Destination<'_> {
+impl<'a> Destination<'a> {
+    /// The memory is as long as the range.
+    pub(crate) fn new(range: Range<u64>, out: &'a mut [u8]) -> Self {
+        let reach = range.end;
+        Self { range, out, reach }
+    }
+
     fn part(&mut self, part: &Range<u64>) -> &mut [u8] {
         &mut self.out[(part.start - self.range.start) as usize..(part.end - self.range.start) as usize]
     }
@@ -24,8 +32,6 @@ impl Destination<'_> {
 pub(super) struct Destinations<'d, 'a> {
     /// In the order of their starts.
     sorted: &'d mut [Destination<'a>],
-    /// How far those up to each one reach.
-    reach: Vec<u64>,
     /// The pages that were found damaged, however often they were looked at.
     damaged: BTreeSet<u64>,
     /// Whole pages which are to be stored and given to nobody.
@@ -36,11 +42,11 @@ impl<'d, 'a> Destinations<'d, 'a> {
     pub(super) fn new(destinations: &'d mut [Destination<'a>]) -> Self {
         destinations.sort_unstable_by_key(|destination| destination.range.start);
         let mut farthest = 0;
-        let reach = destinations.iter().map(|destination| {
+        for destination in &mut *destinations {
             farthest = farthest.max(destination.range.end);
-            farthest
-        });
-        Self { reach: reach.collect(), sorted: destinations, damaged: BTreeSet::new(), only_stored: RangeSet::new() }
+            destination.reach = farthest;
+        }
+        Self { sorted: destinations, damaged: BTreeSet::new(), only_stored: RangeSet::new() }
     }
 
     /// The range, if there is one only.
@@ -79,23 +85,23 @@ impl<'d, 'a> Destinations<'d, 'a> {
 
     /// Gives them what the pair has of the `pending` pages, and tells what it does not have.
     pub(super) fn look(&mut self, pair: &Pair, pending: &RangeSet) -> Found {
-        // A page may be wanted by several, and is damaged once.
-        let (mut absent, mut damaged) = (RangeSet::new(), BTreeMap::new());
+        let mut found = Found::default();
         for range in pending {
             for destination in self.touching(&range) {
                 let part = overlap(&range, &destination.range);
                 if !part.is_empty() {
-                    let here = pair.copy_present(&part, destination.part(&part));
-                    absent.extend(&here.absent);
-                    damaged.extend(here.damaged);
+                    pair.copy_present(&part, destination.part(&part), &mut found);
                 }
             }
             // What nobody reads is not checked either. What cannot be looked at is not fetched for nobody.
             for pages in self.only_stored.intersection(range) {
-                absent.extend(pair.held(&pages).iter().flat_map(|held| held.gaps(pages.clone())));
+                found.absent.extend(pair.held(&pages).iter().flat_map(|held| held.gaps(pages.clone())));
             }
         }
-        Found { absent, damaged: damaged.into_iter().collect() }
+        // A page may be wanted by several, and is damaged once.
+        found.damaged.sort_by_key(|(page, _)| *page);
+        found.damaged.dedup_by_key(|(page, _)| *page);
+        found
     }
 
     /// Notes what was found damaged, and returns what of it was not noted before.
@@ -115,7 +121,7 @@ impl<'d, 'a> Destinations<'d, 'a> {
 
     /// Those that may overlap a range: all that do, and few others.
     fn touching(&mut self, range: &Range<u64>) -> &mut [Destination<'a>] {
-        let first = self.reach.partition_point(|&end| end <= range.start);
+        let first = self.sorted.partition_point(|destination| destination.reach <= range.start);
         let last = self.sorted.partition_point(|destination| destination.range.start < range.end);
         self.sorted.get_mut(first..last).unwrap_or_default()
     }
@@ -133,7 +139,7 @@ mod tests {
         let mut destinations: Vec<_> = ranges
             .iter()
             .zip(&mut memory)
-            .map(|(range, out)| Destination { range: range.start as u64..range.end as u64, out })
+            .map(|(range, out)| Destination::new(range.start as u64..range.end as u64, out))
             .collect();
         let mut all = Destinations::new(&mut destinations);
         for start in [192, 0, 64, 128] {
@@ -152,7 +158,7 @@ mod tests {
         let mut destinations: Vec<_> = memory
             .chunks_mut(1)
             .zip((0..).step_by(10))
-            .map(|(out, start)| Destination { range: start..start + 1, out })
+            .map(|(out, start)| Destination::new(start..start + 1, out))
             .collect();
         let mut all = Destinations::new(&mut destinations);
         assert_eq!(all.touching(&(500_000..500_100)).len(), 10);

@@ -291,7 +291,8 @@ impl Source<'_> {
         leader.expect_only(&found.absent);
         self.report_damage(store, &new);
         store.pair.withdraw_damaged(store.budget, &found.damaged);
-        for part in self.plan(&found.absent) {
+        // Each is a request: they are whole pages, and no longer than the one of which they are parts.
+        for part in found.absent {
             if !self.fetch_in_place(store, leader, turns, destinations, &part) {
                 self.fetch_part(store, leader, turns, destinations, &part)?;
             }

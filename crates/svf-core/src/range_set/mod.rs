@@ -107,19 +107,21 @@ impl RangeSet {
     }
 
     /// The parts of `range` that are not in the set, in order.
+    #[inline]
     pub fn gaps(&self, range: Range<u64>) -> Gaps<'_> {
-        Gaps(GapsBetween::new(self.overlapping(range.clone()), range))
+        Gaps(GapsBetween::new(self.overlapping(&range), range))
     }
 
     /// The parts of `range` that are in the set, in order.
+    #[inline]
     pub fn intersection(&self, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + '_ {
-        self.overlapping(range.clone()).map(move |held| held.start.max(range.start)..held.end.min(range.end))
+        self.overlapping(&range).map(move |held| held.start.max(range.start)..held.end.min(range.end))
     }
 
     /// The ranges, in order.
     #[inline]
     pub fn iter(&self) -> Ranges<'_> {
-        self.ranges.starting_in(0..=u64::MAX)
+        self.ranges.iter()
     }
 
     /// How many ranges there are. O(1).
@@ -150,12 +152,9 @@ impl RangeSet {
     }
 
     /// The held ranges that share a byte with `range`, whole.
-    fn overlapping(&self, range: Range<u64>) -> Ranges<'_> {
-        if range.is_empty() {
-            return Ranges::none();
-        }
-        let first = self.range_at(range.start).map_or(range.start, |held| held.start);
-        self.ranges.starting_in(first..=range.end - 1)
+    #[inline]
+    fn overlapping(&self, range: &Range<u64>) -> Ranges<'_> {
+        if range.is_empty() { Ranges::none() } else { self.ranges.overlapping(range) }
     }
 }
 
@@ -200,6 +199,7 @@ impl<'a> IntoIterator for &'a RangeSet {
     type Item = Range<u64>;
     type IntoIter = Ranges<'a>;
 
+    #[inline]
     fn into_iter(self) -> Ranges<'a> {
         self.iter()
     }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, btree_map};
 use std::iter::FusedIterator;
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 use std::option;
 
 /// Ranges that do not overlap, in order of their start.
@@ -57,12 +57,25 @@ impl Ordered {
         }
     }
 
-    /// The ranges whose start is one of `starts`.
+    /// All of them.
     #[inline]
-    pub(super) fn starting_in(&self, starts: RangeInclusive<u64>) -> Ranges<'_> {
+    pub(super) fn iter(&self) -> Ranges<'_> {
         Ranges(match self {
-            Self::One(one) => Walk::One(one.clone().filter(|range| starts.contains(&range.start)).into_iter()),
-            Self::Many(tree) => Walk::Many(tree.range(starts)),
+            Self::One(one) => Walk::One(one.clone().into_iter()),
+            Self::Many(tree) => Walk::Many(tree.range(..)),
+        })
+    }
+
+    /// Those that share a byte with `range`, which is not empty.
+    #[inline]
+    pub(super) fn overlapping(&self, range: &Range<u64>) -> Ranges<'_> {
+        let overlaps = |one: &Range<u64>| one.start < range.end && range.start < one.end;
+        Ranges(match self {
+            Self::One(one) => Walk::One(one.clone().filter(overlaps).into_iter()),
+            Self::Many(tree) => {
+                let before = self.last_from(range.start).filter(overlaps);
+                Walk::Many(tree.range(before.map_or(range.start, |before| before.start)..range.end))
+            }
         })
     }
 

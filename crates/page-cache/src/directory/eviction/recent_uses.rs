@@ -6,6 +6,7 @@
 //! period would make two uses of one.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -41,9 +42,29 @@ pub(crate) struct RecentUses(Mutex<Uses>);
 
 #[derive(Debug, Default)]
 struct Uses {
-    by_extent: HashMap<u64, LastUse>,
+    by_extent: ByExtent,
     /// When there are so many, some are forgotten: so rarely that it costs each use the same.
     full: usize,
+}
+
+type ByExtent = HashMap<u64, LastUse, BuildHasherDefault<Spread>>;
+
+/// Extents are numbers that nobody chooses to collide.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 #[derive(Debug)]
@@ -83,7 +104,7 @@ impl RecentUses {
     }
 }
 
-fn forget(uses: &mut HashMap<u64, LastUse>, filled: u64, length: u64) {
+fn forget(uses: &mut ByExtent, filled: u64, length: u64) {
     // A reader may go on for longer than a use lasts that does not go forward.
     uses.retain(|_, last| filled.abs_diff(last.filled) < length.saturating_mul(4));
     if uses.len() >= MOST {

@@ -349,6 +349,7 @@ impl Index {
     }
 
     /// One of the words between the header and the end of the map.
+    #[inline]
     fn load_vital(&self, index: u64) -> io::Result<u64> {
         match &self.writable {
             Some(_) => Ok(u64::from_le(self.vital(index)?.load(Ordering::Acquire))),
@@ -356,6 +357,7 @@ impl Index {
         }
     }
 
+    #[inline]
     fn vital(&self, index: u64) -> io::Result<&AtomicU64> {
         let no_mapping = || io::Error::other("the index could not be mapped, so nothing is stored");
         self.writable.as_ref().and_then(|writable| writable.vital.get(index)).ok_or_else(no_mapping)

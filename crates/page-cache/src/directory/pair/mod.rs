@@ -182,12 +182,11 @@ impl Pair {
         copy_vouched(&self.index, run.start, words, || self.data.copy_to(part.start, out))
     }
 
-    /// Copies what is present of `range` to `out`, which is as long, and tells what is not.
+    /// Copies what is present of `range` to `out`, which is as long, and adds what is not to `found`.
     ///
     /// Every page is checked against its checksum before the first byte of it is handed out by this process. A page
     /// that does not agree, or cannot be read, counts as absent.
-    pub(crate) fn copy_present(&self, range: &Range<u64>, out: &mut [u8]) -> Found {
-        let mut found = Found::default();
+    pub(crate) fn copy_present(&self, range: &Range<u64>, out: &mut [u8], found: &mut Found) {
         for page in self.pages().touching(range) {
             let bytes = self.pages().bytes(page);
             let part = overlap(&bytes, range);
@@ -199,7 +198,6 @@ impl Pair {
             }
             found.absent.insert(bytes);
         }
-        found
     }
 
     /// Copies `part` of a page to `out`, which is as long.

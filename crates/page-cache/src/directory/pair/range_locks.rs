@@ -44,19 +44,28 @@ impl RangeLocks {
     pub(crate) fn try_claim(&self, wanted: &RangeSet) -> io::Result<Claim<'_>> {
         let free: RangeSet = {
             let mut granted = self.granted.lock();
-            let free = wanted.iter().flat_map(|range| granted.gaps(range)).collect();
+            let mut free = RangeSet::new();
+            wanted.iter().for_each(|range| free.extend(granted.gaps(range)));
             granted.extend(&free);
             free
         };
         // From here on its drop gives back what was granted, whatever happens.
         let mut claim = Claim { ranges: free, locks: self };
-        let locked = self.lock_parts(&claim.ranges);
-        let kept = locked.as_ref().map_or_else(|_| RangeSet::new(), Clone::clone);
-        let free = std::mem::replace(&mut claim.ranges, kept);
-        if claim.ranges != free {
-            self.forget(free.iter().flat_map(|range| claim.ranges.gaps(range)));
+        match self.lock_parts(&claim.ranges) {
+            Ok(refused) if refused.is_empty() => Ok(claim),
+            Ok(refused) => {
+                refused.iter().for_each(|range| _ = claim.ranges.remove(range));
+                self.forget(refused.iter());
+                Ok(claim)
+            }
+            Err(error) => {
+                // Also what was not locked: that changes nothing.
+                let refused = std::mem::take(&mut claim.ranges);
+                refused.iter().for_each(|range| self.file.unlock(self.bytes(&range)));
+                self.forget(refused.iter());
+                Err(error)
+            }
         }
-        locked.map(|_| claim)
     }
 
     /// Grants one range as a whole, or nothing.
@@ -70,35 +79,26 @@ impl RangeLocks {
         drop(self.released.wait_for(self.granted.lock(), timeout));
     }
 
-    /// Takes the kernel's locks of what other processes have not locked.
+    /// Takes the kernel's locks of what other processes have not locked, and returns the rest.
     fn lock_parts(&self, wanted: &RangeSet) -> io::Result<RangeSet> {
-        let mut locked = RangeSet::new();
-        let mut pending: Vec<_> = wanted.iter().collect();
-        let result = self.try_lock_parts(&mut pending, &mut locked);
-        if result.is_err() {
-            locked.iter().for_each(|range| self.file.unlock(self.bytes(&range)));
-        }
-        result.map(|()| locked)
-    }
-
-    fn try_lock_parts(&self, pending: &mut Vec<Range<u64>>, locked: &mut RangeSet) -> io::Result<()> {
+        let (mut refused, mut wanted, mut parts) = (RangeSet::new(), wanted.iter(), Vec::new());
         // Locks come and go between two calls; who finds no end of it has enough.
         for _ in 0..10_000 {
-            let Some(range) = pending.pop() else { break };
+            let Some(range) = parts.pop().or_else(|| wanted.next()) else { break };
             if self.file.try_lock(self.bytes(&range), Lock::Exclusive)? {
-                locked.insert(range);
                 continue;
             }
             let Some(conflict) = self.file.conflict(self.bytes(&range))? else {
-                pending.push(range);
+                parts.push(range);
                 continue;
             };
-            let (start, end) = (conflict.start.saturating_sub(self.base), conflict.end.saturating_sub(self.base));
-            let parts =
-                [range.start..start.clamp(range.start, range.end), end.clamp(range.start, range.end)..range.end];
-            pending.extend(parts.into_iter().filter(|part| !part.is_empty()));
+            let within = |byte: u64| byte.saturating_sub(self.base).clamp(range.start, range.end);
+            let (start, end) = (within(conflict.start), within(conflict.end));
+            refused.insert(start..end);
+            parts.extend([range.start..start, end..range.end].into_iter().filter(|part| !part.is_empty()));
         }
-        Ok(())
+        refused.extend(parts.into_iter().chain(wanted));
+        Ok(refused)
     }
 
     fn bytes(&self, range: &Range<u64>) -> Range<u64> {

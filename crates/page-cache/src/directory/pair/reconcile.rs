@@ -21,10 +21,11 @@ impl Pair {
     /// was opened, somebody's locks, a recount or the disk, may have passed: so that is tried again, in pauses that
     /// grow.
     pub(crate) fn may_be_filled(&self, budget: &Budget) -> bool {
-        if !self.is_reconciled(budget) && self.retry.is_due() {
-            self.reconcile(budget);
-        }
         self.is_reconciled(budget)
+            || (self.retry.is_due() && {
+                self.reconcile(budget);
+                self.is_reconciled(budget)
+            })
     }
 
     /// Makes it agree with itself, if that has not been done since the system was started. Not if anybody else is just

@@ -148,8 +148,8 @@ impl Window {
         Some(Self { pin: Pin { number: held.into_number(), core: Arc::clone(core) }, place, handle })
     }
 
-    /// Holds another region, of `core`, instead of one that [was let go of](Self::change_to). `None` never happens, as for
-    /// [`new`](Self::new); then it holds nothing.
+    /// Holds another region, of `core`, instead of one that [was let go of](Self::change_to). `None` never happens, as
+    /// for [`new`](Self::new); then it holds nothing.
     ///
     /// The reference to the tables, which are mostly the same, is kept: to count it down and up again takes as long as
     /// a lock.

@@ -164,7 +164,7 @@ impl<K: Key, T> Pool<K, T> {
         any | self.enter_latest(books, NONE)
     }
 
-    /// Enters in the order what was made last, if nobody holds it any more: whether it is so. Another one is the latest.
+    /// Enters in the order what was made last, if nobody holds it any more: whether it is so. Another is the latest.
     #[inline]
     pub(super) fn enter_latest(&self, books: &mut Books<K>, next: u32) -> bool {
         let Some(cell) = self.cells.get(std::mem::replace(&mut books.latest, next)) else { return false };

@@ -124,12 +124,11 @@ impl Core {
     ) -> Result<(&Arc<Self>, HeldRegion<'_>), MapFailure> {
         let core = self.here();
         let mut evicting = false;
-        let mapped = source.with_file(self, |file| core.map_file(file, source, key, &mut evicting));
-        let held = match mapped {
-            Ok(Ok(held)) => held,
-            Ok(Err(error)) => return Err(core.failure_of(error, key)),
-            Err(error) => return Err(MapFailure::Descriptor(error)),
-        };
+        let open = source.open(self).map_err(MapFailure::Descriptor)?;
+        let Some(file) = open.entry() else { return Err(MapFailure::Descriptor(DescriptorError::Inherited)) };
+        let mapped = core.map_file(&file.value, source, key, &mut evicting);
+        drop(open);
+        let held = mapped.map_err(|error| core.failure_of(error, key))?;
         let len = key.end.saturating_sub(key.start);
         tracing::debug!(file = %source.name(), offset = key.start, len, evicting, "mapped a region");
         Ok((core, held))
@@ -145,7 +144,7 @@ impl Core {
     ) -> Result<HeldRegion<'_>, MakeError<MapFailure>> {
         let size = key.end.saturating_sub(key.start);
         let len = isize::try_from(size).ok().and_then(|len| usize::try_from(len).ok());
-        let len = len.ok_or(MakeError::Failed(MapFailure::TooLong))?;
+        let Some(len) = len else { return Err(MakeError::Failed(MapFailure::TooLong)) };
         let sys = &*self.settings.sys;
         if source.mappable {
             let mut refused = false;

@@ -213,12 +213,18 @@ impl Cursor {
         self.piece.range = needed.start..needed.start;
         let file = self.file.file();
         let held = &mut self.piece.window;
-        if held.is_none() {
+        let Some(window) = held else {
             *held = Some(file.window_of(key, needed)?);
-        } else if !Window::change_to(held, &key, file.handle()) {
-            *held = Some(file.map(key, needed)?);
+            return Ok(());
+        };
+        if window.change_to(&key, file.handle()) {
+            return Ok(());
         }
-        Ok(())
+        let mapped = file.map_in(window, key, needed);
+        if mapped.is_err() {
+            *held = None;
+        }
+        mapped
     }
 
     /// Moves to all of the region that is just `span`, which is not empty and inside of the file, and where who reads

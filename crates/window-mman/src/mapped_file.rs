@@ -362,17 +362,22 @@ impl MappedFile {
     }
 
     /// The region of this key, which was not found, for a request of `range`.
-    pub(crate) fn map(&self, key: RegionKey, range: &Range<u64>) -> Result<Window, ViewError> {
+    #[inline(never)]
+    fn map(&self, key: RegionKey, range: &Range<u64>) -> Result<Window, ViewError> {
         let Handle { core, source, .. } = &*self.inner;
-        let failure = match core.map(source, key) {
-            Ok((core, held)) => match Window::new(core, held, &self.inner) {
-                Some(window) => return Ok(window),
-                // Never: what is held is there.
-                None => MapFailure::TooLong,
-            },
-            Err(failure) => failure,
-        };
-        Err(self.explain(failure, range.clone()))
+        let mapped =
+            core.map(source, key).and_then(|(core, held)| Window::new(core, held, &self.inner).ok_or_else(never));
+        mapped.map_err(|failure| self.explain(failure, range.clone()))
+    }
+
+    /// The region of this key, which was not found, for a request of `range`: in a window that has let go of another
+    /// one. After an error it holds nothing.
+    #[inline(never)]
+    pub(crate) fn map_in(&self, window: &mut Window, key: RegionKey, range: &Range<u64>) -> Result<(), ViewError> {
+        let Handle { core, source, .. } = &*self.inner;
+        let mapped =
+            core.map(source, key).and_then(|(core, held)| window.hold(core, held, &self.inner).ok_or_else(never));
+        mapped.map_err(|failure| self.explain(failure, range.clone()))
     }
 
     #[cold]
@@ -438,6 +443,12 @@ impl fmt::Debug for MappedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MappedFile").field("path", &self.path()).field("len", &self.len()).finish_non_exhaustive()
     }
+}
+
+/// What is held is there.
+#[cold]
+fn never() -> MapFailure {
+    MapFailure::TooLong
 }
 
 #[cfg(all(any(target_os = "linux", target_os = "android", target_os = "freebsd"), not(miri)))]

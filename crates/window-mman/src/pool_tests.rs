@@ -169,6 +169,53 @@ fn what_is_used_is_looked_at_once_more() {
     assert!(pool.looks() <= 2_000, "{}", pool.looks());
 }
 
+/// It is in its place in the order without that: a stack that all threads write to is for what is used otherwise.
+#[test]
+fn who_goes_from_miss_to_miss_adds_nothing_to_the_stack() {
+    let pool = pool(2, 100, false);
+    (0..2).for_each(|key| pool.release(get(&pool, key, 1).unwrap()));
+    assert!(pool.has_released(), "there was no victim");
+    for key in 2..10 {
+        pool.release(get(&pool, key, 1).unwrap());
+        assert!(!pool.has_released());
+        assert_eq!(keys(&pool), [key - 1, key]);
+    }
+}
+
+#[test]
+fn what_was_made_last_goes_in_its_turn() {
+    let pool = pool(3, 100, false);
+    let use_all = |keys: std::ops::Range<u64>| keys.for_each(|key| pool.release(get(&pool, key, 1).unwrap()));
+    use_all(1..4);
+    // It is held when somebody else misses.
+    let held = get(&pool, 4, 1).unwrap();
+    use_all(5..6);
+    pool.release(held);
+    use_all(6..7);
+    assert_eq!(keys(&pool), [4, 5, 6]);
+    use_all(7..8);
+    assert_eq!(keys(&pool), [4, 6, 7]);
+    use_all(8..9);
+    assert_eq!(keys(&pool), [6, 7, 8]);
+    // It is used once more.
+    use_all(8..9);
+    use_all(6..7);
+    use_all(9..10);
+    assert_eq!(keys(&pool), [6, 8, 9]);
+    // It is given up, and its cell is used for something else.
+    pool.sweep(|entry| entry.value == 9);
+    use_all(10..13);
+    assert_eq!(keys(&pool), [10, 11, 12]);
+    // Nothing is made in the place of a victim.
+    let failed = pool.find_or_make(Number(20), 1, |_| Err(Failure { error: (), for_want_of_room: false }));
+    assert!(matches!(failed, Err(MakeError::Failed(()))));
+    assert_eq!(keys(&pool), [11, 12]);
+    use_all(13..15);
+    assert_eq!(keys(&pool), [12, 13, 14]);
+    use_all(15..18);
+    assert_eq!(keys(&pool), [15, 16, 17]);
+}
+
 #[test]
 fn a_strict_pool_refuses_until_something_is_let_go_of() {
     let pool = pool(2, 100, true);

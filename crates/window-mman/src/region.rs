@@ -148,28 +148,44 @@ impl Window {
         Some(Self { pin: Pin { number: held.into_number(), core: Arc::clone(core) }, place, handle })
     }
 
+    /// Holds another region, of `core`, instead of one that [was let go of](Self::change_to). `None` never happens, as
+    /// for [`new`](Self::new); then it holds nothing.
+    ///
+    /// The reference to the tables, which are mostly the same, is kept: to count it down and up again takes as long as
+    /// a lock.
+    #[inline]
+    pub(crate) fn hold(&mut self, core: &Arc<Core>, held: HeldRegion<'_>, handle: &Arc<Handle>) -> Option<()> {
+        if Arc::ptr_eq(core, &self.pin.core) {
+            let (place, direct) = Place::of(core, &held)?;
+            (self.pin.number, self.place) = (held.into_number(), place);
+            read_by(&mut self.handle, direct, handle);
+        } else {
+            *self = Self::new(core, held, handle)?;
+        }
+        Some(())
+    }
+
     #[inline]
     pub(crate) fn span(&self) -> Range<u64> {
         self.place.start..self.place.start + self.place.len
     }
 
-    /// Changes to the region of another key, if the same tables have it mapped; else nothing is held. The one held
-    /// before is let go of in any case, and first, so that no more is held than is looked at.
+    /// Changes to the region of another key, if the same tables have it mapped. The one held before is let go of in any
+    /// case, and first, so that no more is held than is looked at: if the other one is not there the window holds
+    /// nothing, and has no bytes.
     #[inline]
-    pub(crate) fn change_to(held: &mut Option<Self>, key: &RegionKey, handle: &Arc<Handle>) -> bool {
-        let Some(Self { pin, place, handle: reader }) = held else { return false };
+    pub(crate) fn change_to(&mut self, key: &RegionKey, handle: &Arc<Handle>) -> bool {
+        let Self { pin, place, handle: reader } = self;
+        // Whatever comes between here and the next.
+        place.len = 0;
         pin.core.regions.release(std::mem::replace(&mut pin.number, NOTHING));
         if let Some(found) = pin.core.regions.find(key)
             && let Some((there, direct)) = Place::of(&pin.core, &found)
         {
             (pin.number, *place) = (found.into_number(), there);
-            // One region of a file may be mapped, and another one read because it could not be.
-            if direct != reader.is_none() {
-                *reader = if direct { None } else { Some(Arc::clone(handle)) };
-            }
+            read_by(reader, direct, handle);
             return true;
         }
-        *held = None;
         false
     }
 
@@ -249,6 +265,15 @@ impl Place {
         let len = Some(region.len as u64).filter(|len| key.start.checked_add(*len) == Some(key.end))?;
         let direct = fault::SUPPORTED && core.settings.fault_recovery && mapping.shows_the_file();
         Some((Self { address: mapping.address(), start: key.start, len }, direct))
+    }
+}
+
+/// Has copies made from the memory or by the handle: one region of a file may be mapped, and another one read because
+/// it could not be.
+#[inline]
+fn read_by(reader: &mut Option<Arc<Handle>>, direct: bool, handle: &Arc<Handle>) {
+    if direct != reader.is_none() {
+        *reader = if direct { None } else { Some(Arc::clone(handle)) };
     }
 }
 

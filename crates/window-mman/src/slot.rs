@@ -58,6 +58,13 @@ pub(crate) struct Look {
     pub(crate) dismissed: bool,
 }
 
+impl Look {
+    /// There is a value, and nobody holds it.
+    pub(crate) fn is_free(self) -> bool {
+        self.full && self.pins == 0
+    }
+}
+
 /// A slot that somebody has for himself, with its value, which nobody can pin. Dropped, it is what it was before, or
 /// empty if the value was taken.
 pub(crate) struct Seized<'a, T>(&'a Slot<T>);

@@ -9,7 +9,7 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
 use crate::core::Core;
@@ -34,6 +34,9 @@ impl Key for Descriptor {
     }
 }
 
+/// A descriptor that stays open.
+type HeldDescriptor<'a> = Held<'a, Descriptor, OwnFile>;
+
 /// What is needed to read a file.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -52,6 +55,9 @@ pub(crate) struct Source {
     pub(crate) was_mapped: AtomicBool,
     /// All paths by which somebody has it open. Locked for a few instructions at a time.
     names: Mutex<Vec<Weak<Path>>>,
+    /// The cell in which its descriptor was found last, in one of the pools of the processes that have this: a hint,
+    /// since a descriptor that was closed and opened again may be in another one, and another one's in this.
+    cell: AtomicU32,
     process: u32,
     core: Weak<Core>,
 }
@@ -90,6 +96,7 @@ impl Source {
             mappable: identity.mappable,
             was_mapped: AtomicBool::new(false),
             names: Mutex::new(Vec::new()),
+            cell: AtomicU32::new(0),
             process: process_id(),
             core: Arc::downgrade(core),
         }
@@ -120,24 +127,41 @@ impl Source {
     /// Calls `read` with the descriptor, which is opened if it was closed.
     #[inline]
     pub(crate) fn with_file<R>(&self, core: &Arc<Core>, read: impl FnOnce(&File) -> R) -> Result<R, DescriptorError> {
-        let key = Descriptor(self.number);
+        let open = self.open(core)?;
+        open.entry().map(|open| read(&open.value)).ok_or(DescriptorError::Inherited)
+    }
+
+    /// The descriptor, which is opened if it was closed, and is not closed as long as it is held.
+    #[inline]
+    pub(crate) fn open<'a>(&self, core: &'a Arc<Core>) -> Result<HeldDescriptor<'a>, DescriptorError> {
         // What an ancestor had open can be used, without its locks, and once it is seen to be what it says: a fork
         // copies descriptors a moment before memory, and another thread may have closed and opened some in between.
         for core in core.line() {
-            if let Some(open) = core.descriptors.find(&key)
+            if let Some(open) = self.find(core)
                 && let Some(Entry { value: file, .. }) = open.entry()
                 && (core.is_here() || sys::identify(file).is_ok_and(|identity| identity.id == self.id))
             {
-                return Ok(read(file));
+                return Ok(open);
             }
         }
-        let open = self.open_again(core.here())?;
-        open.entry().map(|open| read(&open.value)).ok_or(DescriptorError::Inherited)
+        self.open_again(core.here())
+    }
+
+    /// The descriptor, if it is open. It is mostly where it was before.
+    #[inline]
+    fn find<'a>(&self, core: &'a Core) -> Option<HeldDescriptor<'a>> {
+        let key = Descriptor(self.number);
+        let there = core.descriptors.find_at(self.cell.load(Ordering::Relaxed), &key);
+        there.or_else(|| {
+            let found = core.descriptors.find(&key)?;
+            self.cell.store(found.number(), Ordering::Relaxed);
+            Some(found)
+        })
     }
 
     /// Its descriptor, which is opened unless somebody else has done so meanwhile.
     #[cold]
-    fn open_again<'a>(&self, core: &'a Core) -> Result<Held<'a, Descriptor, OwnFile>, DescriptorError> {
+    fn open_again<'a>(&self, core: &'a Core) -> Result<HeldDescriptor<'a>, DescriptorError> {
         let open = || self.reopen(&*core.settings.sys).map(OwnFile::new);
         core.descriptors.find_or_make_apart(Descriptor(self.number), 0, open).map_err(|error| match error {
             MakeError::Failed(error) => DescriptorError::Reopen(error),

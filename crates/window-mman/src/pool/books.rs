@@ -15,6 +15,9 @@ pub(crate) struct Books<K: Key> {
     charged: u64,
     /// Room for what is being made without the lock: bytes and cells.
     reserved: (u64, usize),
+    /// The cell of a victim that was filled again last, if nobody has looked at it since: it is listed, and nowhere but
+    /// here. [`NONE`] otherwise.
+    pub(crate) latest: u32,
     /// Cells that are empty.
     free: Vec<u32>,
     /// For each cell that was ever used its place in the list of its group: the one it is in, or was in last. Mostly it
@@ -56,6 +59,7 @@ impl<K: Key> Books<K> {
             tally: Tally::default(),
             charged: 0,
             reserved: (0, 0),
+            latest: NONE,
             free: Vec::new(),
             links: Vec::new(),
             groups: HashMap::default(),
@@ -103,12 +107,17 @@ impl<K: Key> Books<K> {
         self.reserved = (self.reserved.0.wrapping_sub(charge), self.reserved.1 - 1);
     }
 
-    /// Takes down what is in a cell.
+    /// Takes down that what is put into a cell is of this group.
     #[inline]
-    pub(crate) fn add(&mut self, number: u32, group: K::Group, size: u64, charge: u64) {
+    pub(crate) fn join_group(&mut self, number: u32, group: K::Group) {
         if self.links.get(number as usize).is_none_or(|link| link.group != group) {
             self.change_group(number, group);
         }
+    }
+
+    /// Takes down that there is something more.
+    #[inline]
+    pub(crate) fn add(&mut self, size: u64, charge: u64) {
         self.tally.bytes = self.tally.bytes.saturating_add(size);
         self.charged = self.charged.saturating_add(charge);
         self.tally.count += 1;

@@ -4,13 +4,34 @@ use super::super::slot::Seized;
 use super::super::sync::Ordering;
 use super::books::Books;
 use super::cells::Cell;
-use super::{Entry, Key, Pool, Swept};
+use super::{Entry, Key, NONE, Pool, Swept};
 
 /// Everything is held, and the limits are strict.
 pub(super) struct Full;
 
 /// A cell whose content nobody can pin until it is taken or left where it is.
 pub(super) type SeizedCell<'a, K, T> = (&'a Cell<Entry<K, T>>, Seized<'a, Entry<K, T>>);
+
+/// A cell that was seized as the next in the order. It is still listed, though in no list.
+pub(super) struct Victim<'a, K: Key, T>(SeizedCell<'a, K, T>);
+
+impl<'a, K: Key, T> Victim<'a, K, T> {
+    pub(super) fn seized(&mut self) -> &mut SeizedCell<'a, K, T> {
+        &mut self.0
+    }
+
+    /// The cell, listed no more: to be freed, or given back.
+    pub(super) fn unlisted(self) -> SeizedCell<'a, K, T> {
+        // Nobody holds it, so nobody lets go of it until it is put into use again, or given back.
+        self.0.0.listed.store(false, Ordering::Relaxed);
+        self.0
+    }
+
+    /// The cell, still listed: to be filled at once, and to be the [latest](Books::latest).
+    pub(super) fn listed(self) -> SeizedCell<'a, K, T> {
+        self.0
+    }
+}
 
 impl<K: Key, T> Pool<K, T> {
     /// Gives up what was let go of, if it was dismissed or the limits are exceeded.
@@ -38,7 +59,7 @@ impl<K: Key, T> Pool<K, T> {
         books: &mut Books<K>,
         size: u64,
         gone: &mut Vec<Entry<K, T>>,
-    ) -> Result<Option<SeizedCell<'_, K, T>>, Full> {
+    ) -> Result<Option<Victim<'_, K, T>>, Full> {
         // Also if nothing has to go, so that whoever is the first for whom something has to does not pay for all.
         self.enter_released(books);
         let charge = self.limits.charge(size);
@@ -63,9 +84,9 @@ impl<K: Key, T> Pool<K, T> {
         &'a self,
         books: &mut Books<K>,
         charge: u64,
-        (mut last, mut freed): (SeizedCell<'a, K, T>, (u64, usize)),
+        (mut last, mut freed): (Victim<'a, K, T>, (u64, usize)),
         gone: &mut Vec<Entry<K, T>>,
-    ) -> Result<Option<SeizedCell<'a, K, T>>, Full> {
+    ) -> Result<Option<Victim<'a, K, T>>, Full> {
         let mut others = Vec::new();
         while books.exceeds_without(freed, &self.limits, charge, 1) {
             match self.seize_next(books) {
@@ -75,7 +96,8 @@ impl<K: Key, T> Pool<K, T> {
                 }
                 None if self.limits.strict => {
                     others.push(last);
-                    others.into_iter().for_each(|(cell, seized)| {
+                    others.into_iter().for_each(|other| {
+                        let (cell, seized) = other.unlisted();
                         // It stays where it is, to be looked at again.
                         drop(seized);
                         self.released.list(cell);
@@ -85,19 +107,19 @@ impl<K: Key, T> Pool<K, T> {
                 None => break,
             }
         }
-        gone.extend(others.into_iter().filter_map(|other| self.take_seized(books, other)));
+        gone.extend(others.into_iter().filter_map(|other| self.take_seized(books, other.unlisted())));
         books.tally.evicted += freed.1 as u64;
         Ok(Some(last))
     }
 
-    fn charge_of(&self, (_, seized): &SeizedCell<'_, K, T>) -> u64 {
+    fn charge_of(&self, Victim((_, seized)): &Victim<'_, K, T>) -> u64 {
         seized.value().map_or(0, |entry| self.limits.charge(entry.size))
     }
 
     /// Seizes the least recently used of what nobody holds. Looks at nothing but what was let go of or used since it
     /// was last looked at: what is held costs nothing, however much it is.
     #[inline]
-    fn seize_next(&self, books: &mut Books<K>) -> Option<SeizedCell<'_, K, T>> {
+    fn seize_next(&self, books: &mut Books<K>) -> Option<Victim<'_, K, T>> {
         loop {
             while let Some((stamp, number)) = books.order.next() {
                 let Some(cell) = self.cells.get(number) else { continue };
@@ -107,16 +129,9 @@ impl<K: Key, T> Pool<K, T> {
                     continue;
                 }
                 if let Some(seized) = cell.slot.seize() {
-                    // Nobody holds it, so nobody lets go of it until it is put into use again, or given back.
-                    cell.listed.store(false, Ordering::Relaxed);
-                    return Some((cell, seized));
+                    return Some(Victim((cell, seized)));
                 }
-                // Before the look whether it is held: whoever lets go of it behind this lists it.
-                cell.listed.store(false, Ordering::SeqCst);
-                let look = cell.slot.look();
-                if look.full && look.pins == 0 {
-                    self.released.list(cell);
-                }
+                self.unlist(cell);
             }
             // Set before looking: whoever lets go too late to be seen here sees it, and comes to settle, and to clear
             // it.
@@ -127,14 +142,39 @@ impl<K: Key, T> Pool<K, T> {
         }
     }
 
-    /// Enters in the order what was let go of since; whether there was anything.
-    fn enter_released(&self, books: &mut Books<K>) -> bool {
-        let mut any = false;
-        for cell in self.released.take_all(&self.cells) {
-            books.order.enter(cell.stamp.load(Ordering::Relaxed), cell.number);
-            any = true;
+    /// Takes down that a cell is not listed, which was found in use, or empty.
+    #[cold]
+    pub(super) fn unlist(&self, cell: &Cell<Entry<K, T>>) {
+        // Before the look whether it is held: whoever lets go of it behind this lists it.
+        cell.listed.store(false, Ordering::SeqCst);
+        if cell.slot.look().is_free() {
+            self.released.list(cell);
         }
-        any
+    }
+
+    /// Enters in the order what was let go of since; whether there was anything.
+    #[inline]
+    fn enter_released(&self, books: &mut Books<K>) -> bool {
+        let any = !self.released.is_empty();
+        if any {
+            for cell in self.released.take_all(&self.cells) {
+                books.order.enter(cell.stamp.load(Ordering::Relaxed), cell.number);
+            }
+        }
+        any | self.enter_latest(books, NONE)
+    }
+
+    /// Enters in the order what was made last, if nobody holds it any more: whether it is so. Another is the latest.
+    #[inline]
+    pub(super) fn enter_latest(&self, books: &mut Books<K>, next: u32) -> bool {
+        let Some(cell) = self.cells.get(std::mem::replace(&mut books.latest, next)) else { return false };
+        let free = cell.slot.look().is_free();
+        if free {
+            books.order.enter(cell.stamp.load(Ordering::Relaxed), cell.number);
+        } else {
+            self.unlist(cell);
+        }
+        free
     }
 
     /// Takes what is in a cell, if nobody holds it, off all books.

@@ -20,6 +20,11 @@ impl<K: Key, T> Held<'_, K, T> {
         }
     }
 
+    /// The number of its cell, by which it [may be found](Pool::find_at) again.
+    pub(crate) fn number(&self) -> u32 {
+        self.cell.number
+    }
+
     /// The number of its cell. The pin goes over to the caller, who lets go of it by [`Pool::release`].
     #[inline]
     pub(crate) fn into_number(self) -> u32 {

@@ -23,7 +23,7 @@ use std::hash::Hash;
 
 use self::books::Books;
 use self::cells::{Cell, Cells};
-use self::eviction::{Full, SeizedCell};
+use self::eviction::{Full, Victim};
 pub(crate) use self::held::Held;
 use self::index::Index;
 use self::recency::Clock;
@@ -177,6 +177,15 @@ impl<K: Key, T> Pool<K, T> {
         found.map(|cell| Held { pool: self, cell })
     }
 
+    /// What has this key, held, if it is in this cell. Takes no lock, and may miss what somebody is just moving.
+    #[inline]
+    pub(crate) fn find_at(&self, number: u32, key: &K) -> Option<Held<'_, K, T>> {
+        let cell = self.cells.get(number)?;
+        // As with what the index says, what is obviously something else is not pinned.
+        let found = cell.hash.load(Ordering::Relaxed) == key.hash() && self.pin_if(cell, key);
+        found.then(|| Held { pool: self, cell })
+    }
+
     /// What has this key, held: what is there, or what `make` makes, of the given size.
     ///
     /// `make` is shown what was given up for it, if anything was, and may take of it what it reuses; the rest is
@@ -191,6 +200,7 @@ impl<K: Key, T> Pool<K, T> {
         size: u64,
         mut make: impl FnMut(&mut Option<T>) -> Result<T, Failure<E>>,
     ) -> Result<Held<'_, K, T>, MakeError<E>> {
+        let hash = key.hash();
         let mut again = true;
         loop {
             // What goes is dropped behind the lock: closing and unmapping are nobody's to wait for.
@@ -198,19 +208,21 @@ impl<K: Key, T> Pool<K, T> {
             let mut victim;
             let mut books = self.lock().ok_or(MakeError::Inherited)?;
             // Somebody else may have made it meanwhile.
-            if let Some(found) = self.find_locked(&books, &key) {
+            if let Some(found) = self.find_locked(&books, &key, hash) {
                 return Ok(found);
             }
             let mut room = self.make_room(&mut books, size, &mut gone)?;
-            let evicted = room.as_mut().and_then(|room| self.empty(&mut books, room));
+            let evicted = room.as_mut().and_then(|room| self.empty(&mut books, room.seized()));
+            let group = evicted.as_ref().map(|entry| entry.key.group());
             victim = evicted.map(|entry| entry.value);
             let failure = match make(&mut victim) {
                 Ok(value) => {
-                    return self.keep(&mut books, room, Entry { key, size, value }).ok_or(MakeError::Full);
+                    let room = room.zip(group);
+                    return self.keep(&mut books, room, Entry { key, size, value }, hash).ok_or(MakeError::Full);
                 }
                 Err(failure) => failure,
             };
-            room.into_iter().for_each(|(cell, _)| books.free(cell.number));
+            room.into_iter().for_each(|room| books.free(room.unlisted().0.number));
             if !(failure.for_want_of_room && std::mem::take(&mut again)) {
                 return Err(MakeError::Failed(failure.error));
             }
@@ -229,13 +241,14 @@ impl<K: Key, T> Pool<K, T> {
         size: u64,
         mut make: impl FnMut() -> Result<T, Failure<E>>,
     ) -> Result<Held<'_, K, T>, MakeError<E>> {
+        let hash = key.hash();
         let mut gone = Vec::new();
         let mut books = self.lock().ok_or(MakeError::Inherited)?;
-        if let Some(found) = self.find_locked(&books, &key) {
+        if let Some(found) = self.find_locked(&books, &key, hash) {
             return Ok(found);
         }
         let room = self.make_room(&mut books, size, &mut gone)?;
-        let victim = room.and_then(|room| self.take_seized(&mut books, room));
+        let victim = room.and_then(|room| self.take_seized(&mut books, room.unlisted()));
         books.reserve(self.limits.charge(size));
         drop(books);
         drop((victim, gone));
@@ -248,8 +261,8 @@ impl<K: Key, T> Pool<K, T> {
         let mut books = self.lock().ok_or(MakeError::Inherited)?;
         books.unreserve(self.limits.charge(size));
         std::mem::forget(reserved);
-        match self.find_locked(&books, &key) {
-            None => self.keep(&mut books, None, Entry { key, size, value }).ok_or(MakeError::Full),
+        match self.find_locked(&books, &key, hash) {
+            None => self.keep(&mut books, None, Entry { key, size, value }, hash).ok_or(MakeError::Full),
             Some(found) => {
                 drop(books);
                 drop(value);
@@ -357,8 +370,8 @@ impl<K: Key, T> Pool<K, T> {
 
     /// What has this key, held, by who has the lock: exact, and never a pin on anything else.
     #[inline]
-    fn find_locked(&self, books: &Books<K>, key: &K) -> Option<Held<'_, K, T>> {
-        let mut candidates = self.index.candidates(&self.cells, key.hash());
+    fn find_locked(&self, books: &Books<K>, key: &K, hash: u64) -> Option<Held<'_, K, T>> {
+        let mut candidates = self.index.candidates(&self.cells, hash);
         let found = candidates.find(|cell| Self::peek(books, cell).is_some_and(|entry| entry.key == *key))?;
         found.slot.pin().then(|| Held { pool: self, cell: found })
     }
@@ -386,23 +399,33 @@ impl<K: Key, T> Pool<K, T> {
         }
     }
 
-    /// Puts something into a cell, held: into one that was emptied for it, or a free one.
+    /// Puts something into a cell, held: into one that was emptied for it of something of some group, or a free one.
     #[inline]
     fn keep<'a>(
         &'a self,
         books: &mut Books<K>,
-        room: Option<SeizedCell<'a, K, T>>,
+        room: Option<(Victim<'a, K, T>, K::Group)>,
         entry: Entry<K, T>,
+        hash: u64,
     ) -> Option<Held<'a, K, T>> {
+        let (group, size) = (entry.key.group(), entry.size);
         let (cell, seized) = match room {
-            Some(room) => room,
+            Some((room, before)) => {
+                let seized = room.listed();
+                self.enter_latest(books, seized.0.number);
+                if before != group {
+                    books.join_group(seized.0.number, group);
+                }
+                seized
+            }
             None => {
                 let cell = self.cells.get_or_make(books.free_cell())?;
                 // A free cell is empty: it was emptied before it was freed, and only this fills it, under the lock.
-                (cell, cell.slot.seize_empty()?)
+                let seized = cell.slot.seize_empty()?;
+                books.join_group(cell.number, group);
+                (cell, seized)
             }
         };
-        let (hash, group, size) = (entry.key.hash(), entry.key.group(), entry.size);
         seized.fill(entry);
         if self.limits.is_beyond(size) {
             cell.slot.dismiss();
@@ -414,7 +437,7 @@ impl<K: Key, T> Pool<K, T> {
             self.index.grow(others.filter(|cell| cell.slot.look().full));
         }
         self.index.link(cell, hash);
-        books.add(cell.number, group, size, self.limits.charge(size));
+        books.add(size, self.limits.charge(size));
         Some(Held { pool: self, cell })
     }
 
@@ -422,6 +445,11 @@ impl<K: Key, T> Pool<K, T> {
     #[cfg(test)]
     pub(crate) fn looks(&self) -> usize {
         self.lock().map_or(0, |books| books.order.looks)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn has_released(&self) -> bool {
+        !self.released.is_empty()
     }
 
     #[cfg(test)]

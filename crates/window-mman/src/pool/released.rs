@@ -11,10 +11,16 @@
 //!                                                            +------------+
 //! ```
 //!
+//! A victim whose cell is filled again at once stays listed through that: as the cell that was filled last, which the
+//! books remember, and which the next who misses looks at. So whoever goes from one miss to the next, letting go of
+//! each thing before he asks for the next one, adds nothing to the stack. If it is still held then, it is listed no
+//! more, as above.
+//!
 //! Who looks at a cell first takes down that it is not listed, and then looks whether it is held; who lets go first
 //! lets go, and then looks whether it is listed. One of the two sees the other, so nothing free is in no list. (What is
-//! seized nobody lets go of, so it may be taken down behind that.) The
-//! stack is added to by anybody and emptied as a whole (Treiber, 1986, without the pop that makes it difficult).
+//! seized nobody lets go of, so it may be taken down behind that.) Only who has the lock takes down that a cell is not
+//! listed, and only who has changed that by an exchange adds it, so nothing is in two lists. The stack is added to by
+//! anybody and emptied as a whole (Treiber, 1986, without the pop that makes it difficult).
 
 use super::super::sync::{AtomicU32, Ordering};
 use super::NONE;
@@ -54,6 +60,14 @@ impl Released {
                 Err(now) => first = now,
             }
         }
+    }
+
+    /// Whether there is nothing to take. As good as an exchange that finds nothing: sequentially consistent, since an
+    /// evictor has set its flag before it looks here. Who adds a cell behind this look, in the one order of all that is
+    /// sequentially consistent, looks at the flag behind that, and sees it set.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.load(Ordering::SeqCst) == NONE
     }
 
     /// Empties the stack: what was let go of first comes first. The cells stay listed until the caller has looked at

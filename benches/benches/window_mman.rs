@@ -14,6 +14,7 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -208,14 +209,63 @@ fn window_change(criterion: &mut Criterion) {
     group.bench_function(BenchmarkId::new("two-threads-share-nothing", WINDOWS), |bencher| {
         bencher.iter_custom(|turns| two([&shared, &other], turns));
     });
+
+    // Counting who holds a window takes as much: each of the two threads writes to the words of the same windows.
+    let words: Vec<Shares> = (0..WINDOWS).map(|_| Shares::default()).collect();
+    let places = looks.iter().map(|look| (look.start / WINDOW) as usize).collect::<Vec<_>>();
+    group.bench_function(BenchmarkId::new("two-threads-bare", WINDOWS), |bencher| {
+        bencher.iter_custom(|turns| {
+            std::thread::scope(|scope| {
+                let threads = [0, READS / 2].map(|first| {
+                    let (words, places) = (&words, &places);
+                    scope.spawn(move || {
+                        let (start, mut held) = (Instant::now(), None::<&Shares>);
+                        for &place in (0..turns).flat_map(|_| places[first..].iter().chain(&places[..first])) {
+                            if let Some(held) = held.replace(&words[place]) {
+                                held.let_go(turns);
+                            }
+                            words[place].hold();
+                        }
+                        held.inspect(|held| held.let_go(turns));
+                        start.elapsed()
+                    })
+                });
+                threads.into_iter().map(|thread| thread.join().unwrap()).fold(Duration::ZERO, Duration::max)
+            })
+        });
+    });
+    assert!(words.iter().all(|word| word.holders.load(Ordering::Relaxed) == 0));
 }
+
+/// How many hold something, and when it was used last, on a cache line of its own.
+#[derive(Default)]
+#[repr(align(128))]
+struct Shares {
+    holders: AtomicU64,
+    last_use: AtomicU64,
+}
+
+impl Shares {
+    fn hold(&self) {
+        // As one that is held only if there is something: not by an addition.
+        self.holders.fetch_update(Ordering::Acquire, Ordering::Relaxed, |holders| holders.checked_add(1)).unwrap();
+    }
+
+    fn let_go(&self, now: u64) {
+        self.last_use.store(now, Ordering::Relaxed);
+        self.holders.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// How many misses are one turn: so many that each way has the processor's caches for itself for most of them.
+const MISSES: usize = 64;
 
 /// A window that is not mapped, with as many mappings alive as are kept: untouched, and with one byte touched.
 fn window_miss(criterion: &mut Criterion) {
     let workload = Workload::new();
     for (name, touch) in [("miss", false), ("miss-touch", true)] {
         let mut group = criterion.benchmark_group(format!("window-mman/{name}"));
-        group.throughput(Throughput::Elements(1));
+        group.throughput(Throughput::Elements(MISSES as u64));
         for (keep, window) in [(4, WINDOW), (64, WINDOW), (512, WINDOW), (4096, WINDOW / 8)] {
             let count = (FILE_LEN / window) as usize;
             let order = block_offsets(count, window, Order::Shuffled { seed: SEED });
@@ -226,10 +276,11 @@ fn window_miss(criterion: &mut Criterion) {
                 workload.check(cursor.use_region(offset..offset + 64).unwrap(), offset);
             }
             let ours = || {
-                let offset = offsets.next().unwrap();
                 timed(|| {
-                    let bytes = cursor.use_region(offset..offset + 64).unwrap();
-                    black_box(touch.then(|| bytes[0]));
+                    for offset in offsets.by_ref().take(MISSES) {
+                        let bytes = cursor.use_region(offset..offset + 64).unwrap();
+                        black_box(touch.then(|| bytes[0]));
+                    }
                 })
             };
 
@@ -237,12 +288,13 @@ fn window_miss(criterion: &mut Criterion) {
             let first = bare_offsets.by_ref().take(keep as usize);
             let mut alive: VecDeque<Mmap> = first.map(|offset| workload.map(offset, window)).collect();
             let bare = || {
-                let offset = bare_offsets.next().unwrap();
                 timed(|| {
-                    alive.pop_front();
-                    let map = workload.map(offset, window);
-                    black_box(touch.then(|| map[0]));
-                    alive.push_back(map);
+                    for offset in bare_offsets.by_ref().take(MISSES) {
+                        alive.pop_front();
+                        let map = workload.map(offset, window);
+                        black_box(touch.then(|| map[0]));
+                        alive.push_back(map);
+                    }
                 })
             };
 
@@ -253,8 +305,9 @@ fn window_miss(criterion: &mut Criterion) {
                 over.touch();
                 let plain = &workload.plain;
                 let bare_over = move || {
-                    let offset = offsets.next().unwrap();
-                    timed(|| over.map_next(plain, offset))
+                    timed(|| {
+                        offsets.by_ref().take(MISSES).for_each(|offset| _ = black_box(over.map_next(plain, offset)))
+                    })
                 };
                 turns.push(("bare-over", Box::new(bare_over)));
             }

@@ -14,7 +14,6 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -209,52 +208,6 @@ fn window_change(criterion: &mut Criterion) {
     group.bench_function(BenchmarkId::new("two-threads-share-nothing", WINDOWS), |bencher| {
         bencher.iter_custom(|turns| two([&shared, &other], turns));
     });
-
-    // Counting who holds a window takes as much: each of the two threads writes to the words of the same windows.
-    let words: Vec<Shares> = (0..WINDOWS).map(|_| Shares::default()).collect();
-    let places = looks.iter().map(|look| (look.start / WINDOW) as usize).collect::<Vec<_>>();
-    group.bench_function(BenchmarkId::new("two-threads-bare", WINDOWS), |bencher| {
-        bencher.iter_custom(|turns| {
-            std::thread::scope(|scope| {
-                let threads = [0, READS / 2].map(|first| {
-                    let (words, places) = (&words, &places);
-                    scope.spawn(move || {
-                        let (start, mut held) = (Instant::now(), None::<&Shares>);
-                        for &place in (0..turns).flat_map(|_| places[first..].iter().chain(&places[..first])) {
-                            if let Some(held) = held.replace(&words[place]) {
-                                held.let_go(turns);
-                            }
-                            words[place].hold();
-                        }
-                        held.inspect(|held| held.let_go(turns));
-                        start.elapsed()
-                    })
-                });
-                threads.into_iter().map(|thread| thread.join().unwrap()).fold(Duration::ZERO, Duration::max)
-            })
-        });
-    });
-    assert!(words.iter().all(|word| word.holders.load(Ordering::Relaxed) == 0));
-}
-
-/// How many hold something, and when it was used last, on a cache line of its own.
-#[derive(Default)]
-#[repr(align(128))]
-struct Shares {
-    holders: AtomicU64,
-    last_use: AtomicU64,
-}
-
-impl Shares {
-    fn hold(&self) {
-        // As one that is held only if there is something: not by an addition.
-        self.holders.fetch_update(Ordering::Acquire, Ordering::Relaxed, |holders| holders.checked_add(1)).unwrap();
-    }
-
-    fn let_go(&self, now: u64) {
-        self.last_use.store(now, Ordering::Relaxed);
-        self.holders.fetch_sub(1, Ordering::SeqCst);
-    }
 }
 
 /// How many misses are one turn: so many that each way has the processor's caches for itself for most of them.

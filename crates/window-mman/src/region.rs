@@ -176,10 +176,12 @@ impl Window {
     #[inline]
     pub(crate) fn change_to(&mut self, key: &RegionKey, handle: &Arc<Handle>) -> bool {
         let Self { pin, place, handle: reader } = self;
+        // Before the old one is let go of, which takes as long as the processor needs for it.
+        let trail = pin.core.regions.trail(key);
         // Whatever comes between here and the next.
         place.len = 0;
         pin.core.regions.release(std::mem::replace(&mut pin.number, NOTHING));
-        if let Some(found) = pin.core.regions.find(key)
+        if let Some(found) = pin.core.regions.find_along(trail, key)
             && let Some((there, direct)) = Place::of(&pin.core, &found)
         {
             (pin.number, *place) = (found.into_number(), there);

@@ -111,7 +111,7 @@ impl Source<'_> {
             let pages = ahead.as_ref().map_or(0..0, |(_, pages)| pages.clone());
             destinations.store_also([pages.clone()].into_iter().collect());
             let destinations = Mutex::new(destinations);
-            let begun = Instant::now();
+            let begun = (!pages.is_empty()).then(Instant::now);
             let longer = Self { reads_ahead: !pages.is_empty(), ..*self };
             pending = match longer.fetch_and_store(store, pending.clone(), &pages, &destinations) {
                 Ok(left) => left,
@@ -432,8 +432,9 @@ impl Source<'_> {
     }
 
     /// The same with as much time for further attempts as is left.
-    fn with_the_rest_since(&self, begun: Instant) -> Self {
-        let deadline = self.retry.deadline.saturating_sub(begun.elapsed());
+    fn with_the_rest_since(&self, begun: Option<Instant>) -> Self {
+        let spent = begun.map_or(Duration::ZERO, |begun| begun.elapsed());
+        let deadline = self.retry.deadline.saturating_sub(spent);
         Self { retry: RetryPolicy { deadline, ..self.retry }, ..*self }
     }
 

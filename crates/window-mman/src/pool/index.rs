@@ -32,10 +32,16 @@ impl Index {
         index
     }
 
-    /// The cells that may have a key of this hash.
+    /// The number of the first cell that may have a key of this hash.
     #[inline]
-    pub(crate) fn candidates<'a, T>(&'a self, cells: &'a Cells<T>, hash: u64) -> impl Iterator<Item = &'a Cell<T>> {
-        let mut next = self.head(hash).map_or(NONE, |head| head.load(Ordering::Acquire));
+    pub(crate) fn first(&self, hash: u64) -> u32 {
+        self.head(hash).map_or(NONE, |head| head.load(Ordering::Acquire))
+    }
+
+    /// The cells that may have a key of this hash, from the [`first`](Self::first) on.
+    #[inline]
+    pub(crate) fn candidates<T>(cells: &Cells<T>, first: u32, hash: u64) -> impl Iterator<Item = &Cell<T>> {
+        let mut next = first;
         std::iter::from_fn(move || {
             let cell = cells.get(next)?;
             next = cell.next.load(Ordering::Acquire);

@@ -17,7 +17,6 @@ pub(super) const ROWS: &[Row] = &[
         .at_least(40.0),
     row(AREA, "the same, two threads", "window-mman/window-change/two-threads/1024")
         .beside("sharing nothing", &["window-mman/window-change/two-threads-share-nothing/1024"])
-        .limited_by("counting who holds a window", &["window-mman/window-change/two-threads-bare/1024"])
         .at_least(0.7),
     row(AREA, "a miss, untouched, 4 windows", "window-mman/miss/ours/4")
         .beside("mmap and munmap", &["window-mman/miss/bare/4"])

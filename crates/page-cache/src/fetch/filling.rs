@@ -1,0 +1,204 @@
+//! What is fetched to be stored: locked, looked for once more, fetched, handed out, stored.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use svf_core::RangeSet;
+
+use super::destinations::Destinations;
+use super::requests::{Again, Left};
+use super::retry::{self, Failed};
+use super::{Source, Store};
+use crate::directory::{Damaged, Stored};
+use crate::error::ReadError;
+use crate::flights::Leader;
+use crate::in_flight::Turns;
+use crate::sync::Mutex;
+
+impl Source<'_> {
+    /// Fetches and stores what nobody else is fetching of `pending`, in whole pages, and gives it to the destinations;
+    /// what another thread is fetching they get from there. Returns what is left of it.
+    pub(super) fn fill(
+        &self,
+        store: &Store<'_>,
+        pending: &RangeSet,
+        destinations: &Mutex<Destinations<'_, '_>>,
+    ) -> Result<(RangeSet, Again), ReadError> {
+        let left = Left::default();
+        self.for_each_request(pending, |request, stop| {
+            self.share(store.pair.flights(), request, stop, &left, destinations, |leader, turns| {
+                self.fill_flight(store, leader, turns, &left, destinations)
+            })
+        })?;
+        Ok(left.into_inner())
+    }
+
+    /// Stores the whole pages of pieces that came by another way than a request of this engine's, of those that are not
+    /// held and nobody else is fetching. All together were one miss.
+    #[cfg(feature = "object_store")]
+    pub(crate) fn keep<'b>(&self, pieces: impl Iterator<Item = (u64, &'b [u8])>) {
+        for (number, (start, bytes)) in pieces.enumerate() {
+            if number == 0 {
+                self.counters.miss();
+            }
+            self.counters.requested();
+            self.counters.fetched(bytes.len() as u64);
+            self.keep_piece(start, bytes);
+        }
+    }
+
+    #[cfg(feature = "object_store")]
+    fn keep_piece(&self, start: u64, bytes: &[u8]) {
+        let Some(store) = &self.store else { return };
+        let pages = store.pair.pages();
+        let end = start + bytes.len() as u64;
+        let first = start.div_ceil(pages.page_size);
+        let last = if end == pages.length { pages.count() } else { end / pages.page_size };
+        let whole: RangeSet = [first..last.max(first)].into_iter().collect();
+        let all = [pages.bytes_of_run(first..last.max(first))].into_iter().collect();
+        if whole.is_empty() || !self.admits(store, &all) || !store.pair.may_be_filled(store.budget) {
+            return;
+        }
+        let claim = match store.pair.page_locks().try_claim(&whole) {
+            Ok(claim) => claim,
+            Err(error) => return store.pair.warn("pages cannot be locked", &error),
+        };
+        for run in claim.ranges() {
+            let run = pages.bytes_of_run(run);
+            let held = match store.pair.held(&run) {
+                Ok(held) => held,
+                Err(error) => return store.pair.warn("the index cannot be read", &error),
+            };
+            for absent in held.gaps(run) {
+                let bytes = &bytes[(absent.start - start) as usize..(absent.end - start) as usize];
+                if store.pair.store(store.budget, &store.room, absent.start, bytes) == Stored::NotAll {
+                    self.counters.bypassed();
+                }
+            }
+        }
+    }
+
+    /// Fetches and stores what can be locked of a flight's pages.
+    fn fill_flight(
+        &self,
+        store: &Store<'_>,
+        leader: &Leader<'_>,
+        turns: &mut Turns<'_>,
+        left: &Left,
+        destinations: &Mutex<Destinations<'_, '_>>,
+    ) -> Result<(), ReadError> {
+        let (pages, request) = (store.pair.pages(), leader.range().clone());
+        // A request ends at the end of the object, and else with a page.
+        let wanted: RangeSet = [pages.touching(&request)].into_iter().collect();
+        let mut claim = match store.pair.page_locks().try_claim(&wanted) {
+            Ok(claim) => claim,
+            Err(error) => {
+                store.pair.warn("pages cannot be locked", &error);
+                left.give_up();
+                left.add([request]);
+                return Ok(());
+            }
+        };
+        let claimed: RangeSet = claim.ranges().iter().map(|run| pages.bytes_of_run(run)).collect();
+        left.add(claimed.gaps(request));
+        // Somebody may have stored these pages between the look and the lock.
+        let mut all = destinations.lock();
+        let found = all.look(store.pair, &claimed);
+        let new = all.note_damage(&found.damaged);
+        drop(all);
+        leader.expect_only(&found.absent);
+        self.report_damage(store, &new);
+        store.pair.withdraw_damaged(store.budget, &found.damaged);
+        // Each is a request: they are whole pages, and no longer than the one of which they are parts.
+        for part in found.absent {
+            if !self.fetch_in_place(store, leader, turns, destinations, &part) {
+                self.fetch_part(store, leader, turns, destinations, &part)?;
+            }
+            // Who waits for these pages need not wait for the requests behind them.
+            claim.release(pages.touching(&part));
+        }
+        Ok(())
+    }
+
+    /// One request, whose bytes come in memory of their own.
+    fn fetch_part(
+        &self,
+        store: &Store<'_>,
+        leader: &Leader<'_>,
+        turns: &mut Turns<'_>,
+        destinations: &Mutex<Destinations<'_, '_>>,
+        part: &Range<u64>,
+    ) -> Result<(), ReadError> {
+        // What came goes to the caller and to those who wait for it, and then to the disk.
+        let hand_out_and_store = |bytes: &Bytes| {
+            destinations.lock().take(part.start, bytes);
+            leader.land(part.start, bytes);
+            self.store(store, part.start, bytes);
+        };
+        match self.request(part.clone(), turns) {
+            Ok(bytes) => hand_out_and_store(&bytes),
+            Err(Failed { error, begin }) => {
+                // Whole pages of what had come, so that who tries again gets on; of an answer that is wrong in the
+                // end nothing is to be relied on.
+                let good = if error.is_transient() { begin.len() as u64 } else { 0 };
+                let page_size = store.pair.pages().page_size;
+                let whole = good / page_size * page_size;
+                if whole > 0 {
+                    hand_out_and_store(&begin.slice(..whole as usize));
+                }
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The same straight into the caller's memory, from where it is stored, if that is for just these bytes, and the
+    /// origin can do so; false if not. Nobody else of this call has a request under way then.
+    fn fetch_in_place(
+        &self,
+        store: &Store<'_>,
+        leader: &Leader<'_>,
+        turns: &mut Turns<'_>,
+        destinations: &Mutex<Destinations<'_, '_>>,
+        part: &Range<u64>,
+    ) -> bool {
+        let mut destinations = destinations.lock();
+        let Some(out) = destinations.memory_of(part) else { return false };
+        if !retry::read_into(self.origin, self.pinned, part.start, out, turns, self.counters) {
+            return false;
+        }
+        // Those who wait get a copy of their own. Who comes while it is stored finds it there.
+        if leader.has_passengers() {
+            leader.land(part.start, &Bytes::copy_from_slice(out));
+        }
+        self.store(store, part.start, out);
+        true
+    }
+
+    fn store(&self, store: &Store<'_>, start: u64, bytes: &[u8]) {
+        let stored = store.pair.store(store.budget, &store.room, start, bytes);
+        if let Some(watch) = self.watch {
+            watch.note(bytes.len() as u64, stored);
+        }
+        if stored == Stored::NotAll {
+            self.counters.bypassed();
+            store.read_ahead.is_in_vain();
+        }
+    }
+}
+
+/// Takes damaged pages away, for who stores nothing in their place; those that others have locked are theirs.
+pub(super) fn withdraw_damaged(store: &Store<'_>, damaged: &[Damaged]) {
+    if damaged.is_empty() || !store.pair.may_be_filled(store.budget) {
+        return;
+    }
+    match store.pair.page_locks().try_claim(&damaged.iter().map(|(page, _)| *page..*page + 1).collect()) {
+        Ok(claim) => {
+            let locked: Vec<_> =
+                damaged.iter().filter(|(page, _)| claim.ranges().contains(*page..*page + 1)).copied().collect();
+            // What cannot be taken away now is found damaged again by who reads it next.
+            store.pair.withdraw_damaged(store.budget, &locked);
+        }
+        Err(error) => store.pair.warn("pages cannot be locked", &error),
+    }
+}

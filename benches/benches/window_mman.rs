@@ -19,8 +19,7 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use memmap2::{Mmap, MmapOptions};
 use svf_benches::{
-    Order, QUERIES, SEED, Turn, WINDOW, WINDOWED_LEN, block_offsets, in_turn, random_reads, settings, timed,
-    write_windowed,
+    Order, QUERIES, SEED, Turn, WINDOW, WINDOWED_LEN, block_offsets, in_turn, random_reads, settings, write_windowed,
 };
 use tempfile::TempDir;
 use window_mman::{CopyMapping, Cursor, MapManager, StableFile};
@@ -210,15 +209,12 @@ fn window_change(criterion: &mut Criterion) {
     });
 }
 
-/// How many misses are one turn: so many that each way has the processor's caches for itself for most of them.
-const MISSES: usize = 64;
-
 /// A window that is not mapped, with as many mappings alive as are kept: untouched, and with one byte touched.
 fn window_miss(criterion: &mut Criterion) {
     let workload = Workload::new();
     for (name, touch) in [("miss", false), ("miss-touch", true)] {
         let mut group = criterion.benchmark_group(format!("window-mman/{name}"));
-        group.throughput(Throughput::Elements(MISSES as u64));
+        group.throughput(Throughput::Elements(1));
         for (keep, window) in [(4, WINDOW), (64, WINDOW), (512, WINDOW), (4096, WINDOW / 8)] {
             let count = (FILE_LEN / window) as usize;
             let order = block_offsets(count, window, Order::Shuffled { seed: SEED });
@@ -228,43 +224,34 @@ fn window_miss(criterion: &mut Criterion) {
             for offset in offsets.by_ref().take(count) {
                 workload.check(cursor.use_region(offset..offset + 64).unwrap(), offset);
             }
-            let ours = || {
-                timed(|| {
-                    for offset in offsets.by_ref().take(MISSES) {
-                        let bytes = cursor.use_region(offset..offset + 64).unwrap();
-                        black_box(touch.then(|| bytes[0]));
-                    }
-                })
-            };
-
-            let mut bare_offsets = order.iter().copied().cycle();
-            let first = bare_offsets.by_ref().take(keep as usize);
-            let mut alive: VecDeque<Mmap> = first.map(|offset| workload.map(offset, window)).collect();
-            let bare = || {
-                timed(|| {
-                    for offset in bare_offsets.by_ref().take(MISSES) {
-                        alive.pop_front();
-                        let map = workload.map(offset, window);
-                        black_box(touch.then(|| map[0]));
-                        alive.push_back(map);
-                    }
-                })
-            };
-
-            let mut turns: Vec<(&str, Turn<'_>)> = vec![("ours", Box::new(ours)), ("bare", Box::new(bare))];
+            group.bench_function(BenchmarkId::new("ours", keep), |bencher| {
+                bencher.iter(|| {
+                    let offset = offsets.next().unwrap();
+                    let bytes = cursor.use_region(offset..offset + 64).unwrap();
+                    touch.then(|| bytes[0])
+                });
+            });
             if !touch {
-                let (mut over, mut offsets) = (workload.mappings(keep, window), order.iter().copied().cycle());
+                let mut over = workload.mappings(keep, window);
                 // As ours were when they were checked.
                 over.touch();
-                let plain = &workload.plain;
-                let bare_over = move || {
-                    timed(|| {
-                        offsets.by_ref().take(MISSES).for_each(|offset| _ = black_box(over.map_next(plain, offset)))
-                    })
-                };
-                turns.push(("bare-over", Box::new(bare_over)));
+                group.bench_function(BenchmarkId::new("bare-over", keep), |bencher| {
+                    let mut offsets = order.iter().copied().cycle();
+                    bencher.iter(|| over.map_next(&workload.plain, offsets.next().unwrap()));
+                });
             }
-            in_turn(&mut group, keep, &mut turns);
+            group.bench_function(BenchmarkId::new("bare", keep), |bencher| {
+                let mut offsets = order.iter().copied().cycle();
+                let first = offsets.by_ref().take(keep as usize);
+                let mut alive: VecDeque<Mmap> = first.map(|offset| workload.map(offset, window)).collect();
+                bencher.iter(|| {
+                    alive.pop_front();
+                    let map = workload.map(offsets.next().unwrap(), window);
+                    let byte = touch.then(|| map[0]);
+                    alive.push_back(map);
+                    byte
+                });
+            });
         }
         group.finish();
     }

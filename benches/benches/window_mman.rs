@@ -18,9 +18,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use memmap2::{Mmap, MmapOptions};
-use svf_benches::{
-    Order, QUERIES, SEED, Turn, WINDOW, WINDOWED_LEN, block_offsets, in_turn, random_reads, settings, write_windowed,
-};
+use svf_benches::{Order, QUERIES, SEED, WINDOW, WINDOWED_LEN, block_offsets, random_reads, settings, write_windowed};
 use tempfile::TempDir;
 use window_mman::{CopyMapping, Cursor, MapManager, StableFile};
 

@@ -183,7 +183,7 @@ impl Leader<'_> {
         self.flight.cargo.lock().failed = failed;
     }
 
-    /// Whether somebody waits just now; who comes later finds what is stored.
+    /// Whether somebody waits just now.
     pub(crate) fn has_passengers(&self) -> bool {
         // Ours, and that of the table.
         Arc::strong_count(&self.flight) > 2

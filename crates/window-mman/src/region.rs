@@ -90,7 +90,7 @@ pub(crate) struct Pin {
 impl Pin {
     pub(crate) fn entry(&self) -> Option<&Entry<RegionKey, Region>> {
         #[expect(unsafe_code, reason = "reads what is pinned")]
-        // SAFETY: a `Pin` has a pin on its cell from its making to its drop.
+        // SAFETY: a `Pin` has a pin on its cell from its making to its drop, or no cell.
         unsafe {
             self.core.regions.get(self.number)
         }

@@ -7,7 +7,7 @@ use svf_core::RangeSet;
 
 use super::destinations::Destinations;
 use super::requests::{Again, Left};
-use super::retry::{self, Failed};
+use super::retry::{self, Failed, RetryPolicy, Tried};
 use super::{Source, Store};
 use crate::directory::{Damaged, Stored};
 use crate::error::ReadError;
@@ -111,8 +111,10 @@ impl Source<'_> {
         store.pair.withdraw_damaged(store.budget, &found.damaged);
         // Each is a request: they are whole pages, and no longer than the one of which they are parts.
         for part in found.absent {
-            if !self.fetch_in_place(store, leader, turns, destinations, &part) {
-                self.fetch_part(store, leader, turns, destinations, &part)?;
+            match self.fetch_in_place(store, leader, turns, destinations, &part) {
+                Some(Ok(())) => {}
+                Some(Err(tried)) => self.fetch_part(store, leader, turns, destinations, &part, Err(tried))?,
+                None => self.fetch_part(store, leader, turns, destinations, &part, Ok(self.retry))?,
             }
             // Who waits for these pages need not wait for the requests behind them.
             claim.release(pages.touching(&part));
@@ -128,6 +130,7 @@ impl Source<'_> {
         turns: &mut Turns<'_>,
         destinations: &Mutex<Destinations<'_, '_>>,
         part: &Range<u64>,
+        tried: Result<RetryPolicy, Tried>,
     ) -> Result<(), ReadError> {
         // What came goes to the caller and to those who wait for it, and then to the disk.
         let hand_out_and_store = |bytes: &Bytes| {
@@ -135,7 +138,7 @@ impl Source<'_> {
             leader.land(part.start, bytes);
             self.store(store, part.start, bytes);
         };
-        match self.request(part.clone(), turns) {
+        match self.request(part.clone(), tried, turns) {
             Ok(bytes) => hand_out_and_store(&bytes),
             Err(Failed { error, begin }) => {
                 // Whole pages of what had come, so that who tries again gets on; of an answer that is wrong in the
@@ -153,7 +156,7 @@ impl Source<'_> {
     }
 
     /// The same straight into the caller's memory, from where it is stored, if that is for just these bytes, and the
-    /// origin can do so; false if not. Nobody else of this call has a request under way then.
+    /// origin can do so; else `None`. Nobody else of this call has a request under way then, since this is all of it.
     fn fetch_in_place(
         &self,
         store: &Store<'_>,
@@ -161,21 +164,24 @@ impl Source<'_> {
         turns: &mut Turns<'_>,
         destinations: &Mutex<Destinations<'_, '_>>,
         part: &Range<u64>,
-    ) -> bool {
+    ) -> Option<Result<(), Tried>> {
         let mut destinations = destinations.lock();
-        let Some(out) = destinations.memory_of(part) else { return false };
-        if !retry::read_into(self.origin, self.pinned, part.start, out, turns, self.counters) {
-            return false;
-        }
-        // Those who wait get a copy of their own. Who comes while it is stored finds it there.
-        if leader.has_passengers() {
-            leader.land(part.start, &Bytes::copy_from_slice(out));
-        }
-        self.store(store, part.start, out);
-        true
+        let out = destinations.memory_of(part)?;
+        let read = retry::read_into(self.origin, self.pinned, part.start, out, self.retry, turns, self.counters)?;
+        Some(read.map(|()| {
+            // Those who wait get a copy of their own. Who comes while it is stored waits for that, and finds it there,
+            // or gets a copy all the same.
+            let waited_for = leader.has_passengers();
+            if waited_for {
+                leader.land(part.start, &Bytes::copy_from_slice(out));
+            }
+            if self.store(store, part.start, out) == Stored::NotAll && !waited_for {
+                leader.land(part.start, &Bytes::copy_from_slice(out));
+            }
+        }))
     }
 
-    fn store(&self, store: &Store<'_>, start: u64, bytes: &[u8]) {
+    fn store(&self, store: &Store<'_>, start: u64, bytes: &[u8]) -> Stored {
         let stored = store.pair.store(store.budget, &store.room, start, bytes);
         if let Some(watch) = self.watch {
             watch.note(bytes.len() as u64, stored);
@@ -184,6 +190,7 @@ impl Source<'_> {
             self.counters.bypassed();
             store.read_ahead.is_in_vain();
         }
+        stored
     }
 }
 

@@ -33,7 +33,7 @@ pub use self::read_ahead::Advice;
 use self::read_ahead::Miss;
 pub(crate) use self::read_ahead::ReadAhead;
 use self::requests::{Again, for_each};
-use self::retry::{Failed, RetryPolicy};
+use self::retry::{Failed, RetryPolicy, Tried};
 
 use bytes::Bytes;
 use svf_core::{NeedOptions, RangeSet};
@@ -274,8 +274,14 @@ impl Source<'_> {
         Turns::new(self.in_flight, self.patience, stop)
     }
 
-    fn request(&self, range: Range<u64>, turns: &mut Turns<'_>) -> Result<Bytes, Failed> {
+    /// The bytes of one request, by this policy, or behind an attempt that was made in another way.
+    fn request(
+        &self,
+        range: Range<u64>,
+        tried: Result<RetryPolicy, Tried>,
+        turns: &mut Turns<'_>,
+    ) -> Result<Bytes, Failed> {
         tracing::debug!(key = self.origin.key(), start = range.start, end = range.end, "fetch");
-        retry::read(self.origin, self.pinned, range, self.retry, turns, self.counters)
+        retry::read(self.origin, self.pinned, range, tried, turns, self.counters)
     }
 }

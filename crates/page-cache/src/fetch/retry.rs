@@ -82,7 +82,7 @@ const LONG: Duration = Duration::from_secs(3);
 
 /// The attempts at one request.
 #[derive(Debug)]
-struct Attempts {
+pub(super) struct Attempts {
     policy: RetryPolicy,
     begun: Instant,
     made: u32,
@@ -95,6 +95,20 @@ struct Attempts {
 impl Attempts {
     fn new(policy: RetryPolicy) -> Self {
         Self { policy, begun: Instant::now(), made: 0, unusable: 0, pause: policy.first_pause }
+    }
+
+    /// Makes one more, in its turn.
+    fn attempt<T>(&mut self, turns: &mut Turns<'_>, counters: &Counters, ask: impl FnOnce() -> T) -> T {
+        if self.made > 0 {
+            counters.retried();
+        }
+        self.made += 1;
+        turns.begin();
+        counters.requested();
+        let answer = ask();
+        // Who waits for this origin, or stores what it gave, keeps nobody from asking another one.
+        turns.end();
+        answer
     }
 
     /// How long to wait before the next attempt, or the error to return instead of it.
@@ -174,28 +188,28 @@ pub(super) struct Failed {
     pub(super) begin: Bytes,
 }
 
-/// The bytes of `range`, which is not empty, all of them. Blocks for as long as the policy allows; each
-/// attempt is a turn, and pauses are none.
+/// A first attempt that has failed, which was made in another way.
+#[derive(Debug)]
+pub(super) struct Tried(Box<(Attempts, OriginError)>);
+
+/// The bytes of `range`, which is not empty, all of them. Blocks for as long as the policy allows, also of what was
+/// tried before; each attempt is a turn, and pauses are none.
 pub(super) fn read(
     origin: &dyn Origin,
     pinned: &Stat,
     range: Range<u64>,
-    policy: RetryPolicy,
+    tried: Result<RetryPolicy, Tried>,
     turns: &mut Turns<'_>,
     counters: &Counters,
 ) -> Result<Bytes, Failed> {
-    let (mut attempts, mut begin) = (Attempts::new(policy), BytesMut::new());
+    let (mut attempts, mut error) = match tried {
+        Ok(policy) => (Attempts::new(policy), None),
+        Err(Tried(tried)) => (tried.0, Some(tried.1)),
+    };
+    let mut begin = BytesMut::new();
     loop {
         let rest = range.start + begin.len() as u64..range.end;
-        if attempts.made > 0 {
-            counters.retried();
-        }
-        attempts.made += 1;
-        turns.begin();
-        counters.requested();
-        let answer = ask(origin, &rest, pinned);
-        // Who waits for this origin, or stores what it gave, keeps nobody from asking another one.
-        turns.end();
+        let answer = error.take().map_or_else(|| attempts.attempt(turns, counters, || ask(origin, &rest, pinned)), Err);
         let (wait, reason) = match answer {
             Ok(bytes) => {
                 let (part, asked) = (bytes.len() as u64, rest.end - rest.start);
@@ -229,25 +243,24 @@ pub(super) fn read(
     }
 }
 
-/// The same by one attempt, straight into memory that is there. False if the origin has no such way, and if it failed:
-/// then [`read`] is to be asked, which knows what may pass.
+/// The same by one attempt, straight into memory that is there; `None` if the origin has no such way. What has failed
+/// is for [`read`], which knows what may pass.
 pub(super) fn read_into(
     origin: &dyn Origin,
     pinned: &Stat,
     start: u64,
     out: &mut [u8],
+    policy: RetryPolicy,
     turns: &mut Turns<'_>,
     counters: &Counters,
-) -> bool {
-    turns.begin();
-    let Some(answer) = origin.read_into(start, out, pinned) else { return false };
-    turns.end();
-    counters.requested();
-    match answer {
-        Ok(()) => counters.fetched(out.len() as u64),
-        Err(ref error) => tracing::debug!(key = origin.key(), %error, "an origin is asked in another way"),
+) -> Option<Result<(), Tried>> {
+    if !origin.reads_into() {
+        return None;
     }
-    answer.is_ok()
+    let mut attempts = Attempts::new(policy);
+    let len = out.len() as u64;
+    let answer = attempts.attempt(turns, counters, || origin.read_into(start, out, pinned));
+    Some(answer.map(|()| counters.fetched(len)).map_err(|error| Tried(Box::new((attempts, error)))))
 }
 
 fn incomplete(origin: &dyn Origin, range: &Range<u64>, begin: BytesMut, attempts: u32) -> Failed {

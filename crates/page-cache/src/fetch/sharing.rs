@@ -104,7 +104,7 @@ impl Source<'_> {
             let left = Left::default();
             self.for_each_request(&wanted, |request, stop| {
                 self.share(self.passed_on, request, stop, &left, destinations, |leader, turns| {
-                    let (bytes, result) = match self.request(leader.range().clone(), turns) {
+                    let (bytes, result) = match self.request(leader.range().clone(), Ok(self.retry), turns) {
                         Ok(bytes) => (bytes, Ok(())),
                         Err(Failed { error, begin }) if error.is_transient() => (begin, Err(error.into())),
                         Err(Failed { error, .. }) => return Err(error.into()),
@@ -130,7 +130,8 @@ impl Source<'_> {
         destinations: &Mutex<Destinations<'_, '_>>,
     ) -> Result<(), ReadError> {
         self.for_each_request(wanted, |request, stop| {
-            let bytes = self.request(request.clone(), &mut self.turns(stop)).map_err(|failed| failed.error)?;
+            let bytes =
+                self.request(request.clone(), Ok(self.retry), &mut self.turns(stop)).map_err(|failed| failed.error)?;
             destinations.lock().take(request.start, &bytes);
             Ok(())
         })

@@ -109,8 +109,12 @@ impl Origin for LocalFile {
         self.read_by(pinned, |file| read_exact(file, &range)).map(Bytes::from)
     }
 
-    fn read_into(&self, start: u64, out: &mut [u8], pinned: &Stat) -> Option<Result<(), OriginError>> {
-        Some(self.read_by(pinned, |file| file.read_exact_at(out, start)))
+    fn reads_into(&self) -> bool {
+        true
+    }
+
+    fn read_into(&self, start: u64, out: &mut [u8], pinned: &Stat) -> Result<(), OriginError> {
+        self.read_by(pinned, |file| file.read_exact_at(out, start))
     }
 }
 

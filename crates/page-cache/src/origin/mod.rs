@@ -93,17 +93,31 @@ pub trait Origin: Debug + Send + Sync {
     /// that, and no bytes without an error, is [`OriginError::InvalidResponse`] to the cache.
     fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError>;
 
-    /// The same straight into `out`, all of it: the bytes of the range that begins at `start` and is as long. It saves
-    /// the cache a copy of them, where one read wants just what is asked for. `None`, which is the default, if they
-    /// come in memory of their own, and [`read`](Self::read) is as good.
+    /// Whether [`read_into`](Self::read_into) does without memory of its own, so that the cache saves a copy by it
+    /// where a read wants just what is asked for. Default: it does not, and is never called.
+    fn reads_into(&self) -> bool {
+        false
+    }
+
+    /// Fills `out`, which is not empty, with the bytes from `start` on, of the very version that `pinned` describes, as
+    /// [`read`](Self::read) gives them; all of them are within `pinned.length`.
+    ///
+    /// `Ok` says that every byte of `out` was written: the cache hands it out and stores it, and has no way to see what
+    /// is missing. The default copies what `read` gives.
     ///
     /// # Errors
     ///
-    /// As for `read`; what is in `out` then is nobody's concern. The cache asks `read` for the same, so that a part of
-    /// it, or a pause, may still help.
-    fn read_into(&self, start: u64, out: &mut [u8], pinned: &Stat) -> Option<Result<(), OriginError>> {
-        let _ = (start, out, pinned);
-        None
+    /// As for `read`, and for what breaks off, which is no `Ok` here; what is in `out` then is nobody's concern. What
+    /// may pass is asked for again by `read`.
+    fn read_into(&self, start: u64, out: &mut [u8], pinned: &Stat) -> Result<(), OriginError> {
+        let request = start..start + out.len() as u64;
+        let bytes = self.read(request.clone(), pinned)?;
+        if bytes.len() != out.len() {
+            let (request, received) = (format!("bytes {}..{}", request.start, request.end), bytes.len() as u64);
+            return Err(OriginError::Incomplete { key: self.key().to_owned(), request, received, attempts: 1 });
+        }
+        out.copy_from_slice(&bytes);
+        Ok(())
     }
 
     /// Whether a request takes hardly longer than its bytes do, as of a file on this machine: then nothing is read
@@ -126,7 +140,11 @@ impl<O: Origin + ?Sized> Origin for Arc<O> {
         (**self).read(range, pinned)
     }
 
-    fn read_into(&self, start: u64, out: &mut [u8], pinned: &Stat) -> Option<Result<(), OriginError>> {
+    fn reads_into(&self) -> bool {
+        (**self).reads_into()
+    }
+
+    fn read_into(&self, start: u64, out: &mut [u8], pinned: &Stat) -> Result<(), OriginError> {
         (**self).read_into(start, out, pinned)
     }
 

@@ -143,7 +143,11 @@ impl Origin for UrlOrigin {
         self.0.read(range, pinned)
     }
 
-    fn read_into(&self, start: u64, out: &mut [u8], pinned: &Stat) -> Option<Result<(), OriginError>> {
+    fn reads_into(&self) -> bool {
+        self.0.reads_into()
+    }
+
+    fn read_into(&self, start: u64, out: &mut [u8], pinned: &Stat) -> Result<(), OriginError> {
         self.0.read_into(start, out, pinned)
     }
 

@@ -3,23 +3,27 @@
 use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use page_cache::{Cache, CachedFile, Freshness, LocalFile, Origin, OriginError, ReadError, Stat};
+use page_cache::{Cache, CachedFile, Freshness, LocalFile, Origin, OriginError, ReadError, RetryPolicy, Stat};
 
 use crate::memory_origin::{MemoryOrigin, pattern};
 
 const PAGE: u64 = 4096;
 const LEN: u64 = 100 * PAGE + 7;
 
+const NEVER: usize = 0;
+const FOR_GOOD: usize = 1;
+const THIS_TIME: usize = 2;
+
 /// Reads into memory that is there, and counts how often.
 #[derive(Debug, Clone)]
 struct InPlace {
     origin: MemoryOrigin,
     reads: Arc<AtomicUsize>,
-    fails: Arc<AtomicBool>,
+    fails: Arc<AtomicUsize>,
 }
 
 impl InPlace {
@@ -50,17 +54,30 @@ impl Origin for InPlace {
         self.origin.read(range, pinned)
     }
 
-    fn read_into(&self, start: u64, out: &mut [u8], pinned: &Stat) -> Option<Result<(), OriginError>> {
+    fn reads_into(&self) -> bool {
+        true
+    }
+
+    fn read_into(&self, start: u64, out: &mut [u8], pinned: &Stat) -> Result<(), OriginError> {
         let range = start..start + out.len() as u64;
         let read = self.origin.read(range.clone(), pinned);
-        assert_eq!(self.origin.take_reads(), [range]);
+        assert_eq!(self.origin.take_reads(), std::slice::from_ref(&range));
         self.reads.fetch_add(1, Ordering::SeqCst);
-        if self.fails.load(Ordering::SeqCst) {
-            // As a file that is changed while it is read: what came is not what was asked for.
-            out.fill(0xEE);
-            return Some(Err(OriginError::Denied { key: self.key().to_owned(), status: 403 }));
+        let key = self.key().to_owned();
+        match self.fails.load(Ordering::SeqCst) {
+            NEVER => out.copy_from_slice(&read?),
+            // As of a file that is changed while it is read: what came is not what was asked for.
+            FOR_GOOD => {
+                out.fill(0xEE);
+                return Err(OriginError::Denied { key, status: 403 });
+            }
+            _ => {
+                out.fill(0xEE);
+                let (request, received) = (format!("bytes {}..{}", range.start, range.end), 1);
+                return Err(OriginError::Incomplete { key, request, received, attempts: 1 });
+            }
         }
-        Some(read.map(|bytes| out.copy_from_slice(&bytes)))
+        Ok(())
     }
 
     fn is_near(&self) -> bool {
@@ -112,15 +129,29 @@ fn what_is_not_just_one_readers_comes_in_memory_of_its_own() {
 }
 
 #[test]
-fn what_fails_in_place_is_asked_for_in_the_other_way() {
+fn what_fails_in_place_and_may_pass_is_asked_for_again_in_the_other_way() {
     let (directory, origin) = (tempfile::tempdir().unwrap(), InPlace::new());
     let file = open(&directory, &origin);
-    origin.fails.store(true, Ordering::SeqCst);
+    origin.fails.store(THIS_TIME, Ordering::SeqCst);
     assert_eq!(file.bytes(0..PAGE).unwrap(), content(0..PAGE));
     assert_eq!(origin.take(), (1, vec![0..PAGE]));
+    assert_eq!((file.stats().requests, file.stats().retries), (2, 1));
     drop(file);
     assert_eq!(open(&directory, &origin).bytes(0..PAGE).unwrap(), content(0..PAGE));
     assert_eq!(origin.take(), (0, vec![]), "what came in the end is what was stored");
+}
+
+#[test]
+fn what_fails_in_place_for_good_or_is_not_to_be_tried_again_is_an_error_at_once() {
+    for (fails, retry) in [(FOR_GOOD, RetryPolicy::default()), (THIS_TIME, RetryPolicy::never())] {
+        let (directory, origin) = (tempfile::tempdir().unwrap(), InPlace::new());
+        let cache = Cache::builder(directory.path()).page_size(PAGE).retry(retry).open().unwrap();
+        let file = cache.file(origin.clone()).unwrap();
+        origin.fails.store(fails, Ordering::SeqCst);
+        assert!(matches!(file.bytes(0..PAGE), Err(ReadError::Origin(_))));
+        assert_eq!(origin.take(), (1, vec![]));
+        assert!(file.held().is_empty(), "nothing of it is stored");
+    }
 }
 
 /// Also where nothing can be stored: those who waited are not sent to the origin again.

@@ -15,8 +15,8 @@ pub(crate) struct Books<K: Key> {
     charged: u64,
     /// Room for what is being made without the lock: bytes and cells.
     reserved: (u64, usize),
-    /// The cell of a victim that was filled again last, if nobody has looked at it since: it is listed, and nowhere but
-    /// here. [`NONE`] otherwise.
+    /// The cell of a victim that was filled again last, if nobody has looked at it since: it is listed, and in no other
+    /// list of what may go. [`NONE`] otherwise.
     pub(crate) latest: u32,
     /// Cells that are empty.
     free: Vec<u32>,

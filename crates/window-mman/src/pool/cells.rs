@@ -25,7 +25,8 @@ pub(crate) struct Cell<T> {
     pub(crate) hash: AtomicU64,
     /// The next cell of the same bucket.
     pub(crate) next: AtomicU32,
-    /// Whether it is among what was let go of, or in the order that was made of that: see [`super::released`].
+    /// Whether it is among what was let go of, in the order that was made of that, or the latest: see
+    /// [`super::released`].
     pub(crate) listed: AtomicBool,
     /// The cell below this one in the stack of what was let go of.
     pub(crate) below: AtomicU32,

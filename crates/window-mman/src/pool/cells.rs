@@ -76,9 +76,7 @@ impl<T> Cell<T> {
             slot: Slot::new(),
         }
     }
-}
 
-impl<T> Cell<T> {
     /// Has the processor fetch what every use writes to, for this thread alone, and waits for nothing.
     #[inline]
     pub(crate) fn prefetch(&self) {

@@ -15,6 +15,13 @@ use crate::flights::Leader;
 use crate::in_flight::Turns;
 use crate::sync::Mutex;
 
+/// What is fetched, and for whom: where it is stored, who waits for it, and who has asked.
+struct Flight<'f, 'd, 'a> {
+    store: &'f Store<'f>,
+    leader: &'f Leader<'f>,
+    destinations: &'f Mutex<Destinations<'d, 'a>>,
+}
+
 impl Source<'_> {
     /// Fetches and stores what nobody else is fetching of `pending`, in whole pages, and gives it to the destinations;
     /// what another thread is fetching they get from there. Returns what is left of it.
@@ -109,12 +116,13 @@ impl Source<'_> {
         leader.expect_only(&found.absent);
         self.report_damage(store, &new);
         store.pair.withdraw_damaged(store.budget, &found.damaged);
+        let flight = Flight { store, leader, destinations };
         // Each is a request: they are whole pages, and no longer than the one of which they are parts.
         for part in found.absent {
-            match self.fetch_in_place(store, leader, turns, destinations, &part) {
+            match self.fetch_in_place(&flight, turns, &part) {
                 Some(Ok(())) => {}
-                Some(Err(tried)) => self.fetch_part(store, leader, turns, destinations, &part, Err(tried))?,
-                None => self.fetch_part(store, leader, turns, destinations, &part, Ok(self.retry))?,
+                Some(Err(tried)) => self.fetch_part(&flight, turns, &part, Err(tried))?,
+                None => self.fetch_part(&flight, turns, &part, Ok(self.retry))?,
             }
             // Who waits for these pages need not wait for the requests behind them.
             claim.release(pages.touching(&part));
@@ -125,18 +133,16 @@ impl Source<'_> {
     /// One request, whose bytes come in memory of their own.
     fn fetch_part(
         &self,
-        store: &Store<'_>,
-        leader: &Leader<'_>,
+        flight: &Flight<'_, '_, '_>,
         turns: &mut Turns<'_>,
-        destinations: &Mutex<Destinations<'_, '_>>,
         part: &Range<u64>,
         tried: Result<RetryPolicy, Tried>,
     ) -> Result<(), ReadError> {
         // What came goes to the caller and to those who wait for it, and then to the disk.
         let hand_out_and_store = |bytes: &Bytes| {
-            destinations.lock().take(part.start, bytes);
-            leader.land(part.start, bytes);
-            self.store(store, part.start, bytes);
+            flight.destinations.lock().take(part.start, bytes);
+            flight.leader.land(part.start, bytes);
+            self.store(flight.store, part.start, bytes);
         };
         match self.request(part.clone(), tried, turns) {
             Ok(bytes) => hand_out_and_store(&bytes),
@@ -144,7 +150,7 @@ impl Source<'_> {
                 // Whole pages of what had come, so that who tries again gets on; of an answer that is wrong in the
                 // end nothing is to be relied on.
                 let good = if error.is_transient() { begin.len() as u64 } else { 0 };
-                let page_size = store.pair.pages().page_size;
+                let page_size = flight.store.pair.pages().page_size;
                 let whole = good / page_size * page_size;
                 if whole > 0 {
                     hand_out_and_store(&begin.slice(..whole as usize));
@@ -159,24 +165,22 @@ impl Source<'_> {
     /// origin can do so; else `None`. Nobody else of this call has a request under way then, since this is all of it.
     fn fetch_in_place(
         &self,
-        store: &Store<'_>,
-        leader: &Leader<'_>,
+        flight: &Flight<'_, '_, '_>,
         turns: &mut Turns<'_>,
-        destinations: &Mutex<Destinations<'_, '_>>,
         part: &Range<u64>,
     ) -> Option<Result<(), Tried>> {
-        let mut destinations = destinations.lock();
+        let mut destinations = flight.destinations.lock();
         let out = destinations.memory_of(part)?;
         let read = retry::read_into(self.origin, self.pinned, part.start, out, self.retry, turns, self.counters)?;
         Some(read.map(|()| {
             // Those who wait get a copy of their own. Who comes while it is stored waits for that, and finds it there,
             // or gets a copy all the same.
-            let waited_for = leader.has_passengers();
+            let waited_for = flight.leader.has_passengers();
             if waited_for {
-                leader.land(part.start, &Bytes::copy_from_slice(out));
+                flight.leader.land(part.start, &Bytes::copy_from_slice(out));
             }
-            if self.store(store, part.start, out) == Stored::NotAll && !waited_for {
-                leader.land(part.start, &Bytes::copy_from_slice(out));
+            if self.store(flight.store, part.start, out) == Stored::NotAll && !waited_for {
+                flight.leader.land(part.start, &Bytes::copy_from_slice(out));
             }
         }))
     }

@@ -26,6 +26,8 @@ unsafe extern "C" {
     pub(super) fn window_mman_0_1_load_u32(to: *mut u32, from: *const u8) -> u32;
 }
 
+pub(super) use window_mman_0_1_copy as copy;
+
 /// The address of the instruction at which a signal came.
 pub(super) fn instruction(context: &libc::ucontext_t) -> usize {
     context.uc_mcontext.pc as usize

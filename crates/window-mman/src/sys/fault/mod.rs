@@ -42,7 +42,7 @@ mod supported {
         signal::install();
         // SAFETY: the caller vouches for both ranges; the routine touches no others, keeps to the calling convention,
         // and a fault in it ends at its end, since the handler is installed.
-        status(unsafe { routine::window_mman_0_1_copy(to, from, len) })
+        status(unsafe { routine::copy(to, from, len) })
     }
 
     /// Loads a word as an atomic load does that acquires.

@@ -1,5 +1,9 @@
-//! The routines for x86-64: plain moves below two kibibytes, `rep movsb` from there on, which every processor of the
-//! last ten years does a cache line at a time, once it has got going.
+//! The routines for x86-64: moves of sixteen bytes, and of thirty-two from some length on, where the processor has
+//! them.
+//!
+//! Not `rep movsb`, the shortest way to say it and as fast as any at its best: where the destination is 1 to 31 bytes
+//! above the source, but for a multiple of 4,096, processors of AMD's Zen family copy at half to a thirtieth of that
+//! speed. Memory from an allocator is often 16 bytes above a page, and what is mapped begins with one.
 //!
 //! They touch no stack, so that the handler can go on at `landing`, which returns to the caller of whichever was
 //! interrupted.
@@ -26,14 +30,12 @@ global_asm!(
     // r10 to r11: what is read, for the handler.
     "mov r10, rsi",
     "lea r11, [rsi + rdx]",
-    "cmp rdx, 2048",
-    "jae 5f",
     "cmp rdx, 16",
     "jb 2f",
     "lea r8, [rdx - 16]",
     "movups xmm5, [rsi + r8]",
     "xor ecx, ecx",
-    // 80 to 2047: sixty-four at a time while more than sixteen are left behind them.
+    // 80 and more: sixty-four at a time while more than sixteen are left behind them.
     "sub rdx, 80",
     "jb 1f",
     "7:",
@@ -78,7 +80,7 @@ global_asm!(
     "ret",
     "4:",
     "test edx, edx",
-    "jz 6f",
+    "jz 5f",
     // 1 to 3: the first, the middle, the last.
     "mov r8, rdx",
     "shr r8, 1",
@@ -91,13 +93,64 @@ global_asm!(
     "xor eax, eax",
     "ret",
     "5:",
-    "mov rcx, rdx",
-    "rep movsb",
-    "6:",
     "xor eax, eax",
     "ret",
     ".cfi_endproc",
     ".size window_mman_0_1_copy, . - window_mman_0_1_copy",
+    // The same for 64 bytes and more, by moves of thirty-two to where thirty-two begin.
+    ".p2align 6",
+    ".globl window_mman_0_1_copy_by_32",
+    ".hidden window_mman_0_1_copy_by_32",
+    ".type window_mman_0_1_copy_by_32,@function",
+    "window_mman_0_1_copy_by_32:",
+    ".cfi_startproc",
+    "mov r10, rsi",
+    "lea r11, [rsi + rdx]",
+    // The first thirty-two and the last, which may overlap the others. r8: where the last go.
+    "vmovups ymm4, [rsi]",
+    "vmovups ymm5, [rsi + rdx - 32]",
+    "lea r8, [rdi + rdx - 32]",
+    "vmovups [rdi], ymm4",
+    // rcx: how many of them lie before the next thirty-two.
+    "lea rcx, [rdi + 32]",
+    "and rcx, -32",
+    "sub rcx, rdi",
+    "add rsi, rcx",
+    "add rdi, rcx",
+    // A hundred and twenty-eight at a time, while there are as many before the last thirty-two.
+    "lea r9, [r8 - 128]",
+    "cmp rdi, r9",
+    "ja 2f",
+    ".p2align 5",
+    "1:",
+    "vmovups ymm0, [rsi]",
+    "vmovups ymm1, [rsi + 32]",
+    "vmovups ymm2, [rsi + 64]",
+    "vmovups ymm3, [rsi + 96]",
+    "vmovaps [rdi], ymm0",
+    "vmovaps [rdi + 32], ymm1",
+    "vmovaps [rdi + 64], ymm2",
+    "vmovaps [rdi + 96], ymm3",
+    "sub rsi, -128",
+    "sub rdi, -128",
+    "cmp rdi, r9",
+    "jbe 1b",
+    "2:",
+    "cmp rdi, r8",
+    "jae 3f",
+    "vmovups ymm0, [rsi]",
+    "vmovaps [rdi], ymm0",
+    "add rsi, 32",
+    "add rdi, 32",
+    "jmp 2b",
+    "3:",
+    "vmovups [r8], ymm5",
+    // A fault leaves the upper halves as they are, which costs at most some time, on old processors.
+    "vzeroupper",
+    "xor eax, eax",
+    "ret",
+    ".cfi_endproc",
+    ".size window_mman_0_1_copy_by_32, . - window_mman_0_1_copy_by_32",
     // rdi: to, rsi: from. A load of an aligned word is one, and acquires.
     ".p2align 4",
     ".globl window_mman_0_1_load_u64",
@@ -143,8 +196,28 @@ unsafe extern "C" {
     /// Where they end, and where to go on after a fault.
     pub(super) static window_mman_0_1_landing: u8;
     pub(super) fn window_mman_0_1_copy(to: *mut u8, from: *const u8, len: usize) -> u32;
+    fn window_mman_0_1_copy_by_32(to: *mut u8, from: *const u8, len: usize) -> u32;
     pub(super) fn window_mman_0_1_load_u64(to: *mut u64, from: *const u8) -> u32;
     pub(super) fn window_mman_0_1_load_u32(to: *mut u32, from: *const u8) -> u32;
+}
+
+/// From which length on the wider moves pay for the look whether there are any.
+const LONG: usize = 256;
+
+/// Copies `len` bytes; 0, or 1 if `from` is not to be had.
+///
+/// # Safety
+///
+/// As for the function of this name one module up; and the handler is installed.
+#[inline]
+pub(super) unsafe fn copy(to: *mut u8, from: *const u8, len: usize) -> u32 {
+    if len >= LONG && is_x86_feature_detected!("avx") {
+        // SAFETY: as the caller says; it is long enough, and the processor and the system have the registers.
+        unsafe { window_mman_0_1_copy_by_32(to, from, len) }
+    } else {
+        // SAFETY: as the caller says.
+        unsafe { window_mman_0_1_copy(to, from, len) }
+    }
 }
 
 /// The address of the instruction at which a signal came.

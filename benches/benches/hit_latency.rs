@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use page_cache::{Advice, Cache, CachedFile, FnOrigin, Freshness, Origin, Stat, Validators};
-use svf_benches::{is_quick, is_wanted, pattern, random_reads, record};
+use svf_benches::{is_quick, is_wanted, page_aligned, pattern, random_reads, record};
 
 const MIB: u64 = 1 << 20;
 const LIMIT: u64 = 256 * MIB;
@@ -43,7 +43,7 @@ fn origin(key: &str, content: &Bytes, delay: Duration) -> impl Origin + use<> {
 /// How long each of many hits took, in nanoseconds, in order; they go on for as long as somebody asks for more.
 fn hits(file: &CachedFile, content: &[u8], size: u64, goes_on: impl Fn() -> bool) -> Vec<u64> {
     let reads = random_reads(HITS, size, 1, HOT, 0x5EED);
-    let mut out = vec![0; size as usize];
+    let mut out = page_aligned(size as usize);
     let mut times = Vec::new();
     while times.is_empty() || goes_on() {
         times.extend(reads.iter().map(|read| {
@@ -52,7 +52,7 @@ fn hits(file: &CachedFile, content: &[u8], size: u64, goes_on: impl Fn() -> bool
             start.elapsed().as_nanos() as u64
         }));
     }
-    assert!(out == content[reads[HITS - 1].start as usize..][..out.len()]);
+    assert!(*out == content[reads[HITS - 1].start as usize..][..out.len()]);
     times.sort_unstable();
     times
 }
@@ -93,7 +93,7 @@ fn main() {
         // It must not go for what is filled beside it.
         assert!(file.keep(0..HOT).unwrap());
     }
-    let mut out = vec![0; MIB as usize];
+    let mut out = page_aligned(MIB as usize);
     let mut next = HOT;
     let mut fill = || {
         filled.read_exact_at(&mut out, next).unwrap();

@@ -18,8 +18,8 @@ use bytes::Bytes;
 use criterion::{BatchSize, Bencher, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group};
 use page_cache::{Advice, Cache, CachedFile, FnOrigin, Freshness, Stat, Validators};
 use svf_benches::{
-    BLOCK, Order, QUERIES, SEED, STRIDE, SortedRanges, WINDOW, block_offsets, is_quick, pattern, random_reads,
-    settings, write_windowed,
+    BLOCK, Order, QUERIES, SEED, STRIDE, SortedRanges, WINDOW, block_offsets, is_quick, page_aligned, pattern,
+    random_reads, settings, write_windowed,
 };
 use svf_core::{BlockMap, SparseVirtualFile, SparseVirtualFileOptions};
 use window_mman::MapManager;
@@ -231,7 +231,7 @@ fn hit_threads(criterion: &mut Criterion) {
 
 fn hit(file: &CachedFile, base: u64, times: u64) {
     let reads = random_reads(QUERIES, 4 << 10, 1, PART, SEED);
-    let (mut reads, mut out) = (reads.iter().cycle(), vec![0; 4 << 10]);
+    let (mut reads, mut out) = (reads.iter().cycle(), page_aligned(4 << 10));
     for _ in 0..times {
         reads.next().iter().for_each(|read| _ = file.read_at(black_box(&mut out), base + read.start).unwrap());
     }

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use svf_benches::{
     BLOCK, CHUNK, DenseFile, Order, QUERIES, SEED, STRIDE, SortedRanges, Turn, block_offsets, in_turn, is_quick,
-    pattern, random_reads, settings, timed,
+    page_aligned, pattern, random_reads, settings, timed,
 };
 use svf_core::{BlockMap, NeedOptions, RangeSet, SparseVirtualFile, SparseVirtualFileOptions};
 
@@ -447,14 +447,14 @@ fn inside_one_block(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group("svf-core/read_into");
         group.throughput(Throughput::Bytes(size));
         group.bench_function(BenchmarkId::new("ours", size), |bencher| {
-            let (mut out, mut reads) = (vec![0; size as usize], reads.iter().cycle());
+            let (mut out, mut reads) = (page_aligned(size as usize), reads.iter().cycle());
             bencher.iter(|| {
                 let offset = reads.next().unwrap().start;
                 map.read_into(offset, black_box(&mut out)).unwrap();
             });
         });
         group.bench_function(BenchmarkId::new("bare", size), |bencher| {
-            let (mut out, mut reads) = (vec![0; size as usize], reads.iter().cycle());
+            let (mut out, mut reads) = (page_aligned(size as usize), reads.iter().cycle());
             bencher.iter(|| {
                 let offset = reads.next().unwrap().start;
                 black_box(&mut out).copy_from_slice(piece(&file, offset, size));

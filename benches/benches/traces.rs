@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use page_cache::{Cache, CachedFile, FnOrigin, Freshness, Stat, Validators};
-use svf_benches::{SEED, Trace, is_wanted, pattern, record, settings, traces};
+use svf_benches::{SEED, Trace, is_wanted, page_aligned, pattern, record, settings, traces};
 
 /// What each costs that reads it for the first time, with pages of 64 KiB.
 const COSTS: [(&str, u64, u64); 7] = [
@@ -28,7 +28,7 @@ const COSTS: [(&str, u64, u64); 7] = [
 
 /// Reads all of a trace, in its order.
 fn replay(trace: &Trace, mut read: impl FnMut(&mut [u8], u64)) {
-    let mut out = vec![0; trace.reads.iter().map(|read| read.end - read.start).max().unwrap_or(0) as usize];
+    let mut out = page_aligned(trace.reads.iter().map(|read| read.end - read.start).max().unwrap_or(0) as usize);
     for range in &trace.reads {
         read(black_box(&mut out[..(range.end - range.start) as usize]), range.start);
     }

@@ -18,7 +18,9 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use memmap2::{Mmap, MmapOptions};
-use svf_benches::{Order, QUERIES, SEED, WINDOW, WINDOWED_LEN, block_offsets, random_reads, settings, write_windowed};
+use svf_benches::{
+    Order, QUERIES, SEED, WINDOW, WINDOWED_LEN, block_offsets, page_aligned, random_reads, settings, write_windowed,
+};
 use tempfile::TempDir;
 use window_mman::{CopyMapping, Cursor, MapManager, StableFile};
 
@@ -326,7 +328,7 @@ fn sequential_scan(criterion: &mut Criterion) {
             }
         }
     };
-    let mut out = vec![0; 256 << 10];
+    let mut out = page_aligned(256 << 10);
     let mut read = |file: &StableFile| {
         let (mut buffer, mut total) = (file.buffer(0..LEN).unwrap(), 0_u64);
         loop {
@@ -340,7 +342,7 @@ fn sequential_scan(criterion: &mut Criterion) {
         let offsets = block_offsets((LEN >> 24) as usize, 1 << 24, Order::Ascending);
         offsets.into_iter().fold(0, |total: u64, offset| total.wrapping_add(sum(&workload.map(offset, 1 << 24))))
     };
-    let mut space = vec![0; 256 << 10];
+    let mut space = page_aligned(256 << 10);
     let mut preads = || {
         let offsets = block_offsets((LEN >> 18) as usize, 1 << 18, Order::Ascending);
         offsets.into_iter().fold(0, |total: u64, offset| {
@@ -349,7 +351,7 @@ fn sequential_scan(criterion: &mut Criterion) {
         })
     };
     // What a `Read` has to do, which hands out nothing but copies.
-    let mut copy = vec![0; 256 << 10];
+    let mut copy = page_aligned(256 << 10);
     let mut copies = || {
         let offsets = block_offsets((LEN >> 24) as usize, 1 << 24, Order::Ascending);
         offsets.into_iter().fold(0, |total: u64, offset| {
@@ -379,7 +381,7 @@ fn recoverable_copy(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("window-mman/try_copy_to");
     for len in [64, 4 << 10, 64 << 10] {
         let reads = random_reads(256, len, 64, WINDOW, SEED);
-        let mut out = vec![0; len as usize];
+        let mut out = page_aligned(len as usize);
         for read in &reads {
             view.try_copy_to(read.start as usize, &mut out).unwrap();
             workload.check(&out, read.start);
@@ -431,7 +433,7 @@ fn paged_file(criterion: &mut Criterion) {
         bencher.iter(|| get(&mut paged, reads.next().unwrap().start as i64));
     });
     group.bench_function(BenchmarkId::new("bare", 1), |bencher| {
-        let (mut reads, mut page) = (reads.iter().cycle(), vec![0; 64 << 10]);
+        let (mut reads, mut page) = (reads.iter().cycle(), page_aligned(64 << 10));
         bencher.iter(|| workload.plain.read_exact_at(black_box(&mut page), reads.next().unwrap().start).unwrap());
     });
 }

@@ -36,6 +36,7 @@
 //! * [`workloads`]: those that peers in other languages run too, by name.
 //! * [`traces`]: what readers of well-known formats asked for.
 //! * [`settings`]: how long everything is measured.
+//! * [`page_aligned`]: memory to read into, that is as fast for all.
 //! * [`in_turn`]: ways to do the same, a piece of each in turn.
 //! * [`record`]: figures of what criterion does not measure.
 
@@ -44,6 +45,7 @@
 mod content;
 mod dense_file;
 mod figures;
+mod memory;
 mod offsets;
 mod random;
 mod sorted_ranges;
@@ -55,6 +57,7 @@ mod workloads;
 pub use content::pattern;
 pub use dense_file::DenseFile;
 pub use figures::{is_wanted, record};
+pub use memory::page_aligned;
 pub use offsets::{Order, block_offsets, random_reads};
 pub use random::Random;
 pub use sorted_ranges::SortedRanges;

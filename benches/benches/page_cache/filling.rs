@@ -12,7 +12,7 @@ use crc_fast::{CrcAlgorithm, checksum};
 use criterion::{Criterion, SamplingMode, Throughput};
 use page_cache::{Advice, CachedFile, FnOrigin, Stat, Validators};
 use rustix::process::Resource;
-use svf_benches::{Turn, in_turn, timed};
+use svf_benches::{Turn, in_turn, page_aligned, timed};
 use tempfile::TempDir;
 
 use super::{PAGE, Workload, cache};
@@ -22,7 +22,9 @@ use super::{PAGE, Workload, cache};
 pub(super) fn fill_a_page(criterion: &mut Criterion) {
     const PAGES: u64 = 1 << 10;
     let workload = Workload::new(32 << 20);
-    let source = Bytes::from(workload.content[..PAGE as usize].to_vec());
+    let mut source = page_aligned(PAGE as usize);
+    source.copy_from_slice(&workload.content[..PAGE as usize]);
+    let source = Bytes::from_owner(source);
 
     let fresh_file = || {
         let validators = Validators { version: Some("1".into()), ..Validators::default() };
@@ -34,7 +36,7 @@ pub(super) fn fill_a_page(criterion: &mut Criterion) {
         file.advise(0..u64::MAX, Advice::Random);
         (file, directory)
     };
-    let (mut file, mut out, mut page) = (None::<(CachedFile, TempDir)>, vec![0; PAGE as usize], 0);
+    let (mut file, mut out, mut page) = (None::<(CachedFile, TempDir)>, page_aligned(PAGE as usize), 0);
     let ours = || {
         let (file, _directory) = match &mut file {
             Some(file) if page < PAGES => file,
@@ -51,7 +53,7 @@ pub(super) fn fill_a_page(criterion: &mut Criterion) {
     let bare = |gives, keeps_order| {
         let (workload, source, directory) = (&workload, &source[..], workload.fresh_directory());
         let order = Order::new(directory.path());
-        let (mut copy, mut out, mut page) = (None, vec![0; PAGE as usize], 0);
+        let (mut copy, mut out, mut page) = (None, page_aligned(PAGE as usize), 0);
         move || {
             // As in ours, there is one file at a time, with its final length from the start.
             let copy = match &mut copy {
@@ -91,8 +93,15 @@ pub(super) fn fill_a_page(criterion: &mut Criterion) {
 }
 
 /// A whole file by requests of 1 MiB, of which nothing is held, beside copying it in pieces of 1 MiB, and beside all
-/// calls and checksums that it takes.
+/// calls and checksums that it takes. Once into memory that begins with a page, and once into such as an allocator has
+/// from the system, 16 bytes behind the beginning of one.
 pub(super) fn fill(criterion: &mut Criterion) {
+    fill_into(criterion, "page-cache/fill-by-1MiB", 0);
+    fill_into(criterion, "page-cache/fill-by-1MiB-behind-a-page", 16);
+}
+
+fn fill_into(criterion: &mut Criterion, group: &str, behind_a_page: usize) {
+    let memory = || page_aligned(behind_a_page + (1 << 20));
     let workload = Workload::new(16 << 20);
     let len = workload.len();
     let offsets = || (0..len).step_by(1 << 20);
@@ -100,41 +109,44 @@ pub(super) fn fill(criterion: &mut Criterion) {
         let directory = workload.fresh_directory();
         (workload.open(&cache(directory.path())), directory)
     };
-    let mut out = vec![0; 1 << 20];
+    let mut out = memory();
+    let out = &mut out[behind_a_page..];
     let (file, directory) = empty();
     assert!(file.held().is_empty());
     for offset in offsets() {
-        file.read_exact_at(&mut out, offset).unwrap();
-        assert_eq!(out, workload.content[offset as usize..][..out.len()]);
+        file.read_exact_at(out, offset).unwrap();
+        assert!(*out == workload.content[offset as usize..][..out.len()]);
     }
     assert!(file.held().contains(0..len));
     drop((file, directory));
 
     let ours = || {
         let (file, _directory) = empty();
-        timed(|| offsets().for_each(|offset| file.read_exact_at(black_box(&mut out), offset).unwrap()))
+        timed(|| offsets().for_each(|offset| file.read_exact_at(black_box(out), offset).unwrap()))
     };
-    let mut piece = vec![0; 1 << 20];
+    let mut piece = memory();
+    let piece = &mut piece[behind_a_page..];
     let bare = || {
         let directory = workload.fresh_directory();
         let copy = File::create_new(directory.path().join("copy")).unwrap();
         timed(|| {
             for offset in offsets() {
-                workload.plain.read_exact_at(black_box(&mut piece), offset).unwrap();
-                copy.write_all_at(&piece, offset).unwrap();
+                workload.plain.read_exact_at(black_box(piece), offset).unwrap();
+                copy.write_all_at(piece, offset).unwrap();
             }
         })
     };
-    let mut piece = vec![0; 1 << 20];
+    let mut piece = memory();
+    let piece = &mut piece[behind_a_page..];
     let in_order = || {
         let directory = workload.fresh_directory();
         let order = Order::new(directory.path());
         let copy = workload.empty_copy(directory.path(), len);
-        timed(|| offsets().for_each(|offset| fill_in_order(&workload, &order, &copy, offset, &mut piece)))
+        timed(|| offsets().for_each(|offset| fill_in_order(&workload, &order, &copy, offset, piece)))
     };
     let mut turns: [(&str, Turn<'_>); 3] =
         [("ours", Box::new(ours)), ("bare", Box::new(bare)), ("bare-all-calls", Box::new(in_order))];
-    let mut group = criterion.benchmark_group("page-cache/fill-by-1MiB");
+    let mut group = criterion.benchmark_group(group);
     group.throughput(Throughput::Bytes(len)).sampling_mode(SamplingMode::Flat);
     in_turn(&mut group, len, &mut turns);
 }

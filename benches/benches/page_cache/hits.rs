@@ -12,7 +12,7 @@ use crc_fast::{CrcAlgorithm, checksum};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use memmap2::Mmap;
 use page_cache::{Cache, CachedFile, Freshness};
-use svf_benches::{Turn, in_turn, is_quick, random_reads, timed};
+use svf_benches::{Turn, in_turn, is_quick, page_aligned, random_reads, timed};
 
 use super::{PAGE, READS, SEED, Workload, cache};
 
@@ -28,14 +28,15 @@ pub(super) fn hits(criterion: &mut Criterion) {
     let stored = mapped_data_file(directory.path(), workload.len());
     assert!(*stored == workload.content);
     hits_beside_copies(criterion, &file, &stored);
+    hits_behind_a_page(criterion, &workload, &file);
 
     for size in [64, 4 << 10, 64 << 10, 1 << 20] {
         let reads = random_reads(READS, size, 1, workload.len(), SEED);
-        let mut out = vec![0; size as usize];
+        let mut out = page_aligned(size as usize);
         for read in reads.iter().take(256) {
             let expected = workload.content(read);
             assert_eq!(file.read_at(&mut out, read.start).unwrap(), out.len());
-            assert!(out == expected && file.bytes(read.clone()).unwrap() == expected);
+            assert!(*out == *expected && file.bytes(read.clone()).unwrap() == expected);
         }
 
         // Into memory that is there already.
@@ -80,7 +81,7 @@ fn hits_beside_copies(criterion: &mut Criterion, file: &CachedFile, stored: &Mma
     let size = 4 << 10;
     let reads = random_reads(READS, size, 1, file.len(), SEED);
     let mut ours = reads.iter().cycle();
-    let [mut out, mut copy] = [(); 2].map(|()| vec![0; size as usize]);
+    let [mut out, mut copy] = [(); 2].map(|()| page_aligned(size as usize));
     let ours = || {
         let offset = ours.next().unwrap().start;
         timed(|| file.read_at(black_box(&mut out), offset).unwrap())
@@ -93,6 +94,27 @@ fn hits_beside_copies(criterion: &mut Criterion, file: &CachedFile, stored: &Mma
     };
     let mut group = criterion.benchmark_group("page-cache/hit-in-turn");
     let mut turns: [(&str, Turn<'_>); 2] = [("ours", Box::new(ours)), ("bare-copies", Box::new(copies))];
+    in_turn(&mut group, size, &mut turns);
+}
+
+/// 1 MiB that begins with a page, in turn with `pread` of the same, into memory 16 bytes behind a page: there an
+/// allocator has the memory that it gets from the system.
+fn hits_behind_a_page(criterion: &mut Criterion, workload: &Workload, file: &CachedFile) {
+    let size = 1 << 20;
+    let reads = random_reads(READS, size, PAGE, workload.len(), SEED);
+    let reader = |read_at: fn(&Workload, &CachedFile, &mut [u8], u64) -> usize| {
+        let (mut reads, mut out) = (reads.iter().cycle(), page_aligned(16 + size as usize));
+        move || {
+            let offset = reads.next().unwrap().start;
+            timed(|| read_at(workload, file, black_box(&mut out[16..]), offset))
+        }
+    };
+    let mut group = criterion.benchmark_group("page-cache/hit-behind-a-page");
+    group.throughput(Throughput::Bytes(size));
+    let mut turns: [(&str, Turn<'_>); 2] = [
+        ("ours", Box::new(reader(|_, file, out, offset| file.read_at(out, offset).unwrap()))),
+        ("bare", Box::new(reader(|workload, _, out, offset| workload.plain.read_at(out, offset).unwrap()))),
+    ];
     in_turn(&mut group, size, &mut turns);
 }
 
@@ -149,7 +171,7 @@ pub(super) fn hits_in_a_gigabyte(criterion: &mut Criterion) {
     let directory = workload.fresh_directory();
     let cache = cache(directory.path());
     let file = workload.open(&cache);
-    let mut out = vec![0; 8 << 20];
+    let mut out = page_aligned(8 << 20);
     for offset in (0..workload.len()).step_by(out.len()) {
         file.read_exact_at(&mut out, offset).unwrap();
     }
@@ -182,7 +204,7 @@ pub(super) fn first_touch(criterion: &mut Criterion) {
     let other_directory = workload.fresh_directory();
     let other_cache = self::cache(other_directory.path());
     let pages = random_reads(READS, PAGE, PAGE, workload.len(), SEED);
-    let mut out = vec![0; 4 << 10];
+    let mut out = page_aligned(4 << 10);
     // The origin is gone while a handle is read: it is the cache that answers.
     let away = workload.path.with_extension("away");
     for page in pages.iter().take(64) {
@@ -190,7 +212,7 @@ pub(super) fn first_touch(criterion: &mut Criterion) {
         std::fs::rename(&workload.path, &away).unwrap();
         file.read_exact_at(&mut out, page.start).unwrap();
         std::fs::rename(&away, &workload.path).unwrap();
-        assert_eq!(out, workload.content[page.start as usize..][..out.len()]);
+        assert!(*out == workload.content[page.start as usize..][..out.len()]);
     }
 
     let mut group = criterion.benchmark_group("page-cache/first-touch");
@@ -215,7 +237,7 @@ pub(super) fn first_touch(criterion: &mut Criterion) {
             elapsed
         });
     });
-    let mut page_out = vec![0; PAGE as usize];
+    let mut page_out = page_aligned(PAGE as usize);
     for (name, check) in [("bare", false), ("bare-with-crc", true)] {
         group.bench_function(BenchmarkId::new(name, PAGE), |bencher| {
             bencher.iter_custom(|times| {

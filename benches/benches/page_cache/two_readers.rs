@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion};
 use page_cache::{CachedFile, LocalFile};
-use svf_benches::random_reads;
+use svf_benches::{page_aligned, random_reads};
 use tempfile::TempDir;
 
 use super::{READS, SEED, Workload, cache};
@@ -80,7 +80,7 @@ pub(super) fn two_threads(criterion: &mut Criterion) {
 
 /// Hits in turn, at places that are counted from `base`.
 fn hit_times(file: &CachedFile, reads: &[Range<u64>], base: u64, size: u64, times: u64) -> Duration {
-    let mut out = vec![0; size as usize];
+    let mut out = page_aligned(size as usize);
     let (mut reads, start) = (reads.iter().cycle(), Instant::now());
     for _ in 0..times {
         file.read_at(black_box(&mut out), base + reads.next().unwrap().start).unwrap();

@@ -119,9 +119,7 @@ fn instructions(counts: &[Instructions]) -> String {
     if counts.is_empty() {
         return String::new();
     }
-    let mut text = String::from(
-        "\n## Instructions\n\nOf one operation, as callgrind counts them: each byte that `rep movsb` copies is one.\n\n",
-    );
+    let mut text = String::from("\n## Instructions\n\nOf one operation, as callgrind counts them.\n\n");
     text += "| operation | instructions |\n|---|--:|\n";
     counts.iter().for_each(|count| text += &format!("| {} | {} |\n", count.operation, count.instructions));
     text

@@ -133,8 +133,8 @@ impl LocalFile {
 /// The cache lines of memory and file coincide where an address and an offset are the same but for a multiple of this.
 const LINE: usize = 64;
 
-/// Reads a range into memory that was not filled with zeros first, which would take a tenth of the time, and whose cache
-/// lines are those of the file, so that the kernel copies line by line, to here and on to another file.
+/// Reads a range into memory that was not filled with zeros first, which would take a tenth of the time, and whose
+/// cache lines are those of the file, so that the kernel copies line by line, to here and on to another file.
 fn read_exact(file: &File, range: &Range<u64>) -> io::Result<Bytes> {
     let len = (range.end - range.start) as usize;
     let mut bytes = Vec::<u8>::with_capacity(len.saturating_add(LINE));

@@ -173,6 +173,10 @@ impl Leader<'_> {
 
     /// Passengers do not wait for anything but `rest` any more.
     pub(crate) fn expect_only(&self, rest: &RangeSet) {
+        if rest.iter().eq([self.range().clone()]) {
+            // They wait for that already.
+            return;
+        }
         self.flight.cargo.lock().expected = rest.clone();
         self.flight.changed.notify_all();
     }

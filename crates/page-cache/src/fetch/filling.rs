@@ -169,9 +169,12 @@ impl Source<'_> {
         turns: &mut Turns<'_>,
         part: &Range<u64>,
     ) -> Option<Result<(), Tried>> {
+        if !self.origin.reads_into() {
+            return None;
+        }
         let mut destinations = flight.destinations.lock();
         let out = destinations.memory_of(part).filter(|out| is_fast_to_copy_to(out, part.start))?;
-        let read = retry::read_into(self.origin, self.pinned, part.start, out, self.retry, turns, self.counters)?;
+        let read = retry::read_into(self.origin, self.pinned, part.start, out, self.retry, turns, self.counters);
         Some(read.map(|()| {
             // Those who wait get a copy of their own. Who comes while it is stored waits for that, and finds it there,
             // or gets a copy all the same.

@@ -1,6 +1,7 @@
 //! Several requests at once, and what the threads that send them leave for later.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use svf_core::RangeSet;
@@ -34,7 +35,11 @@ pub(super) enum Again {
 impl Left {
     /// Leaves something for which somebody else has to be waited.
     pub(super) fn add(&self, ranges: impl IntoIterator<Item = Range<u64>>) {
-        self.ranges.lock().extend(ranges);
+        // Mostly nothing is left, and nothing to be locked.
+        let mut ranges = ranges.into_iter().peekable();
+        if ranges.peek().is_some() {
+            self.ranges.lock().extend(ranges);
+        }
     }
 
     /// Nobody is to be waited for any longer.
@@ -66,15 +71,16 @@ pub(super) fn for_each(
     stop: impl Fn() -> bool + Sync,
     work: impl Fn(Range<u64>, &dyn Fn() -> bool) -> Result<(), ReadError> + Sync,
 ) -> Result<(), ReadError> {
-    let (next, failed) = (AtomicUsize::new(0), Mutex::new(None));
-    let has_failed = || failed.lock().is_some();
+    let (next, failed) = (AtomicUsize::new(0), OnceLock::new());
+    let has_failed = || failed.get().is_some();
     let work_off = || {
         while !has_failed()
             && !stop()
             && let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed))
         {
             if let Err(error) = work(request.clone(), &has_failed) {
-                failed.lock().get_or_insert(error);
+                // Another error was the first.
+                _ = failed.set(error);
             }
         }
     };

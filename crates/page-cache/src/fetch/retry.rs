@@ -243,8 +243,8 @@ pub(super) fn read(
     }
 }
 
-/// The same by one attempt, straight into memory that is there; `None` if the origin has no such way. What has failed
-/// is for [`read`], which knows what may pass.
+/// The same by one attempt, straight into memory that is there, from an origin that has such a way. What has failed is
+/// for [`read`], which knows what may pass.
 pub(super) fn read_into(
     origin: &dyn Origin,
     pinned: &Stat,
@@ -253,14 +253,11 @@ pub(super) fn read_into(
     policy: RetryPolicy,
     turns: &mut Turns<'_>,
     counters: &Counters,
-) -> Option<Result<(), Tried>> {
-    if !origin.reads_into() {
-        return None;
-    }
+) -> Result<(), Tried> {
     let mut attempts = Attempts::new(policy);
     let len = out.len() as u64;
     let answer = attempts.attempt(turns, counters, || origin.read_into(start, out, pinned));
-    Some(answer.map(|()| counters.fetched(len)).map_err(|error| Tried(Box::new((attempts, error)))))
+    answer.map(|()| counters.fetched(len)).map_err(|error| Tried(Box::new((attempts, error))))
 }
 
 fn incomplete(origin: &dyn Origin, range: &Range<u64>, begin: BytesMut, attempts: u32) -> Failed {

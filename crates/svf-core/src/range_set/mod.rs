@@ -48,10 +48,22 @@ impl RangeSet {
     }
 
     /// Adds a range and returns how many bytes of it are new. An empty range adds nothing.
+    #[inline]
     pub fn insert(&mut self, range: Range<u64>) -> u64 {
         if range.is_empty() {
             return 0;
         }
+        // Most sets are what one read misses.
+        if self.is_empty() {
+            self.num_bytes = range.end - range.start;
+            self.ranges.insert(range);
+            return self.num_bytes;
+        }
+        self.join(range)
+    }
+
+    /// Adds a range, which is not empty, to those that are there.
+    fn join(&mut self, range: Range<u64>) -> u64 {
         let mut joined = range;
         let mut absorbed = 0;
         // From the back: every range that starts at or before the new end and reaches the new start becomes part

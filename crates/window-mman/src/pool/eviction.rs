@@ -161,13 +161,13 @@ impl<K: Key, T> Pool<K, T> {
                 books.order.enter(cell.stamp.load(Ordering::Relaxed), cell.number);
             }
         }
-        any | self.enter_latest(books, NONE)
+        any | self.enter_latest(books)
     }
 
-    /// Enters in the order what was made last, if nobody holds it any more: whether it is so. Another is the latest.
+    /// Enters in the order what was made last, if nobody holds it any more: whether it is so. Nothing is the latest then.
     #[inline]
-    pub(super) fn enter_latest(&self, books: &mut Books<K>, next: u32) -> bool {
-        let Some(cell) = self.cells.get(std::mem::replace(&mut books.latest, next)) else { return false };
+    fn enter_latest(&self, books: &mut Books<K>) -> bool {
+        let Some(cell) = self.cells.get(std::mem::replace(&mut books.latest, NONE)) else { return false };
         let free = cell.slot.look().is_free();
         if free {
             books.order.enter(cell.stamp.load(Ordering::Relaxed), cell.number);

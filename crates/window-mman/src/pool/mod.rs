@@ -437,7 +437,9 @@ impl<K: Key, T> Pool<K, T> {
         let (cell, seized) = match room {
             Some((room, before)) => {
                 let seized = room.listed();
-                self.enter_latest(books, seized.0.number);
+                // Who made the room has entered the latest before this.
+                debug_assert_eq!(books.latest, NONE, "a cell that is listed, and in no list");
+                books.latest = seized.0.number;
                 if before != group {
                     books.join_group(seized.0.number, group);
                 }

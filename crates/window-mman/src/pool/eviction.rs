@@ -164,7 +164,8 @@ impl<K: Key, T> Pool<K, T> {
         any | self.enter_latest(books)
     }
 
-    /// Enters in the order what was made last, if nobody holds it any more: whether it is so. Nothing is the latest then.
+    /// Enters in the order what was made last, if nobody holds it any more: whether it is so. Then nothing is the
+    /// latest.
     #[inline]
     fn enter_latest(&self, books: &mut Books<K>) -> bool {
         let Some(cell) = self.cells.get(std::mem::replace(&mut books.latest, NONE)) else { return false };

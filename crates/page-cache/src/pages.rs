@@ -7,7 +7,8 @@ pub(crate) const MIN_PAGE_SIZE: u64 = 4 << 10;
 /// A larger page would make a word of the index vouch for more than can be fetched and checked at once.
 pub(crate) const MAX_PAGE_SIZE: u64 = 64 << 20;
 
-/// An object of `length` bytes, cut into pages of `page_size`; the last one is as long as the object lets it be.
+/// An object of `length` bytes, cut into pages of `page_size`, a power of two; the last one is as long as the object
+/// lets it be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pages {
     pub(crate) page_size: u64,
@@ -16,7 +17,7 @@ pub(crate) struct Pages {
 
 impl Pages {
     pub(crate) fn count(&self) -> u64 {
-        self.length.div_ceil(self.page_size)
+        self.touching(&(0..self.length)).end
     }
 
     /// The bytes of a page, only those that the object has.
@@ -34,11 +35,19 @@ impl Pages {
     }
 
     /// The pages that share a byte with `range`.
+    #[inline]
     pub(crate) fn touching(&self, range: &Range<u64>) -> Range<u64> {
         if range.is_empty() {
             return 0..0;
         }
-        range.start / self.page_size..range.end.div_ceil(self.page_size)
+        self.page_of(range.start)..self.page_of(range.end - 1) + 1
+    }
+
+    /// The page that has the byte at an offset. By a shift: a division takes ten times as long, and a hit makes several.
+    #[inline]
+    fn page_of(&self, offset: u64) -> u64 {
+        debug_assert!(self.page_size.is_power_of_two());
+        offset >> self.page_size.trailing_zeros()
     }
 }
 

@@ -68,9 +68,9 @@ impl Layout {
         self.table_blocks().start + page / WORDS_IN_BLOCK
     }
 
-    /// How many pages an extent has, but for the last.
+    /// How many pages an extent has, but for the last: a power of two.
     fn pages_in_extent(&self) -> u64 {
-        (EXTENT / self.pages.page_size).max(1)
+        (EXTENT >> self.pages.page_size.trailing_zeros()).max(1)
     }
 
     /// How long an extent is, in bytes, but for the last.
@@ -85,7 +85,7 @@ impl Layout {
 
     /// The extent that has a page.
     pub(crate) fn extent_of(&self, page: u64) -> u64 {
-        page / self.pages_in_extent()
+        page >> self.pages_in_extent().trailing_zeros()
     }
 
     pub(crate) fn pages_of_extent(&self, extent: u64) -> Range<u64> {

@@ -207,13 +207,22 @@ impl Source<'_> {
         work: impl Fn(Range<u64>, &dyn Fn() -> bool) -> Result<(), ReadError> + Sync,
     ) -> Result<(), ReadError> {
         let stop = || self.watch.is_some_and(Watch::is_over);
-        let requests = self.plan(absent);
+        // What is one request as it is takes no plan, and no list of its own.
+        let (mut ranges, planned) = (absent.iter(), &mut Vec::new());
+        let only = ranges.next().filter(|only| ranges.next().is_none() && only.end - only.start <= MAX_REQUEST);
+        let requests = match &only {
+            Some(only) => std::slice::from_ref(only),
+            None => {
+                *planned = self.plan(absent);
+                planned
+            }
+        };
         // Before anybody is waited for.
         if let Some(first) = requests.first().filter(|_| self.offline) {
             let what = format!("bytes {}..{}", first.start, first.end);
             return Err(OriginError::Offline { key: self.origin.key().to_owned(), what }.into());
         }
-        for_each(&requests, self.in_flight.map_or(1, InFlight::max), stop, |request, has_failed| {
+        for_each(requests, self.in_flight.map_or(1, InFlight::max), stop, |request, has_failed| {
             work(request, &|| has_failed() || self.watch.is_some_and(Watch::ask))
         })
     }

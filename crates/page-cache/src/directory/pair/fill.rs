@@ -38,11 +38,15 @@ impl Pair {
         let run = pages.touching(&(start..start + bytes.len() as u64));
         debug_assert_eq!(pages.bytes_of_run(run.clone()), start..start + bytes.len() as u64, "whole pages");
         // Before the section, so that nobody who recounts waits for it.
-        let sums: Vec<u32> = run
-            .clone()
-            .zip(bytes.chunks(pages.page_size as usize))
-            .map(|(page, bytes)| self.checksum(page, bytes))
-            .collect();
+        let (one, many);
+        let sums = if run.end - run.start == 1 {
+            one = self.checksum(run.start, bytes);
+            std::slice::from_ref(&one)
+        } else {
+            let pieces = run.clone().zip(bytes.chunks(pages.page_size as usize));
+            many = pieces.map(|(page, bytes)| self.checksum(page, bytes)).collect::<Vec<u32>>();
+            &many
+        };
         let Some(section) = budget.enter() else { return Stored::NotAll };
         if !self.is_reconciled(budget) {
             return Stored::NotAll;

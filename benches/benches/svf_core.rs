@@ -415,7 +415,7 @@ fn inside_one_block(criterion: &mut Criterion) {
     }
     group.finish();
 
-    reads_beside_copies(criterion, &map, &offsets, &copies);
+    reads_beside_copies(&map, &offsets, &copies);
 
     for size in [64, 4 << 10, 1 << 20] {
         let reads = random_reads(QUERIES, size, 1, len, SEED);
@@ -465,7 +465,7 @@ fn inside_one_block(criterion: &mut Criterion) {
 
 /// 4 KiB, in turn with a search in an array that takes no writes, and the same copies of the same memory into new
 /// memory.
-fn reads_beside_copies(criterion: &mut Criterion, map: &BlockMap, offsets: &[u64], chunks: &[Bytes]) {
+fn reads_beside_copies(map: &BlockMap, offsets: &[u64], chunks: &[Bytes]) {
     let size = CHUNK;
     let reads = random_reads(QUERIES, size, 1, chunks.len() as u64 * CHUNK, SEED);
     let gather = |read: &Range<u64>| {
@@ -490,9 +490,8 @@ fn reads_beside_copies(criterion: &mut Criterion, map: &BlockMap, offsets: &[u64
         let read = others.next().unwrap();
         timed(|| gather(read))
     };
-    let mut group = criterion.benchmark_group("svf-core/read-in-turn");
     let mut turns: [(&str, Turn<'_>); 2] = [("ours", Box::new(ours)), ("sorted-vec", Box::new(bare))];
-    in_turn(&mut group, size, &mut turns);
+    in_turn("svf-core/read-in-turn", size, 1, &mut turns);
 }
 
 /// Two threads that read 64 B at random: from one file that they share, each from a file of its own, which is as good

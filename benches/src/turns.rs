@@ -2,32 +2,37 @@
 
 use std::time::{Duration, Instant};
 
-use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, BenchmarkId};
+use crate::figures::{is_wanted, record};
+use crate::timing::is_quick;
 
 /// Does one piece of its work, and tells how long that took.
 pub type Turn<'a> = Box<dyn FnMut() -> Duration + 'a>;
 
-/// Measures several ways to do the same, a piece of each in turn, and each alone by the clock, under these names.
+/// Measures several ways to do the same, a piece of each in turn, and each alone by the clock; records how long one of
+/// the `operations` that a piece consists of takes, as `group/function/parameter`.
 ///
-/// So each finds what the others have left of the processor's caches, as in a program that does something else between,
-/// and has its share of the quiet moments. A look at the clock is part of each piece, some 25 ns.
-pub fn in_turn(group: &mut BenchmarkGroup<'_, WallTime>, parameter: u64, turns: &mut [(&str, Turn<'_>)]) {
-    let names: Vec<String> = turns.iter().map(|(name, _)| (*name).to_owned()).collect();
-    for (number, name) in names.iter().enumerate() {
-        group.bench_function(BenchmarkId::new(name, parameter), |bencher| {
-            bencher.iter_custom(|times| {
-                let mut elapsed = Duration::ZERO;
-                for _ in 0..times {
-                    for (other, (_, turn)) in turns.iter_mut().enumerate() {
-                        let took = turn();
-                        elapsed += if other == number { took } else { Duration::ZERO };
-                    }
-                }
-                elapsed
-            });
-        });
+/// So each finds what the others have left of the processor's caches, as in a program that does something else between;
+/// and of a moment in which the machine is slow all have a share, where one after the other each would have its own.
+/// The lowest of some thirty averages counts. A look at the clock is part of each piece, some 25 ns.
+pub fn in_turn(group: &str, parameter: u64, operations: u64, turns: &mut [(&str, Turn<'_>)]) {
+    let ids: Vec<String> = turns.iter().map(|(name, _)| format!("{group}/{name}/{parameter}")).collect();
+    if !ids.iter().any(|id| is_wanted(id)) {
+        return;
     }
+    let [sample, all] = if is_quick() { [3, 30] } else { [60, 1_800] }.map(Duration::from_millis);
+    let mut lowest = vec![f64::MAX; turns.len()];
+    let begun = Instant::now();
+    while begun.elapsed() < all {
+        let (since, mut pieces, mut took) = (Instant::now(), 0_u32, vec![Duration::ZERO; turns.len()]);
+        while since.elapsed() < sample {
+            turns.iter_mut().zip(&mut took).for_each(|((_, turn), took)| *took += turn());
+            pieces += 1;
+        }
+        for (lowest, took) in lowest.iter_mut().zip(took) {
+            *lowest = lowest.min(took.as_secs_f64() * 1e9 / f64::from(pieces) / operations as f64);
+        }
+    }
+    ids.iter().zip(lowest).for_each(|(id, lowest)| record(id, lowest, "ns"));
 }
 
 /// How long this takes.

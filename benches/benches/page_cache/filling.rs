@@ -9,7 +9,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use crc_fast::{CrcAlgorithm, checksum};
-use criterion::{Criterion, SamplingMode, Throughput};
+use criterion::Criterion;
 use page_cache::{Advice, CachedFile, FnOrigin, Stat, Validators};
 use rustix::process::Resource;
 use svf_benches::{Turn, in_turn, page_aligned, timed};
@@ -19,7 +19,7 @@ use super::{PAGE, Workload, cache};
 
 /// One page: fetched, given to the caller, checked, charged, locked, written, published; beside a bare `pwrite` of it,
 /// beside giving it to the caller and a `pwrite`, and beside all calls and copies that it takes.
-pub(super) fn fill_a_page(criterion: &mut Criterion) {
+pub(super) fn fill_a_page(_: &mut Criterion) {
     const PAGES: u64 = 1 << 10;
     let workload = Workload::new(32 << 20);
     let mut source = page_aligned(PAGE as usize);
@@ -87,20 +87,18 @@ pub(super) fn fill_a_page(criterion: &mut Criterion) {
         ("bare-copy-and-pwrite", Box::new(bare(true, false))),
         ("bare-all-calls", Box::new(bare(true, true))),
     ];
-    let mut group = criterion.benchmark_group("page-cache/fill-a-page");
-    group.throughput(Throughput::Bytes(PAGE)).sampling_mode(SamplingMode::Flat);
-    in_turn(&mut group, PAGE, &mut turns);
+    in_turn("page-cache/fill-a-page", PAGE, 1, &mut turns);
 }
 
 /// A whole file by requests of 1 MiB, of which nothing is held, beside copying it in pieces of 1 MiB, and beside all
 /// calls and checksums that it takes. Once into memory that begins with a page, and once into such as an allocator has
 /// from the system, 16 bytes behind the beginning of one.
-pub(super) fn fill(criterion: &mut Criterion) {
-    fill_into(criterion, "page-cache/fill-by-1MiB", 0);
-    fill_into(criterion, "page-cache/fill-by-1MiB-behind-a-page", 16);
+pub(super) fn fill(_: &mut Criterion) {
+    fill_into("page-cache/fill-by-1MiB", 0);
+    fill_into("page-cache/fill-by-1MiB-behind-a-page", 16);
 }
 
-fn fill_into(criterion: &mut Criterion, group: &str, behind_a_page: usize) {
+fn fill_into(group: &str, behind_a_page: usize) {
     let memory = || page_aligned(behind_a_page + (1 << 20));
     let workload = Workload::new(16 << 20);
     let len = workload.len();
@@ -146,9 +144,7 @@ fn fill_into(criterion: &mut Criterion, group: &str, behind_a_page: usize) {
     };
     let mut turns: [(&str, Turn<'_>); 3] =
         [("ours", Box::new(ours)), ("bare", Box::new(bare)), ("bare-all-calls", Box::new(in_order))];
-    let mut group = criterion.benchmark_group(group);
-    group.throughput(Throughput::Bytes(len)).sampling_mode(SamplingMode::Flat);
-    in_turn(&mut group, len, &mut turns);
+    in_turn(group, len, 1, &mut turns);
 }
 
 /// One piece of the origin's file, which is seen to be the same before and behind the read, is checked, and written in

@@ -27,8 +27,8 @@ pub(super) fn hits(criterion: &mut Criterion) {
     assert!(file.held().contains(0..workload.len()));
     let stored = mapped_data_file(directory.path(), workload.len());
     assert!(*stored == workload.content);
-    hits_beside_copies(criterion, &file, &stored);
-    hits_behind_a_page(criterion, &workload, &file);
+    hits_beside_copies(&file, &stored);
+    hits_behind_a_page(&workload, &file);
 
     for size in [64, 4 << 10, 64 << 10, 1 << 20] {
         let reads = random_reads(READS, size, 1, workload.len(), SEED);
@@ -77,7 +77,7 @@ pub(super) fn hits(criterion: &mut Criterion) {
 
 /// 4 KiB, in turn with the same copies out of the same memory, and nothing else: neither found, nor vouched for, nor
 /// counted.
-fn hits_beside_copies(criterion: &mut Criterion, file: &CachedFile, stored: &Mmap) {
+fn hits_beside_copies(file: &CachedFile, stored: &Mmap) {
     let size = 4 << 10;
     let reads = random_reads(READS, size, 1, file.len(), SEED);
     let mut ours = reads.iter().cycle();
@@ -92,14 +92,13 @@ fn hits_beside_copies(criterion: &mut Criterion, file: &CachedFile, stored: &Mma
         let Range { start, end } = copies.next().unwrap();
         timed(|| black_box(&mut copy).copy_from_slice(&stored[*start as usize..*end as usize]))
     };
-    let mut group = criterion.benchmark_group("page-cache/hit-in-turn");
     let mut turns: [(&str, Turn<'_>); 2] = [("ours", Box::new(ours)), ("bare-copies", Box::new(copies))];
-    in_turn(&mut group, size, &mut turns);
+    in_turn("page-cache/hit-in-turn", size, 1, &mut turns);
 }
 
 /// 1 MiB that begins with a page, in turn with `pread` of the same, into memory 16 bytes behind a page: there an
 /// allocator has the memory that it gets from the system.
-fn hits_behind_a_page(criterion: &mut Criterion, workload: &Workload, file: &CachedFile) {
+fn hits_behind_a_page(workload: &Workload, file: &CachedFile) {
     let size = 1 << 20;
     let reads = random_reads(READS, size, PAGE, workload.len(), SEED);
     let reader = |read_at: fn(&Workload, &CachedFile, &mut [u8], u64) -> usize| {
@@ -109,13 +108,11 @@ fn hits_behind_a_page(criterion: &mut Criterion, workload: &Workload, file: &Cac
             timed(|| read_at(workload, file, black_box(&mut out[16..]), offset))
         }
     };
-    let mut group = criterion.benchmark_group("page-cache/hit-behind-a-page");
-    group.throughput(Throughput::Bytes(size));
     let mut turns: [(&str, Turn<'_>); 2] = [
         ("ours", Box::new(reader(|_, file, out, offset| file.read_at(out, offset).unwrap()))),
         ("bare", Box::new(reader(|workload, _, out, offset| workload.plain.read_at(out, offset).unwrap()))),
     ];
-    in_turn(&mut group, size, &mut turns);
+    in_turn("page-cache/hit-behind-a-page", size, 1, &mut turns);
 }
 
 /// What the cache in a directory has of its only object, all of which is held: the memory that its hits copy from.

@@ -19,8 +19,7 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use memmap2::{Mmap, MmapOptions};
 use svf_benches::{
-    Order, QUERIES, SEED, Turn, WINDOW, WINDOWED_LEN, block_offsets, in_turn, page_aligned, random_reads, settings,
-    timed, write_windowed,
+    Order, QUERIES, SEED, WINDOW, WINDOWED_LEN, block_offsets, page_aligned, random_reads, settings, write_windowed,
 };
 use tempfile::TempDir;
 use window_mman::{CopyMapping, Cursor, MapManager, StableFile};
@@ -29,11 +28,6 @@ const FILE_LEN: u64 = WINDOWED_LEN;
 const WINDOWS: usize = (FILE_LEN / WINDOW) as usize;
 /// How many places are looked at in turn.
 const READS: usize = QUERIES;
-/// How often two threads go through all of them before another pair has its turn.
-const TURNS: usize = 50;
-/// How many windows that are not mapped are asked for before the next way to map has its turn: what that leaves of the
-/// processor's caches is nothing to so many.
-const MISSES: usize = 2_000;
 
 /// The file of windows.
 struct Workload {
@@ -190,7 +184,7 @@ fn window_change(criterion: &mut Criterion) {
     // Both threads do all turns, the second from the middle on; what is reported is the longer of the two times.
     let halves = looks.split_at(READS / 2);
     let rotated = [halves.1, halves.0].concat();
-    let two = |files: [&StableFile; 2], turns: usize| {
+    let two = |files: [&StableFile; 2], turns: u64| {
         std::thread::scope(|scope| {
             let [one, other] = files;
             let threads = [(one, &looks), (other, &rotated)].map(|(file, looks)| {
@@ -207,17 +201,20 @@ fn window_change(criterion: &mut Criterion) {
             threads.into_iter().map(|thread| thread.join().unwrap()).fold(Duration::ZERO, Duration::max)
         })
     };
-    let mut turns: [(&str, Turn<'_>); 2] = [
-        ("two-threads", Box::new(|| two([&shared, &shared], TURNS))),
-        ("two-threads-share-nothing", Box::new(|| two([&shared, &other], TURNS))),
-    ];
-    in_turn("window-mman/window-change", WINDOWS as u64, (TURNS * READS) as u64, &mut turns);
+    group.bench_function(BenchmarkId::new("two-threads", WINDOWS), |bencher| {
+        bencher.iter_custom(|turns| two([&shared, &shared], turns));
+    });
+    group.bench_function(BenchmarkId::new("two-threads-share-nothing", WINDOWS), |bencher| {
+        bencher.iter_custom(|turns| two([&shared, &other], turns));
+    });
 }
 
 /// A window that is not mapped, with as many mappings alive as are kept: untouched, and with one byte touched.
-fn window_miss(_: &mut Criterion) {
+fn window_miss(criterion: &mut Criterion) {
     let workload = Workload::new();
     for (name, touch) in [("miss", false), ("miss-touch", true)] {
+        let mut group = criterion.benchmark_group(format!("window-mman/{name}"));
+        group.throughput(Throughput::Elements(1));
         for (keep, window) in [(4, WINDOW), (64, WINDOW), (512, WINDOW), (4096, WINDOW / 8)] {
             let count = (FILE_LEN / window) as usize;
             let order = block_offsets(count, window, Order::Shuffled { seed: SEED });
@@ -227,39 +224,36 @@ fn window_miss(_: &mut Criterion) {
             for offset in offsets.by_ref().take(count) {
                 workload.check(cursor.use_region(offset..offset + 64).unwrap(), offset);
             }
-            let ours = || {
-                let mut miss = |offset: u64| {
+            group.bench_function(BenchmarkId::new("ours", keep), |bencher| {
+                bencher.iter(|| {
+                    let offset = offsets.next().unwrap();
                     let bytes = cursor.use_region(offset..offset + 64).unwrap();
                     touch.then(|| bytes[0])
-                };
-                timed(|| offsets.by_ref().take(MISSES).for_each(|offset| _ = black_box(miss(offset))))
-            };
-            let (mut over, mut over_offsets) = (workload.mappings(keep, window), order.iter().copied().cycle());
-            // As ours were when they were checked.
-            over.touch();
-            let over = || {
-                let offsets = over_offsets.by_ref().take(MISSES);
-                timed(|| offsets.for_each(|offset| _ = over.map_next(&workload.plain, offset)))
-            };
-            let mut bare_offsets = order.iter().copied().cycle();
-            let first = bare_offsets.by_ref().take(keep as usize);
-            let mut alive: VecDeque<Mmap> = first.map(|offset| workload.map(offset, window)).collect();
-            let bare = || {
-                let mut map = |offset: u64| {
+                });
+            });
+            if !touch {
+                let mut over = workload.mappings(keep, window);
+                // As ours were when they were checked.
+                over.touch();
+                group.bench_function(BenchmarkId::new("bare-over", keep), |bencher| {
+                    let mut offsets = order.iter().copied().cycle();
+                    bencher.iter(|| over.map_next(&workload.plain, offsets.next().unwrap()));
+                });
+            }
+            group.bench_function(BenchmarkId::new("bare", keep), |bencher| {
+                let mut offsets = order.iter().copied().cycle();
+                let first = offsets.by_ref().take(keep as usize);
+                let mut alive: VecDeque<Mmap> = first.map(|offset| workload.map(offset, window)).collect();
+                bencher.iter(|| {
                     alive.pop_front();
-                    let map = workload.map(offset, window);
+                    let map = workload.map(offsets.next().unwrap(), window);
                     let byte = touch.then(|| map[0]);
                     alive.push_back(map);
                     byte
-                };
-                timed(|| bare_offsets.by_ref().take(MISSES).for_each(|offset| _ = black_box(map(offset))))
-            };
-            let mut turns: Vec<(&str, Turn<'_>)> = vec![("ours", Box::new(ours)), ("bare", Box::new(bare))];
-            if !touch {
-                turns.push(("bare-over", Box::new(over)));
-            }
-            in_turn(&format!("window-mman/{name}"), keep, MISSES as u64, &mut turns);
+                });
+            });
         }
+        group.finish();
     }
 }
 

@@ -43,7 +43,8 @@ impl Pages {
         self.page_of(range.start)..self.page_of(range.end - 1) + 1
     }
 
-    /// The page that has the byte at an offset. By a shift: a division takes ten times as long, and a hit makes several.
+    /// The page that has the byte at an offset. By a shift: a division takes ten times as long, and a hit would make
+    /// several.
     #[inline]
     fn page_of(&self, offset: u64) -> u64 {
         debug_assert!(self.page_size.is_power_of_two());

@@ -60,8 +60,8 @@ impl Data {
         }
     }
 
-    /// The number of the window that has the byte at an offset, and where in it that is. Without a division, which takes
-    /// ten times as long.
+    /// The number of the window that has the byte at an offset, and where in it that is. Without a division, which
+    /// takes ten times as long.
     #[inline]
     fn window_of(&self, offset: u64) -> (u64, u64) {
         debug_assert!(self.window.is_power_of_two());

@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use memmap2::MmapMut;
 use page_cache::{Advice, Cache, CacheBuilder, CachedFile, FnOrigin, Freshness, Origin, Stat, Validators};
 use rustix::fs::{FallocateFlags, fallocate};
-use svf_benches::{is_first_round, is_quick, pattern, settings};
+use svf_benches::{is_first_round, is_quick, page_aligned, pattern, settings};
 use tempfile::TempDir;
 
 const SEED: u64 = 0x5EED;
@@ -54,7 +55,7 @@ struct Filled {
     cache: Cache,
     file: CachedFile,
     content: Bytes,
-    out: Vec<u8>,
+    out: MmapMut,
     offset: u64,
     _directory: TempDir,
 }
@@ -66,11 +67,12 @@ impl Filled {
         let file = cache.file(origin("long".into(), LONG, &content)).unwrap();
         // So that all of them are misses.
         file.advise(0..u64::MAX, Advice::Random);
-        let mut filled = Self { cache, file, content, out: vec![0; size as usize], offset: 0, _directory: directory };
+        let mut filled =
+            Self { cache, file, content, out: page_aligned(size as usize), offset: 0, _directory: directory };
         while filled.offset < LIMIT + LIMIT / 4 {
             let start = (filled.offset % (filled.content.len() as u64 / 2)) as usize;
             filled.read_on();
-            assert!(filled.out == filled.content[start..start + size as usize]);
+            assert!(*filled.out == filled.content[start..start + size as usize]);
         }
         let held = filled.file.held().num_bytes();
         assert!(held > LIMIT * 3 / 4 && held < LIMIT, "{held}");

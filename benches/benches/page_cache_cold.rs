@@ -16,7 +16,7 @@ use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group};
 use loopback_origin::Origin as Server;
 use page_cache::{Advice, Cache, CachedFile, FnOrigin, HttpOrigin, Stat, Validators};
-use svf_benches::{is_quick, pattern, settings};
+use svf_benches::{is_quick, page_aligned, pattern, settings};
 use tempfile::TempDir;
 
 const SEED: u64 = 0x5EED;
@@ -110,10 +110,10 @@ fn sequential(criterion: &mut Criterion) {
     let server = Server::builder().serve_bytes("/object", all.clone()).delay(DELAY).start().unwrap();
     let open = || cold(|cache| cache.file(HttpOrigin::new(&server.url("/object")).unwrap()).unwrap());
     let by_pieces = |file: &CachedFile, len: u64| {
-        let (mut reader, mut out, mut at) = (file.reader(), vec![0; PAGE as usize], 0);
+        let (mut reader, mut out, mut at) = (file.reader(), page_aligned(PAGE as usize), 0);
         while at < len as usize {
             reader.read_exact(&mut out).unwrap();
-            assert!(out == all[at..at + out.len()]);
+            assert!(*out == all[at..at + out.len()]);
             at += out.len();
         }
     };

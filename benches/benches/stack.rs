@@ -13,7 +13,7 @@ use std::path::Path;
 use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use loopback_origin::{Counters, Origin};
 use page_cache::{Cache, CachedFile, HttpOrigin};
-use svf_benches::{pattern, settings};
+use svf_benches::{page_aligned, pattern, settings};
 
 const SEED: u64 = 0x5EED;
 const PATH: &str = "/object.bin";
@@ -44,12 +44,12 @@ fn open_and_read(criterion: &mut Criterion) {
     let url = server.url(PATH);
     let root = tempfile::tempdir().unwrap();
     let fresh_directory = || tempfile::tempdir_in(root.path()).unwrap();
-    let mut out = vec![0; PIECE];
+    let mut out = page_aligned(PIECE);
     // The handle goes back to the caller, so that closing it is not measured.
     let mut ours = |cache: &Cache| {
         let file = open(cache, &url);
         file.read_exact_at(black_box(&mut out), OFFSET).unwrap();
-        (out == expected, file)
+        (*out == *expected, file)
     };
 
     let warm = fresh_directory();

@@ -491,7 +491,7 @@ fn reads_beside_copies(map: &BlockMap, offsets: &[u64], chunks: &[Bytes]) {
         timed(|| gather(read))
     };
     let mut turns: [(&str, Turn<'_>); 2] = [("ours", Box::new(ours)), ("sorted-vec", Box::new(bare))];
-    in_turn("svf-core/read-in-turn", size, 1, &mut turns);
+    in_turn("svf-core/read-in-turn", size, &mut turns);
 }
 
 /// Two threads that read 64 B at random: from one file that they share, each from a file of its own, which is as good

@@ -1,4 +1,4 @@
-//! Figures of what measures without criterion: counts, and times one by one.
+//! Figures of what measures without criterion: counts, times one by one, and in turn.
 
 use std::fs::File;
 use std::io::Write;

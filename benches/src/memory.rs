@@ -5,7 +5,7 @@ use memmap2::MmapMut;
 /// `len` zeros that begin with a page of the system, and all of which have been written to once.
 ///
 /// What a copy costs depends on where it goes: where the destination is 1 to 31 bytes above the source, but for a
-/// multiple of 4,096, some processors take twice to thirty times as long for `rep movsb`, with which the kernel and the
+/// multiple of 4,096, some processors take two to fourteen times as long for `rep movsb`, with which the kernel and the
 /// C library copy. Memory from an allocator lies here in one run and there in the next; all that is compared is to have
 /// the same, and the best.
 ///

@@ -17,7 +17,7 @@ pub fn is_first_round() -> bool {
     std::env::var("SVF_BENCH_ROUND").map_or(true, |round| round == "0")
 }
 
-/// How often and how long a function is measured, which takes some 0.7 seconds each.
+/// How often and how long criterion measures a function, which takes some 0.7 seconds each.
 ///
 /// This is for a comparison within one run. For a closer one give criterion's own arguments, such as
 /// `--measurement-time 5 --sample-size 100`, which win over these.

@@ -8,13 +8,13 @@ use crate::timing::is_quick;
 /// Does one piece of its work, and tells how long that took.
 pub type Turn<'a> = Box<dyn FnMut() -> Duration + 'a>;
 
-/// Measures several ways to do the same, a piece of each in turn, and each alone by the clock; records how long one of
-/// the `operations` that a piece consists of takes, as `group/function/parameter`.
+/// Measures several ways to do the same, a piece of each in turn, and each alone by the clock; records how long a piece
+/// takes, as `group/function/parameter`.
 ///
 /// So each finds what the others have left of the processor's caches, as in a program that does something else between;
 /// and of a moment in which the machine is slow all have a share, where one after the other each would have its own.
 /// The lowest of some thirty averages counts. A look at the clock is part of each piece, some 25 ns.
-pub fn in_turn(group: &str, parameter: u64, operations: u64, turns: &mut [(&str, Turn<'_>)]) {
+pub fn in_turn(group: &str, parameter: u64, turns: &mut [(&str, Turn<'_>)]) {
     let ids: Vec<String> = turns.iter().map(|(name, _)| format!("{group}/{name}/{parameter}")).collect();
     if !ids.iter().any(|id| is_wanted(id)) {
         return;
@@ -29,7 +29,7 @@ pub fn in_turn(group: &str, parameter: u64, operations: u64, turns: &mut [(&str,
             pieces += 1;
         }
         for (lowest, took) in lowest.iter_mut().zip(took) {
-            *lowest = lowest.min(took.as_secs_f64() * 1e9 / f64::from(pieces) / operations as f64);
+            *lowest = lowest.min(took.as_secs_f64() * 1e9 / f64::from(pieces));
         }
     }
     ids.iter().zip(lowest).for_each(|(id, lowest)| record(id, lowest, "ns"));

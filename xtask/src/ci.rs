@@ -17,7 +17,7 @@ pub(crate) struct Ci {
 
 type Step = (&'static str, fn() -> Result);
 
-const STEPS: [Step; 18] = [
+const STEPS: [Step; 19] = [
     ("format", || run(&mut cargo(["fmt", "--all", "--check"]))),
     ("clippy", || {
         run(&mut cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))
@@ -72,6 +72,13 @@ const STEPS: [Step; 18] = [
             "--target-dir",
             "target/datafusion",
         ]))
+    }),
+    // The peers in Rust are a workspace of their own too, and are built for a comparison only.
+    ("peers", || {
+        let manifest = "benches/peers/Cargo.toml";
+        let mut metadata =
+            cargo(["metadata", "--quiet", "--locked", "--format-version", "1", "--manifest-path", manifest]);
+        run(metadata.stdout(std::process::Stdio::null()))
     }),
     // It fails where a result is wrong, and not where something is slow.
     ("benches", bench::quick),

@@ -87,7 +87,7 @@ pub(super) fn fill_a_page(_: &mut Criterion) {
         ("bare-copy-and-pwrite", Box::new(bare(true, false))),
         ("bare-all-calls", Box::new(bare(true, true))),
     ];
-    in_turn("page-cache/fill-a-page", PAGE, 1, &mut turns);
+    in_turn("page-cache/fill-a-page", PAGE, &mut turns);
 }
 
 /// A whole file by requests of 1 MiB, of which nothing is held, beside copying it in pieces of 1 MiB, and beside all
@@ -144,7 +144,7 @@ fn fill_into(group: &str, behind_a_page: usize) {
     };
     let mut turns: [(&str, Turn<'_>); 3] =
         [("ours", Box::new(ours)), ("bare", Box::new(bare)), ("bare-all-calls", Box::new(in_order))];
-    in_turn(group, len, 1, &mut turns);
+    in_turn(group, len, &mut turns);
 }
 
 /// One piece of the origin's file, which is seen to be the same before and behind the read, is checked, and written in

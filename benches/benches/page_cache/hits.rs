@@ -93,7 +93,7 @@ fn hits_beside_copies(file: &CachedFile, stored: &Mmap) {
         timed(|| black_box(&mut copy).copy_from_slice(&stored[*start as usize..*end as usize]))
     };
     let mut turns: [(&str, Turn<'_>); 2] = [("ours", Box::new(ours)), ("bare-copies", Box::new(copies))];
-    in_turn("page-cache/hit-in-turn", size, 1, &mut turns);
+    in_turn("page-cache/hit-in-turn", size, &mut turns);
 }
 
 /// 1 MiB that begins with a page, in turn with `pread` of the same, into memory 16 bytes behind a page: there an
@@ -103,6 +103,10 @@ fn hits_behind_a_page(workload: &Workload, file: &CachedFile) {
     let reads = random_reads(READS, size, PAGE, workload.len(), SEED);
     let reader = |read_at: fn(&Workload, &CachedFile, &mut [u8], u64) -> usize| {
         let (mut reads, mut out) = (reads.iter().cycle(), page_aligned(16 + size as usize));
+        for read in reads.by_ref().take(16) {
+            assert_eq!(read_at(workload, file, &mut out[16..], read.start), size as usize);
+            assert!(out[16..] == *workload.content(read));
+        }
         move || {
             let offset = reads.next().unwrap().start;
             timed(|| read_at(workload, file, black_box(&mut out[16..]), offset))
@@ -112,7 +116,7 @@ fn hits_behind_a_page(workload: &Workload, file: &CachedFile) {
         ("ours", Box::new(reader(|_, file, out, offset| file.read_at(out, offset).unwrap()))),
         ("bare", Box::new(reader(|workload, _, out, offset| workload.plain.read_at(out, offset).unwrap()))),
     ];
-    in_turn("page-cache/hit-behind-a-page", size, 1, &mut turns);
+    in_turn("page-cache/hit-behind-a-page", size, &mut turns);
 }
 
 /// What the cache in a directory has of its only object, all of which is held: the memory that its hits copy from.

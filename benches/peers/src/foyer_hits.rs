@@ -14,7 +14,7 @@ use foyer::{
     BlockEngineConfig, DeviceBuilder, FsDeviceBuilder, HybridCache, HybridCacheBuilder, HybridCachePolicy,
     PsyncIoEngineConfig,
 };
-use svf_benches::{CACHED_LEN, QUERIES, SEED, pattern, random_reads};
+use svf_benches::{CACHED_LEN, QUERIES, SEED, page_aligned, pattern, random_reads};
 
 const TURNS: usize = 5;
 const READ: u64 = 4 << 10;
@@ -76,7 +76,7 @@ async fn filled(directory: &Path, memory: usize, value: u64, content: &[u8]) -> 
 async fn hits(cache: &HybridCache<u64, Vec<u8>>, value: u64, content: &[u8]) -> f64 {
     // Each read lies in one value.
     let reads = random_reads(QUERIES, READ, READ, CACHED_LEN, SEED);
-    let mut out = vec![0; READ as usize];
+    let mut out = page_aligned(READ as usize);
     let start = Instant::now();
     for read in &reads {
         let entry = cache.get(&(read.start / value)).await.unwrap().unwrap();
@@ -85,6 +85,6 @@ async fn hits(cache: &HybridCache<u64, Vec<u8>>, value: u64, content: &[u8]) -> 
     }
     let elapsed = start.elapsed();
     let last = &reads[QUERIES - 1];
-    assert!(out == content[last.start as usize..last.end as usize]);
+    assert!(*out == content[last.start as usize..last.end as usize]);
     elapsed.as_nanos() as f64 / reads.len() as f64
 }

@@ -171,7 +171,7 @@ impl Leader<'_> {
         self.flight.changed.notify_all();
     }
 
-    /// Passengers do not wait for anything but `rest` any more.
+    /// Passengers do not wait for anything but `rest` any more. Called once, before anything lands.
     pub(crate) fn expect_only(&self, rest: &RangeSet) {
         if rest.iter().eq([self.range().clone()]) {
             // They wait for that already.

@@ -162,7 +162,7 @@ impl Source<'_> {
     }
 
     /// The same straight into the caller's memory, from where it is stored, if that is for just these bytes, and the
-    /// origin can do so; else `None`. Nobody else of this call has a request under way then, since this is all of it.
+    /// origin can do so, and that memory is as good as any; else `None`. Nobody else of this call has a request under way then, since this is all of it.
     fn fetch_in_place(
         &self,
         flight: &Flight<'_, '_, '_>,
@@ -201,7 +201,7 @@ impl Source<'_> {
     }
 }
 
-/// Whether a file's bytes from `start` on are copied to this memory, and back, as fast as to any other.
+/// Whether a file's bytes from `start` on are copied to this memory as fast as to any other.
 ///
 /// The kernel copies by `rep movsb`, which on some processors takes two to seven times as long where the destination is
 /// 1 to 31 bytes above the source, but for a multiple of a page: it is faster then to read elsewhere and to copy. An

@@ -208,13 +208,13 @@ impl Source<'_> {
     ) -> Result<(), ReadError> {
         let stop = || self.watch.is_some_and(Watch::is_over);
         // What is one request as it is takes no plan, and no list of its own.
-        let (mut ranges, planned) = (absent.iter(), &mut Vec::new());
-        let only = ranges.next().filter(|only| ranges.next().is_none() && only.end - only.start <= MAX_REQUEST);
+        let planned;
+        let only = absent.iter().next().filter(|_| absent.num_ranges() == 1 && absent.num_bytes() <= MAX_REQUEST);
         let requests = match &only {
             Some(only) => std::slice::from_ref(only),
             None => {
-                *planned = self.plan(absent);
-                planned
+                planned = self.plan(absent);
+                &planned
             }
         };
         // Before anybody is waited for.

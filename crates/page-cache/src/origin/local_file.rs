@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
@@ -140,6 +140,8 @@ fn read_exact(file: &File, range: &Range<u64>) -> io::Result<Bytes> {
     let mut bytes = Vec::<u8>::with_capacity(len.saturating_add(LINE));
     let before = (range.start as usize).wrapping_sub(bytes.as_ptr().addr()) % LINE;
     bytes.resize(before, 0);
+    // Nothing more is read than was asked for, which could be another page of a slow disk.
+    bytes.shrink_to(before + len);
     let len = before + len;
     while bytes.len() < len {
         let offset = range.start + (bytes.len() - before) as u64;
@@ -151,7 +153,9 @@ fn read_exact(file: &File, range: &Range<u64>) -> io::Result<Bytes> {
     }
     // There may be room for more than was asked for.
     bytes.truncate(len);
-    Ok(Bytes::from(bytes).slice(before..))
+    let mut bytes = Bytes::from(bytes);
+    bytes.advance(before);
+    Ok(bytes)
 }
 
 fn stat_of(metadata: &Metadata) -> Stat {

@@ -94,7 +94,8 @@ pub trait Origin: Debug + Send + Sync {
     fn read(&self, range: Range<u64>, pinned: &Stat) -> Result<Bytes, OriginError>;
 
     /// Whether [`read_into`](Self::read_into) does without memory of its own, so that the cache saves a copy by it
-    /// where a read wants just what is asked for. Default: it does not, and is never called.
+    /// where a read wants just what is asked for, in memory to which a system copies as fast as to any. Default: it
+    /// does not, and is never called.
     fn reads_into(&self) -> bool {
         false
     }

@@ -77,6 +77,25 @@ fn a_copy_out_of_nothing_is_an_error_wherever_the_fault_is() {
     }
 }
 
+/// Also where both ends are there, and what is between them is not.
+#[test]
+fn a_copy_out_of_what_has_a_hole_is_an_error() {
+    let (mut map, empty) = (memmap2::MmapMut::map_anon(3 * PAGE).unwrap(), tempfile::tempfile().unwrap());
+    map.fill(7);
+    let hole = map[PAGE..].as_mut_ptr();
+    // SAFETY: over a page of a mapping that is this test's own, and that only the routines read.
+    let mapped = unsafe {
+        let flags = libc::MAP_SHARED | libc::MAP_FIXED;
+        libc::mmap(hole.cast(), PAGE, libc::PROT_READ, flags, std::os::fd::AsRawFd::as_raw_fd(&empty), 0)
+    };
+    assert_eq!(mapped, hole.cast());
+    let mut to = vec![0; 3 * PAGE];
+    for (start, len) in (0..200).map(|start| (start, 3 * PAGE - 2 * start)) {
+        // SAFETY: the mapping is three pages long, and lives.
+        assert_eq!(unsafe { copy(to.as_mut_ptr(), map.as_ptr().add(start), len) }, Err(Fault), "{start}");
+    }
+}
+
 #[test]
 fn words_are_loaded_or_an_error() {
     let map = cut_short();

@@ -2,8 +2,8 @@
 //! them.
 //!
 //! Not `rep movsb`, the shortest way to say it and as fast as any at its best: where the destination is 1 to 31 bytes
-//! above the source, but for a multiple of 4,096, processors of AMD's Zen family copy at half to a thirtieth of that
-//! speed. Memory from an allocator is often 16 bytes above a page, and what is mapped begins with one.
+//! above the source, but for a multiple of 4,096, the processors measured (AMD EPYC) copy at half to a fourteenth of
+//! that speed. Memory from an allocator is often 16 bytes above a page, and what is mapped begins with one.
 //!
 //! They touch no stack, so that the handler can go on at `landing`, which returns to the caller of whichever was
 //! interrupted.
@@ -97,7 +97,7 @@ global_asm!(
     "ret",
     ".cfi_endproc",
     ".size window_mman_0_1_copy, . - window_mman_0_1_copy",
-    // The same for 64 bytes and more, by moves of thirty-two to where thirty-two begin.
+    // The same for 32 bytes and more, by moves of thirty-two to where thirty-two begin.
     ".p2align 6",
     ".globl window_mman_0_1_copy_by_32",
     ".hidden window_mman_0_1_copy_by_32",
@@ -145,7 +145,7 @@ global_asm!(
     "jmp 2b",
     "3:",
     "vmovups [r8], ymm5",
-    // A fault leaves the upper halves as they are, which costs at most some time, on old processors.
+    // A fault leaves the upper halves as they are, which costs other code some time at most.
     "vzeroupper",
     "xor eax, eax",
     "ret",

@@ -161,8 +161,9 @@ impl Source<'_> {
         Ok(())
     }
 
-    /// The same straight into the caller's memory, from where it is stored, if that is for just these bytes, and the
-    /// origin can do so, and that memory is as good as any; else `None`. Nobody else of this call has a request under way then, since this is all of it.
+    /// The same straight into the caller's memory, from where it is stored, if that is for just these bytes, and as
+    /// good as any, and the origin can do so; else `None`. Nobody else of this call has a request under way then, since
+    /// this is all of it.
     fn fetch_in_place(
         &self,
         flight: &Flight<'_, '_, '_>,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::process::{Result, cargo, program, root, run, tool};
+use crate::process::{Result, built, cargo, program, run, tool};
 
 /// The instructions of one operation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ fn count_one(name: &str, operation: &str) -> Result<Instructions> {
 
 /// The instructions of a whole run.
 fn collected(name: &str, times: u64) -> Result<f64> {
-    let path = root().join("target/release/examples/hot_paths");
+    let path = built().join("release/examples/hot_paths");
     let mut command = program("valgrind", ["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
     let output = command.arg(path).args([name, &times.to_string()]).output()?;
     let complaint = String::from_utf8_lossy(&output.stderr);

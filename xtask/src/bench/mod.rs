@@ -88,6 +88,9 @@ impl Bench {
         let mut figures = Figures::default();
         run(benchmarks().arg("--no-run"))?;
         let peers = self.peers.then(|| Peers::prepare(&mut conditions.versions, &mut figures)).transpose()?;
+        // What may fail comes before what takes an hour.
+        let counted = self.instructions || self.is_whole();
+        let instructions = if counted { instructions::count()? } else { Vec::new() };
         let rounds = if self.quick { 1 } else { usize::from(self.rounds) };
         let (start, mut failed) = (Instant::now(), None);
         for round in 0..rounds {
@@ -102,8 +105,6 @@ impl Bench {
             figures.add_lines(round, &directory.lines())?;
         }
         eprintln!("\n{} figures in {:.1} minutes", figures.len(), start.elapsed().as_secs_f64() / 60.0);
-        let counted = self.instructions || self.is_whole();
-        let instructions = if counted { instructions::count()? } else { Vec::new() };
         let report = Report::new(conditions, &figures, rounds, self.quick, instructions);
         self.write(&report, &figures, self.is_whole() && failed.is_none())?;
         if let Some(name) = &self.save {

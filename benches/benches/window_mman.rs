@@ -6,7 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot do its work has nothing to measure")]
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{BufRead, Read};
@@ -60,12 +60,12 @@ impl Workload {
         unsafe { options.map(&self.plain) }.unwrap()
     }
 
-    /// So many mappings of a window each.
-    fn mappings(&self, count: u64, window: u64) -> Mappings {
-        let mut mappings = Mappings { addresses: VecDeque::new(), window: window as usize };
-        for _ in 0..count {
-            let address = mappings.map(std::ptr::null_mut(), &self.plain, 0);
-            mappings.addresses.push_back(address);
+    /// Mappings of the windows that begin at some offsets.
+    fn mappings(&self, offsets: &[u64], window: u64) -> Mappings {
+        let mut mappings = Mappings { places: HashMap::new(), order: VecDeque::new(), window: window as usize };
+        for &offset in offsets {
+            let address = mappings.map(std::ptr::null_mut(), &self.plain, offset);
+            mappings.keep(offset, address);
         }
         mappings
     }
@@ -81,24 +81,33 @@ impl Workload {
     }
 }
 
-/// The barest way from one window to the next: its mapping in the place of the oldest, by one system call.
+/// The barest way from one window to the next, which is looked for and not there: its mapping in the place of the
+/// oldest, by one system call. The oldest is the least recently used where each is used once.
 struct Mappings {
-    addresses: VecDeque<*mut libc::c_void>,
+    /// By offset in the file.
+    places: HashMap<u64, *mut libc::c_void>,
+    order: VecDeque<u64>,
     window: usize,
 }
 
 impl Mappings {
     fn map_next(&mut self, file: &File, offset: u64) -> *mut libc::c_void {
-        let oldest = self.addresses.pop_front().unwrap();
+        assert!(!self.places.contains_key(&offset), "all are used in turn, and few of them are kept");
+        let oldest = self.places.remove(&self.order.pop_front().unwrap()).unwrap();
         let address = self.map(oldest, file, offset);
-        self.addresses.push_back(address);
+        self.keep(offset, address);
         address
+    }
+
+    fn keep(&mut self, offset: u64, address: *mut libc::c_void) {
+        self.places.insert(offset, address);
+        self.order.push_back(offset);
     }
 
     /// Looks at a byte of each. The system has page tables for the place from then on, and looks through them whenever
     /// something else is mapped there.
     fn touch(&self) {
-        for &address in &self.addresses {
+        for &address in self.places.values() {
             // SAFETY: it is a mapping of a window of a file that nobody cuts short.
             black_box(unsafe { address.cast::<u8>().read_volatile() });
         }
@@ -117,7 +126,7 @@ impl Mappings {
 
 impl Drop for Mappings {
     fn drop(&mut self) {
-        for &address in &self.addresses {
+        for &address in self.places.values() {
             // SAFETY: this made the mapping, and nobody has a reference to it.
             unsafe { libc::munmap(address, self.window) };
         }
@@ -232,11 +241,12 @@ fn window_miss(criterion: &mut Criterion) {
                 });
             });
             if !touch {
-                let mut over = workload.mappings(keep, window);
+                // Those that come last in turn.
+                let mut over = workload.mappings(&order[count - keep as usize..], window);
                 // As ours were when they were checked.
                 over.touch();
+                let mut offsets = order.iter().copied().cycle();
                 group.bench_function(BenchmarkId::new("bare-over", keep), |bencher| {
-                    let mut offsets = order.iter().copied().cycle();
                     bencher.iter(|| over.map_next(&workload.plain, offsets.next().unwrap()));
                 });
             }

@@ -21,19 +21,19 @@ pub(super) const ROWS: &[Row] = &[
     row(AREA, "a miss, untouched, 4 windows", "window-mman/miss/ours/4")
         .beside("mmap and munmap", &["window-mman/miss/bare/4"])
         .at_most(0.8)
-        .limited_by("one mmap over another", &["window-mman/miss/bare-over/4"]),
+        .limited_by("one mmap over another and a map of what is mapped", &["window-mman/miss/bare-over/4"]),
     row(AREA, "a miss, untouched, 64 windows", "window-mman/miss/ours/64")
         .beside("mmap and munmap", &["window-mman/miss/bare/64"])
         .at_most(0.8)
-        .limited_by("one mmap over another", &["window-mman/miss/bare-over/64"]),
+        .limited_by("one mmap over another and a map of what is mapped", &["window-mman/miss/bare-over/64"]),
     row(AREA, "a miss, untouched, 512 windows", "window-mman/miss/ours/512")
         .beside("mmap and munmap", &["window-mman/miss/bare/512"])
         .at_most(0.8)
-        .limited_by("one mmap over another", &["window-mman/miss/bare-over/512"]),
+        .limited_by("one mmap over another and a map of what is mapped", &["window-mman/miss/bare-over/512"]),
     row(AREA, "a miss, untouched, 4,096 windows", "window-mman/miss/ours/4096")
         .beside("mmap and munmap", &["window-mman/miss/bare/4096"])
         .at_most(0.8)
-        .limited_by("one mmap over another", &["window-mman/miss/bare-over/4096"]),
+        .limited_by("one mmap over another and a map of what is mapped", &["window-mman/miss/bare-over/4096"]),
     row(AREA, "a miss, one byte touched, 64 windows", "window-mman/miss-touch/ours/64")
         .beside("mmap and munmap", &["window-mman/miss-touch/bare/64"])
         .at_most(0.95),

@@ -89,18 +89,30 @@ mod unsupported {
     use super::Fault;
 
     /// Nothing is copied here.
+    ///
+    /// # Safety
+    ///
+    /// Any pointer will do: none is read or written through.
     #[expect(unsafe_code, reason = "has the signature of the function that copies")]
     pub(crate) unsafe fn copy(_to: *mut u8, _from: *const u8, _len: usize) -> Result<(), Fault> {
         Err(Fault)
     }
 
     /// Nothing is loaded here.
+    ///
+    /// # Safety
+    ///
+    /// Any pointer will do: none is read or written through.
     #[expect(unsafe_code, reason = "has the signature of the function that loads")]
     pub(crate) unsafe fn load_u64(_from: *const u8) -> Result<u64, Fault> {
         Err(Fault)
     }
 
     /// Nothing is loaded here.
+    ///
+    /// # Safety
+    ///
+    /// Any pointer will do: none is read or written through.
     #[expect(unsafe_code, reason = "has the signature of the function that loads")]
     pub(crate) unsafe fn load_u32(_from: *const u8) -> Result<u32, Fault> {
         Err(Fault)

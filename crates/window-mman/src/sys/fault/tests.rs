@@ -33,6 +33,9 @@ fn every_length_is_copied_wherever_it_lies_and_nothing_else() {
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn moves_of_sixteen_bytes_copy_every_length() {
+    /// # Safety
+    ///
+    /// As for `supported::copy`, and nothing is read that is not there: the handler may not be installed.
     unsafe fn copy(to: *mut u8, from: *const u8, len: usize) -> Result<(), Fault> {
         // SAFETY: as the caller says.
         match unsafe { routine::window_mman_0_1_copy(to, from, len) } {
@@ -43,6 +46,7 @@ fn moves_of_sixteen_bytes_copy_every_length() {
     copies_every_length(copy);
 }
 
+/// `copy` may be any that asks for no more than `supported::copy`, of memory that is there.
 fn copies_every_length(copy: unsafe fn(*mut u8, *const u8, usize) -> Result<(), Fault>) {
     let from: Vec<u8> = (0..5000_u32).map(|i| (i * 7 + i / 256) as u8).collect();
     let mut memory = vec![0xEE; 5000];

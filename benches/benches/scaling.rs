@@ -9,23 +9,22 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::ops::Range;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::sync::Barrier;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use bytes::Bytes;
 use criterion::{BatchSize, Bencher, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group};
 use page_cache::{Advice, Cache, CachedFile, FnOrigin, Freshness, Stat, Validators};
 use svf_benches::{
-    BLOCK, Order, QUERIES, SEED, STRIDE, SortedRanges, WINDOW, block_offsets, is_quick, page_aligned, pattern,
-    random_reads, settings, write_windowed,
+    BLOCK, Order, QUERIES, SEED, STRIDE, SortedRanges, Turn, WINDOW, Worker, block_offsets, in_threads, in_turn_of,
+    is_quick, page_aligned, pattern, random_reads, settings, timed, work_in_turn, write_windowed,
 };
 use svf_core::{BlockMap, SparseVirtualFile, SparseVirtualFileOptions};
 use window_mman::MapManager;
 
 /// How many threads or processes.
 const MANY: [usize; 4] = [1, 2, 4, 8];
+/// How often each of them does its work before it is others' turn.
+const TURN: usize = 16 * QUERIES;
 /// How much each of them hits in.
 const PART: u64 = 4 << 20;
 
@@ -97,36 +96,18 @@ fn in_turn<Q, T>(bencher: &mut Bencher<'_>, queries: &[Q], answer: impl Fn(&Q) -
     bencher.iter(|| queries.next().map(&answer));
 }
 
-/// The longest time that one of so many threads takes for as many turns of `work`.
-fn in_threads(threads: usize, times: u64, work: &(dyn Fn(usize, u64) + Sync)) -> Duration {
-    let begin = Barrier::new(threads);
-    let one = |thread| {
-        begin.wait();
-        let start = Instant::now();
-        work(thread, times);
-        start.elapsed()
-    };
-    thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|thread| scope.spawn(move || one(thread))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).max().unwrap_or_default()
-    })
-}
-
-/// Two ways to have as many threads do the same.
-fn bench_threads(criterion: &mut Criterion, group: &str, work: impl Fn(bool, usize, u64) + Sync) {
-    let mut group = criterion.benchmark_group(format!("scaling/{group}"));
-    group.throughput(Throughput::Elements(1));
+/// Two ways to have as many threads do the same, so often each.
+fn bench_threads(group: &str, work: impl Fn(bool, usize) + Sync) {
     for threads in MANY {
-        for (name, shares) in [("ours", true), ("share-nothing", false)] {
-            group.bench_function(BenchmarkId::new(name, threads), |bencher| {
-                bencher.iter_custom(|times| in_threads(threads, times, &|thread, times| work(shares, thread, times)));
-            });
-        }
+        let turn = |shares| in_threads(threads, |thread| work(shares, thread));
+        let mut turns: [(&str, Turn<'_>); 2] =
+            [("ours", Box::new(|| turn(true))), ("share-nothing", Box::new(|| turn(false)))];
+        in_turn_of(TURN, &format!("scaling/{group}"), threads as u64, &mut turns);
     }
 }
 
 /// Copies of 64 B among 100,000 blocks of one file, and of a file for each thread.
-fn core_threads(criterion: &mut Criterion) {
+fn core_threads(_: &mut Criterion) {
     let blocks = 100_000;
     let content = pattern((blocks as u64 * STRIDE) as usize, SEED);
     let new_file = |_| {
@@ -144,17 +125,14 @@ fn core_threads(criterion: &mut Criterion) {
     for &at in &reads[0] {
         assert_eq!(files[0].read(at..at + BLOCK).unwrap(), content[at as usize..][..BLOCK as usize]);
     }
-    bench_threads(criterion, "svf-core-threads", |shares, thread, times| {
-        let (file, mut reads) = (&files[if shares { 0 } else { thread }], reads[thread].iter().cycle());
-        let mut out = [0; BLOCK as usize];
-        for _ in 0..times {
-            reads.next().iter().for_each(|&&at| file.read_into(at, black_box(&mut out)).unwrap());
-        }
+    bench_threads("svf-core-threads", |shares, thread| {
+        let (file, mut out) = (&files[if shares { 0 } else { thread }], [0; BLOCK as usize]);
+        reads[thread].iter().cycle().take(TURN).for_each(|&at| file.read_into(at, black_box(&mut out)).unwrap());
     });
 }
 
 /// Looks at windows that are all mapped, of one manager, and of a manager for each thread.
-fn window_threads(criterion: &mut Criterion) {
+fn window_threads(_: &mut Criterion) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("file");
     let pattern = write_windowed(&path).unwrap();
@@ -172,12 +150,10 @@ fn window_threads(criterion: &mut Criterion) {
     let files: Vec<_> = (0..MANY[3]).map(open).collect();
     let looks: Vec<_> =
         (0..MANY[3] as u64).map(|seed| random_reads(QUERIES, 64, 64, windows * WINDOW, SEED + seed)).collect();
-    bench_threads(criterion, "window-threads", |shares, thread, times| {
+    bench_threads("window-threads", |shares, thread| {
         let mut cursor = files[if shares { 0 } else { thread }].cursor();
-        let mut looks = looks[thread].iter().cycle();
-        for _ in 0..times {
-            looks.next().iter().for_each(|look| _ = black_box(cursor.use_region((*look).clone()).unwrap()));
-        }
+        let looks = looks[thread].iter().cycle().take(TURN);
+        looks.for_each(|look| _ = black_box(cursor.use_region(look.clone()).unwrap()));
     });
 }
 
@@ -209,7 +185,7 @@ fn fill(file: &CachedFile, part: u64, content: &Bytes) {
 }
 
 /// Hits of 4 KiB, each thread in a part of one file, and in a file of a directory of its own.
-fn hit_threads(criterion: &mut Criterion) {
+fn hit_threads(_: &mut Criterion) {
     let (root, content) = (tempfile::tempdir().unwrap(), content());
     let shared = cached(&root.path().join("shared"), "object", 8 * PART, content.clone());
     let apart: Vec<_> = (0..MANY[3])
@@ -220,28 +196,28 @@ fn hit_threads(criterion: &mut Criterion) {
         fill(&shared, part as u64, &content);
     }
     let handles: Vec<_> = apart.iter().map(|_| shared.clone()).collect();
-    bench_threads(criterion, "hit-threads", |shares, thread, times| {
-        if shares {
-            hit(&handles[thread], thread as u64 * PART, times);
-        } else {
-            hit(&apart[thread], 0, times);
-        }
+    let reads = hits();
+    bench_threads("hit-threads", |shares, thread| {
+        let (file, base) = if shares { (&handles[thread], thread as u64 * PART) } else { (&apart[thread], 0) };
+        hit(file, base, reads.iter().cycle().take(TURN));
     });
 }
 
-fn hit(file: &CachedFile, base: u64, times: u64) {
-    let reads = random_reads(QUERIES, 4 << 10, 1, PART, SEED);
-    let (mut reads, mut out) = (reads.iter().cycle(), page_aligned(4 << 10));
-    for _ in 0..times {
-        reads.next().iter().for_each(|read| _ = file.read_at(black_box(&mut out), base + read.start).unwrap());
-    }
+/// Where is read, in any part.
+fn hits() -> Vec<Range<u64>> {
+    random_reads(QUERIES, 4 << 10, 1, PART, SEED)
 }
 
-/// Set in a process of this program that only hits, and prints how long that took, in nanoseconds: the directory.
+fn hit<'a>(file: &CachedFile, base: u64, reads: impl Iterator<Item = &'a Range<u64>>) {
+    let mut out = page_aligned(4 << 10);
+    reads.for_each(|read| _ = file.read_at(black_box(&mut out), base + read.start).unwrap());
+}
+
+/// Set in a process of this program that only hits: the directory.
 const CHILD: &str = "SVF_BENCH_CHILD";
 
 /// The same by processes.
-fn hit_processes(criterion: &mut Criterion) {
+fn hit_processes(_: &mut Criterion) {
     let (root, content) = (tempfile::tempdir().unwrap(), content());
     let length = MANY[3] as u64 * PART;
     let shared = cached(&root.path().join("shared"), "object", length, content.clone());
@@ -249,43 +225,31 @@ fn hit_processes(criterion: &mut Criterion) {
         fill(&shared, part, &content);
         fill(&cached(&root.path().join(part.to_string()), "object", length, content.clone()), part, &content);
     }
-    let mut group = criterion.benchmark_group("scaling/hit-processes");
-    group.throughput(Throughput::Elements(1)).sample_size(10);
     for processes in MANY {
-        for (name, shares) in [("ours", true), ("share-nothing", false)] {
-            group.bench_function(BenchmarkId::new(name, processes), |bencher| {
-                bencher.iter_custom(|times| {
-                    let start = |part: usize| {
-                        let directory = if shares { "shared".to_owned() } else { part.to_string() };
-                        let mut child = Command::new(std::env::current_exe().unwrap());
-                        child.env(CHILD, root.path().join(directory)).env("PART", part.to_string());
-                        child.env("TIMES", times.to_string()).stdout(Stdio::piped()).spawn().unwrap()
-                    };
-                    let children: Vec<_> = (0..processes).map(start).collect();
-                    children.into_iter().map(elapsed).max().unwrap_or_default()
-                });
-            });
-        }
+        let start = |shares| {
+            let directory = |part: usize| if shares { "shared".to_owned() } else { part.to_string() };
+            let one = |part: usize| {
+                let mut command = Command::new(std::env::current_exe().unwrap());
+                Worker::start(command.env(CHILD, root.path().join(directory(part))).env("PART", part.to_string()))
+            };
+            (0..processes).map(one).collect::<Vec<_>>()
+        };
+        let [mut shared, mut apart] = [true, false].map(start);
+        let mut turns: [(&str, Turn<'_>); 2] = [
+            ("ours", Box::new(|| Worker::turn(&mut shared))),
+            ("share-nothing", Box::new(|| Worker::turn(&mut apart))),
+        ];
+        in_turn_of(TURN, "scaling/hit-processes", processes as u64, &mut turns);
     }
 }
 
-fn elapsed(child: Child) -> Duration {
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success());
-    Duration::from_nanos(String::from_utf8(output.stdout).unwrap().trim().parse().unwrap())
-}
-
 fn child(directory: &Path) {
-    let number = |name| std::env::var(name).unwrap().parse::<u64>().unwrap();
-    let (content, part) = (content(), number("PART"));
+    let (content, part) = (content(), std::env::var("PART").unwrap().parse::<u64>().unwrap());
     let file = cached(directory, "object", MANY[3] as u64 * PART, content.clone());
     fill(&file, part, &content);
     assert_eq!(file.stats().origin_bytes, 0);
-    // All of it is in the process's page tables, and all of the processes run by then.
-    hit(&file, part * PART, 4 * QUERIES as u64);
-    let start = Instant::now();
-    hit(&file, part * PART, number("TIMES"));
-    println!("{}", start.elapsed().as_nanos());
+    let reads = hits();
+    work_in_turn(|| hit(&file, part * PART, reads.iter().cycle().take(TURN)));
 }
 
 /// Opening a known object, a hit in it, and filling a page of it, where it is longer and longer, and almost all of it a
@@ -296,18 +260,14 @@ fn by_length(criterion: &mut Criterion) {
         let open = || cached(root.path(), name, length, content.clone());
         let file = open();
         // A part in the middle, whose offsets are as large as they come.
-        let part = length / PART / 2;
+        let (part, reads) = (length / PART / 2, hits());
         fill(&file, part, &content);
         let mut bench = |operation: &str, ask: &mut dyn FnMut(&mut Bencher<'_>)| {
             let mut group = criterion.benchmark_group(format!("scaling/{operation}-by-length"));
             group.bench_function(BenchmarkId::new("ours", name), |bencher| ask(bencher));
         };
         bench("hit", &mut |bencher| {
-            bencher.iter_custom(|times| {
-                let start = Instant::now();
-                hit(&file, part * PART, times);
-                start.elapsed()
-            });
+            bencher.iter_custom(|times| timed(|| hit(&file, part * PART, reads.iter().cycle().take(times as usize))));
         });
         let (mut at, mut out, filled) = (length / 4, [0; 64], length / 4..length / 4 + (256 << 20));
         bench("fill", &mut |bencher| {

@@ -12,15 +12,14 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::hint::black_box;
 use std::ops::Range;
-use std::sync::{Barrier, RwLock};
-use std::thread;
+use std::sync::RwLock;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use svf_benches::{
-    BLOCK, CHUNK, DenseFile, Order, QUERIES, SEED, STRIDE, SortedRanges, Turn, block_offsets, in_turn, is_quick,
-    page_aligned, pattern, random_reads, settings, timed,
+    BLOCK, CHUNK, DenseFile, Order, QUERIES, SEED, STRIDE, SortedRanges, Turn, block_offsets, in_threads, in_turn,
+    is_quick, page_aligned, pattern, random_reads, settings, timed,
 };
 use svf_core::{BlockMap, NeedOptions, RangeSet, SparseVirtualFile, SparseVirtualFileOptions};
 
@@ -519,10 +518,12 @@ fn two_threads(criterion: &mut Criterion) {
         });
 
         let mut group = criterion.benchmark_group("svf-core/two-threads-read-64B");
-        group.throughput(Throughput::Elements(2));
         let mut bench = |name, read: &(dyn Fn(usize, u64) + Sync)| {
             group.bench_function(BenchmarkId::new(name, blocks), |bencher| {
-                bencher.iter_custom(|iterations| in_two_threads(iterations, &reads, read));
+                bencher.iter_custom(|times| {
+                    let offsets = |thread: usize| reads[thread].iter().cycle().take(times as usize);
+                    in_threads(2, |thread| offsets(thread).for_each(|&at| read(thread, at)))
+                });
             });
         };
         bench("ours", &|_, at| drop(black_box(files[0].read(at..at + BLOCK).unwrap())));
@@ -535,27 +536,6 @@ fn two_threads(criterion: &mut Criterion) {
         group.finish();
         assert_eq!(files[0].stats().misses, 0);
     }
-}
-
-/// The time that two threads take for as many reads each.
-fn in_two_threads(iterations: u64, reads: &[Vec<u64>; 2], read: &(dyn Fn(usize, u64) + Sync)) -> Duration {
-    let start = Barrier::new(2);
-    let times = thread::scope(|scope| {
-        let threads = [0, 1].map(|thread| {
-            let start = &start;
-            scope.spawn(move || {
-                let mut offsets = reads[thread].iter().cycle();
-                start.wait();
-                let start = Instant::now();
-                for _ in 0..iterations {
-                    offsets.next().iter().for_each(|&&at| read(thread, at));
-                }
-                start.elapsed()
-            })
-        });
-        threads.map(|thread| thread.join().unwrap())
-    });
-    times.into_iter().max().unwrap_or_default()
 }
 
 /// What is held already, read through, and a fetch of memory: what the flight table costs.

@@ -14,12 +14,12 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use memmap2::{Mmap, MmapOptions};
 use svf_benches::{
-    Order, QUERIES, SEED, WINDOW, WINDOWED_LEN, block_offsets, page_aligned, random_reads, settings, write_windowed,
+    Order, QUERIES, SEED, Turn, WINDOW, WINDOWED_LEN, block_offsets, in_threads, in_turn_of, page_aligned,
+    random_reads, settings, write_windowed,
 };
 use tempfile::TempDir;
 use window_mman::{CopyMapping, Cursor, MapManager, StableFile};
@@ -162,6 +162,9 @@ fn cursor_hit(criterion: &mut Criterion) {
 
 /// Another window of 1,024 that are all mapped: by one thread, by two that share a manager, and by two that do not.
 fn window_change(criterion: &mut Criterion) {
+    const GROUP: &str = "window-mman/window-change";
+    /// How often two threads look at all places before it is others' turn.
+    const TURNS: usize = 16;
     let workload = Workload::new();
     let looks: Vec<Range<u64>> = random_reads(READS, 64, 64, FILE_LEN, SEED);
     let mapped = || {
@@ -181,7 +184,7 @@ fn window_change(criterion: &mut Criterion) {
         looks.iter().map(look).fold(0, usize::wrapping_add)
     };
 
-    let mut group = criterion.benchmark_group("window-mman/window-change");
+    let mut group = criterion.benchmark_group(GROUP);
     group.throughput(Throughput::Elements(looks.len() as u64));
     group.bench_function(BenchmarkId::new("ours", WINDOWS), |bencher| {
         let mut cursor = shared.cursor();
@@ -190,32 +193,20 @@ fn window_change(criterion: &mut Criterion) {
     group.bench_function(BenchmarkId::new("view", WINDOWS), |bencher| {
         bencher.iter(|| looks.iter().map(|look| shared.view(look.clone()).unwrap().len()).fold(0, usize::wrapping_add));
     });
-    // Both threads do all turns, the second from the middle on; what is reported is the longer of the two times.
+    // Both threads do all turns, the second from the middle on.
     let halves = looks.split_at(READS / 2);
-    let rotated = [halves.1, halves.0].concat();
-    let two = |files: [&StableFile; 2], turns: u64| {
-        std::thread::scope(|scope| {
-            let [one, other] = files;
-            let threads = [(one, &looks), (other, &rotated)].map(|(file, looks)| {
-                let turn = &turn;
-                scope.spawn(move || {
-                    let mut cursor = file.cursor();
-                    let start = Instant::now();
-                    for _ in 0..turns {
-                        black_box(turn(&mut cursor, looks));
-                    }
-                    start.elapsed()
-                })
-            });
-            threads.into_iter().map(|thread| thread.join().unwrap()).fold(Duration::ZERO, Duration::max)
+    let looks = [looks.clone(), [halves.1, halves.0].concat()];
+    let two = |files: [&StableFile; 2]| {
+        in_threads(2, |thread| {
+            let mut cursor = files[thread].cursor();
+            (0..TURNS).for_each(|_| _ = black_box(turn(&mut cursor, &looks[thread])));
         })
     };
-    group.bench_function(BenchmarkId::new("two-threads", WINDOWS), |bencher| {
-        bencher.iter_custom(|turns| two([&shared, &shared], turns));
-    });
-    group.bench_function(BenchmarkId::new("two-threads-share-nothing", WINDOWS), |bencher| {
-        bencher.iter_custom(|turns| two([&shared, &other], turns));
-    });
+    let mut turns: [(&str, Turn<'_>); 2] = [
+        ("two-threads", Box::new(|| two([&shared, &shared]))),
+        ("two-threads-share-nothing", Box::new(|| two([&shared, &other]))),
+    ];
+    in_turn_of(TURNS * READS, GROUP, WINDOWS as u64, &mut turns);
 }
 
 /// A window that is not mapped, with as many mappings alive as are kept: untouched, and with one byte touched.

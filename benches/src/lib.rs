@@ -37,7 +37,8 @@
 //! * [`traces`]: what readers of well-known formats asked for.
 //! * [`settings`]: how long everything is measured.
 //! * [`page_aligned`]: memory to read into, that is as fast for all.
-//! * [`in_turn`]: ways to do the same, a piece of each in turn.
+//! * [`in_turn`], [`in_turn_of`]: ways to do the same, a piece of each in turn.
+//! * [`in_threads`], [`Worker`]: the same work in several threads or processes at once.
 //! * [`record`]: figures of what criterion does not measure.
 
 #![forbid(unsafe_code)]
@@ -47,6 +48,7 @@ mod dense_file;
 mod figures;
 mod memory;
 mod offsets;
+mod parallel;
 mod random;
 mod sorted_ranges;
 mod timing;
@@ -59,11 +61,12 @@ pub use dense_file::DenseFile;
 pub use figures::{is_wanted, record};
 pub use memory::page_aligned;
 pub use offsets::{Order, block_offsets, random_reads};
+pub use parallel::{Worker, in_threads, work_in_turn};
 pub use random::Random;
 pub use sorted_ranges::SortedRanges;
 pub use timing::{is_first_round, is_quick, settings};
 pub use trace::{Trace, traces};
-pub use turns::{Turn, in_turn, timed};
+pub use turns::{Turn, in_turn, in_turn_of, timed};
 pub use workloads::{
     BLOCK, CACHED_LEN, CHUNK, QUERIES, SEED, STRIDE, WINDOW, WINDOWED_LEN, Workload, workloads, write_windowed,
 };

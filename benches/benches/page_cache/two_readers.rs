@@ -3,15 +3,20 @@
 use std::hint::black_box;
 use std::ops::Range;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use criterion::{BenchmarkId, Criterion};
+use criterion::Criterion;
 use page_cache::{CachedFile, LocalFile};
-use svf_benches::{page_aligned, random_reads};
+use svf_benches::{Turn, Worker, in_threads, in_turn_of, page_aligned, random_reads, work_in_turn};
 use tempfile::TempDir;
 
 use super::{READS, SEED, Workload, cache};
+
+/// How many bytes one hit reads.
+const SIZES: [u64; 2] = [64, 4 << 10];
+/// How many hits each reader does in its turn, some milliseconds. Where the host puts two processors on one core, both
+/// are half as fast, and that changes by the second: so ours and the others are measured in the same moments.
+const HITS: usize = 16 * READS;
 
 /// How many bytes each of two readers hits in. They are the same ones whether the readers share anything or not, so
 /// that nobody has less of them to keep in the processor's caches; and few enough to stay there, since of more it is
@@ -49,88 +54,71 @@ impl SharedOrNot {
 }
 
 /// Two threads that hit, each in a half of one file, and each in a file of a directory of its own, which share nothing.
-pub(super) fn two_threads(criterion: &mut Criterion) {
+pub(super) fn two_threads(_: &mut Criterion) {
+    const GROUP: &str = "page-cache/hit-two-threads";
     let workloads = SharedOrNot::new();
-    for size in [64, 4 << 10] {
+    let open = |shares, reader| {
+        let (workload, directory, start) = workloads.of(shares, reader);
+        let file = workload.open(&cache(directory));
+        file.bytes(0..file.len()).unwrap();
+        assert_eq!(file.stats().origin_bytes, 0);
+        (file, start)
+    };
+    let shared = open(true, 0).0;
+    // Those that share anything share everything, the handle too.
+    let (shared, apart) = ([(shared.clone(), 0), (shared, HALF)], [open(false, 0), open(false, 1)]);
+    for size in SIZES {
         let reads = random_reads(READS, size, 1, HALF, SEED);
-        let mut group = criterion.benchmark_group("page-cache/hit-two-threads");
-        for (name, shares) in [("ours", true), ("share-nothing", false)] {
-            let open = |reader| {
-                let (workload, directory, start) = workloads.of(shares, reader);
-                let file = workload.open(&cache(directory));
-                file.bytes(0..file.len()).unwrap();
-                assert_eq!(file.stats().origin_bytes, 0);
-                (file, start)
-            };
-            let first = open(0);
-            // Those that share anything share everything, the handle too.
-            let second = if shares { (first.0.clone(), HALF) } else { open(1) };
-            let readers = [first, second];
-            group.bench_function(BenchmarkId::new(name, size), |bencher| {
-                bencher.iter_custom(|times| {
-                    let elapsed = |(file, start): &(CachedFile, u64)| hit_times(file, &reads, *start, size, times);
-                    std::thread::scope(|scope| {
-                        let other = scope.spawn(|| elapsed(&readers[1]));
-                        elapsed(&readers[0]).max(other.join().unwrap())
-                    })
-                });
-            });
-        }
+        let turn = |readers: &[(CachedFile, u64); 2]| {
+            in_threads(2, |reader| hit(&readers[reader].0, &reads, readers[reader].1, size))
+        };
+        let mut turns: [(&str, Turn<'_>); 2] =
+            [("ours", Box::new(|| turn(&shared))), ("share-nothing", Box::new(|| turn(&apart)))];
+        in_turn_of(HITS, GROUP, size, &mut turns);
     }
 }
 
-/// Hits in turn, at places that are counted from `base`.
-fn hit_times(file: &CachedFile, reads: &[Range<u64>], base: u64, size: u64, times: u64) -> Duration {
+/// A turn of hits, at places that are counted from `base`.
+fn hit(file: &CachedFile, reads: &[Range<u64>], base: u64, size: u64) {
     let mut out = page_aligned(size as usize);
-    let (mut reads, start) = (reads.iter().cycle(), Instant::now());
-    for _ in 0..times {
-        file.read_at(black_box(&mut out), base + reads.next().unwrap().start).unwrap();
+    for read in reads.iter().cycle().take(HITS) {
+        file.read_at(black_box(&mut out), base + read.start).unwrap();
     }
-    start.elapsed()
 }
 
 /// Two processes that hit, each in a half of one file, and each in a file of a directory of its own, which share
 /// nothing; and one that is alone.
-pub(super) fn two_processes(criterion: &mut Criterion) {
+pub(super) fn two_processes(_: &mut Criterion) {
+    const GROUP: &str = "page-cache/hit-two-processes";
     let workloads = SharedOrNot::new();
-    for size in [64_u64, 4 << 10] {
-        let mut group = criterion.benchmark_group("page-cache/hit-two-processes");
-        for (name, shares, processes) in [("ours", true, 2), ("share-nothing", false, 2), ("one", true, 1)] {
-            group.bench_function(BenchmarkId::new(name, size), |bencher| {
-                bencher.iter_custom(|times| {
-                    let start = |reader| {
-                        let (workload, directory, base) = workloads.of(shares, reader);
-                        let mut child = Command::new(std::env::current_exe().unwrap());
-                        child.env(CHILD, directory).env("ORIGIN", &workload.path).env("SIZE", size.to_string());
-                        child.env("BASE", base.to_string()).env("TIMES", times.to_string());
-                        child.stdout(Stdio::piped()).spawn().unwrap()
-                    };
-                    let children: Vec<_> = (0..processes).map(start).collect();
-                    let elapsed = |child: Child| {
-                        let output = child.wait_with_output().unwrap();
-                        assert!(output.status.success());
-                        Duration::from_nanos(String::from_utf8(output.stdout).unwrap().trim().parse().unwrap())
-                    };
-                    children.into_iter().map(elapsed).max().unwrap()
-                });
-            });
-        }
+    for size in SIZES {
+        let start = |shares, reader| {
+            let (workload, directory, base) = workloads.of(shares, reader);
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            command.env(CHILD, directory).env("ORIGIN", &workload.path);
+            Worker::start(command.env("SIZE", size.to_string()).env("BASE", base.to_string()))
+        };
+        let [mut shared, mut apart] = [true, false].map(|shares| [0, 1].map(|reader| start(shares, reader)));
+        let mut alone = [start(true, 0)];
+        let mut turns: [(&str, Turn<'_>); 3] = [
+            ("ours", Box::new(|| Worker::turn(&mut shared))),
+            ("share-nothing", Box::new(|| Worker::turn(&mut apart))),
+            ("one", Box::new(|| Worker::turn(&mut alone))),
+        ];
+        in_turn_of(HITS, GROUP, size, &mut turns);
     }
 }
 
-/// Set in a process of this program that only hits, and prints how long that took, in nanoseconds.
+/// Set in a process of this program that only hits: the directory.
 pub(super) const CHILD: &str = "PAGE_CACHE_BENCH_CHILD";
 
 pub(super) fn child(directory: &Path) {
     let number = |name| std::env::var(name).unwrap().parse::<u64>().unwrap();
-    let cache = cache(directory);
-    let file = cache.file(LocalFile::new(std::env::var_os("ORIGIN").unwrap()).unwrap()).unwrap();
+    let file = cache(directory).file(LocalFile::new(std::env::var_os("ORIGIN").unwrap()).unwrap()).unwrap();
     // All of it is checked before.
     file.bytes(0..file.len()).unwrap();
     assert_eq!(file.stats().origin_bytes, 0);
-    let reads = random_reads(READS, number("SIZE"), 1, HALF, SEED);
-    let hit_times = |times| hit_times(&file, &reads, number("BASE"), number("SIZE"), times);
-    // And all of it is in the process's page tables.
-    hit_times(4 * READS as u64);
-    println!("{}", hit_times(number("TIMES")).as_nanos());
+    let (size, base) = (number("SIZE"), number("BASE"));
+    let reads = random_reads(READS, size, 1, HALF, SEED);
+    work_in_turn(|| hit(&file, &reads, base, size));
 }

@@ -415,6 +415,7 @@ fn inside_one_block(criterion: &mut Criterion) {
     group.finish();
 
     reads_beside_copies(&map, &offsets, &copies);
+    long_reads_beside_copies(&gathered, &file);
 
     for size in [64, 4 << 10, 1 << 20] {
         let reads = random_reads(QUERIES, size, 1, len, SEED);
@@ -493,6 +494,25 @@ fn reads_beside_copies(map: &BlockMap, offsets: &[u64], chunks: &[Bytes]) {
     in_turn("svf-core/read-in-turn", size, &mut turns);
 }
 
+/// 1 MiB, in turn with a copy of as much out of an array, into new memory both.
+fn long_reads_beside_copies(map: &BlockMap, file: &[u8]) {
+    let size = 1 << 20;
+    let reads = random_reads(QUERIES, size, 1, file.len() as u64, SEED);
+    let copy = |read: &Range<u64>| Bytes::copy_from_slice(piece(file, read.start, size));
+    assert!(reads.iter().take(64).all(|read| map.read(read.clone()).unwrap() == copy(read)));
+    let (mut places, mut others) = (reads.iter().cycle(), reads.iter().cycle().skip(QUERIES / 2));
+    let ours = || {
+        let read = places.next().unwrap().clone();
+        timed(|| map.read(read).unwrap())
+    };
+    let bare = || {
+        let read = others.next().unwrap();
+        timed(|| copy(read))
+    };
+    let mut turns: [(&str, Turn<'_>); 2] = [("ours", Box::new(ours)), ("bare", Box::new(bare))];
+    in_turn("svf-core/read-gathered", size, &mut turns);
+}
+
 /// Two threads that read 64 B at random: from one file that they share, each from a file of its own, which is as good
 /// as it can get, and from one map behind the lock of the standard library. `read` hands out a share of the chunk, and
 /// its counter of shares is a cache line that two readers of one chunk take from each other; `read_into` copies.
@@ -509,8 +529,9 @@ fn two_threads(criterion: &mut Criterion) {
             }
             file
         };
+        // Another one, since what a snapshot shares has a counter, which is a line more for a read of it.
+        check(&new_file().snapshot(), &content, &offsets, BLOCK);
         let files = [new_file(), new_file()];
-        check(&files[0].snapshot(), &content, &offsets, BLOCK);
         let locked = RwLock::new(write_all(&content, &offsets, BLOCK));
         let reads: [Vec<u64>; 2] = [SEED, SEED + 1].map(|seed| {
             let block = |read: &Range<u64>| read.start / STRIDE * STRIDE;

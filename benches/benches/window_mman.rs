@@ -19,7 +19,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use memmap2::{Mmap, MmapOptions};
 use svf_benches::{
     Order, QUERIES, SEED, Turn, WINDOW, WINDOWED_LEN, block_offsets, in_threads, in_turn_of, page_aligned,
-    random_reads, settings, write_windowed,
+    random_reads, settings, timed, write_windowed,
 };
 use tempfile::TempDir;
 use window_mman::{CopyMapping, Cursor, MapManager, StableFile};
@@ -272,17 +272,14 @@ fn random_copies(criterion: &mut Criterion) {
         workload.check(&out, read.start);
     }
 
-    let mut group = criterion.benchmark_group("window-mman/read_at");
-    group.throughput(Throughput::Elements(1));
-    group.bench_function(BenchmarkId::new("ours", 64), |bencher| {
-        let mut reads = reads.iter().cycle();
-        bencher.iter(|| file.file().read_at(black_box(&mut out), reads.next().unwrap().start).unwrap());
-    });
-    group.bench_function(BenchmarkId::new("bare", 64), |bencher| {
-        let mut reads = reads.iter().cycle();
-        bencher.iter(|| workload.plain.read_at(black_box(&mut out), reads.next().unwrap().start).unwrap());
-    });
-    group.finish();
+    let all = |read_at: &dyn Fn(&mut [u8], u64) -> usize| {
+        timed(|| reads.iter().for_each(|read| assert_eq!(read_at(black_box(&mut [0; 64]), read.start), 64)))
+    };
+    let mut turns: [(&str, Turn<'_>); 2] = [
+        ("ours", Box::new(|| all(&|out, offset| file.file().read_at(out, offset).unwrap()))),
+        ("bare", Box::new(|| all(&|out, offset| workload.plain.read_at(out, offset).unwrap()))),
+    ];
+    in_turn_of(READS, "window-mman/read_at", 64, &mut turns);
 
     let mut group = criterion.benchmark_group("window-mman/random-copy");
     group.throughput(Throughput::Elements(1));

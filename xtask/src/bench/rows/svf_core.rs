@@ -78,8 +78,8 @@ pub(super) const ROWS: &[Row] = &[
     row(AREA, "`chunks` of 4 KiB there", "svf-core/read/chunks/4096")
         .beside_call("svfsc", &["svf-core/read/svfsc/4096"], QUERY)
         .at_least(2.0),
-    row(AREA, "1 MiB read over 4 KiB chunks, written ascending", "svf-core/read/gathered/1048576")
-        .beside("memcpy", &["svf-core/read/bare/1048576"])
+    row(AREA, "1 MiB read over 4 KiB chunks, written ascending", "svf-core/read-gathered/ours/1048576")
+        .beside("memcpy", &["svf-core/read-gathered/bare/1048576"])
         .at_least(0.9),
     row(AREA, "one of 1,000,000 evicted", "svf-core/evict-one/ours/1000000").within(2_000.0, "ns"),
     row(AREA, "one of 1,000,000 evicted, beside svfsc", "svf-core/evict-one/ours/1000000")

@@ -15,16 +15,15 @@ use bytes::Bytes;
 use criterion::{BatchSize, Bencher, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group};
 use page_cache::{Advice, Cache, CachedFile, FnOrigin, Freshness, Stat, Validators};
 use svf_benches::{
-    BLOCK, Order, QUERIES, SEED, STRIDE, SortedRanges, Turn, WINDOW, Worker, block_offsets, in_threads, in_turn_of,
-    is_quick, page_aligned, pattern, random_reads, settings, timed, work_in_turn, write_windowed,
+    BLOCK, Order, QUERIES, SEED, STRIDE, SortedRanges, TURN, Turn, WINDOW, Worker, block_offsets, in_threads,
+    in_turn_of, is_quick, is_wanted, page_aligned, pattern, random_reads, settings, timed, work_in_turn,
+    write_windowed,
 };
 use svf_core::{BlockMap, SparseVirtualFile, SparseVirtualFileOptions};
 use window_mman::MapManager;
 
 /// How many threads or processes.
 const MANY: [usize; 4] = [1, 2, 4, 8];
-/// How often each of them does its work before it is others' turn.
-const TURN: usize = 16 * QUERIES;
 /// How much each of them hits in.
 const PART: u64 = 4 << 20;
 
@@ -96,7 +95,7 @@ fn in_turn<Q, T>(bencher: &mut Bencher<'_>, queries: &[Q], answer: impl Fn(&Q) -
     bencher.iter(|| queries.next().map(&answer));
 }
 
-/// Two ways to have as many threads do the same, so often each.
+/// Two ways to have as many threads do the same. `work` is a turn of one of them: it does so [`TURN`] times.
 fn bench_threads(group: &str, work: impl Fn(bool, usize) + Sync) {
     for threads in MANY {
         let turn = |shares| in_threads(threads, |thread| work(shares, thread));
@@ -122,8 +121,12 @@ fn core_threads(_: &mut Criterion) {
         .map(|seed| random_reads(QUERIES, BLOCK, STRIDE, content.len() as u64, SEED + seed))
         .map(|reads| reads.into_iter().map(|read| read.start).collect())
         .collect();
-    for &at in &reads[0] {
-        assert_eq!(files[0].read(at..at + BLOCK).unwrap(), content[at as usize..][..BLOCK as usize]);
+    for (file, reads) in files.iter().zip(&reads).chain(reads.iter().map(|reads| (&files[0], reads))) {
+        for &at in reads {
+            let mut out = [0; BLOCK as usize];
+            file.read_into(at, &mut out).unwrap();
+            assert!(out == content[at as usize..][..BLOCK as usize]);
+        }
     }
     bench_threads("svf-core-threads", |shares, thread| {
         let (file, mut out) = (&files[if shares { 0 } else { thread }], [0; BLOCK as usize]);
@@ -218,6 +221,7 @@ const CHILD: &str = "SVF_BENCH_CHILD";
 
 /// The same by processes.
 fn hit_processes(_: &mut Criterion) {
+    const GROUP: &str = "scaling/hit-processes";
     let (root, content) = (tempfile::tempdir().unwrap(), content());
     let length = MANY[3] as u64 * PART;
     let shared = cached(&root.path().join("shared"), "object", length, content.clone());
@@ -226,6 +230,9 @@ fn hit_processes(_: &mut Criterion) {
         fill(&cached(&root.path().join(part.to_string()), "object", length, content.clone()), part, &content);
     }
     for processes in MANY {
+        if !["ours", "share-nothing"].iter().any(|name| is_wanted(&format!("{GROUP}/{name}/{processes}"))) {
+            continue;
+        }
         let start = |shares| {
             let directory = |part: usize| if shares { "shared".to_owned() } else { part.to_string() };
             let one = |part: usize| {
@@ -239,7 +246,7 @@ fn hit_processes(_: &mut Criterion) {
             ("ours", Box::new(|| Worker::turn(&mut shared))),
             ("share-nothing", Box::new(|| Worker::turn(&mut apart))),
         ];
-        in_turn_of(TURN, "scaling/hit-processes", processes as u64, &mut turns);
+        in_turn_of(TURN, GROUP, processes as u64, &mut turns);
     }
 }
 

@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use criterion::{BatchSize, BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use svf_benches::{
-    BLOCK, CHUNK, DenseFile, Order, QUERIES, SEED, STRIDE, SortedRanges, Turn, block_offsets, in_threads, in_turn,
-    is_quick, page_aligned, pattern, random_reads, settings, timed,
+    BLOCK, CHUNK, DenseFile, Order, QUERIES, SEED, STRIDE, SortedRanges, TURN, Turn, block_offsets, in_threads,
+    in_turn, in_turn_of, is_quick, page_aligned, pattern, random_reads, settings, timed,
 };
 use svf_core::{BlockMap, NeedOptions, RangeSet, SparseVirtualFile, SparseVirtualFileOptions};
 
@@ -432,9 +432,6 @@ fn inside_one_block(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("ours", size), |bencher| {
             ask(bencher, &reads, |read| map.read(read).unwrap());
         });
-        group.bench_function(BenchmarkId::new("gathered", size), |bencher| {
-            ask(bencher, &reads, |read| gathered.read(read).unwrap());
-        });
         group.bench_function(BenchmarkId::new("chunks", size), |bencher| {
             ask(bencher, &reads, |read| map.chunks(read).unwrap());
         });
@@ -478,20 +475,7 @@ fn reads_beside_copies(map: &BlockMap, offsets: &[u64], chunks: &[Bytes]) {
         }
         Bytes::from(out)
     };
-    assert!(reads.iter().take(64).all(|read| map.read(read.clone()).unwrap() == gather(read)));
-    let mut places = reads.iter().cycle();
-    let ours = || {
-        let read = places.next().unwrap().clone();
-        timed(|| map.read(read).unwrap())
-    };
-    // Another place than ours has just read.
-    let mut others = reads.iter().cycle().skip(QUERIES / 2);
-    let bare = || {
-        let read = others.next().unwrap();
-        timed(|| gather(read))
-    };
-    let mut turns: [(&str, Turn<'_>); 2] = [("ours", Box::new(ours)), ("sorted-vec", Box::new(bare))];
-    in_turn("svf-core/read-in-turn", size, &mut turns);
+    reads_in_turn("svf-core/read-in-turn", map, &reads, "sorted-vec", gather);
 }
 
 /// 1 MiB, in turn with a copy of as much out of an array, into new memory both.
@@ -499,24 +483,30 @@ fn long_reads_beside_copies(map: &BlockMap, file: &[u8]) {
     let size = 1 << 20;
     let reads = random_reads(QUERIES, size, 1, file.len() as u64, SEED);
     let copy = |read: &Range<u64>| Bytes::copy_from_slice(piece(file, read.start, size));
-    assert!(reads.iter().take(64).all(|read| map.read(read.clone()).unwrap() == copy(read)));
-    let (mut places, mut others) = (reads.iter().cycle(), reads.iter().cycle().skip(QUERIES / 2));
+    reads_in_turn("svf-core/read-gathered", map, &reads, "bare", copy);
+}
+
+/// Reads, one by one in turn with another way to have the same bytes, at another place than ours has just read.
+fn reads_in_turn(group: &str, map: &BlockMap, reads: &[Range<u64>], other: &str, bytes: impl Fn(&Range<u64>) -> Bytes) {
+    assert!(reads.iter().take(64).all(|read| map.read(read.clone()).unwrap() == bytes(read)));
+    let (mut places, mut others) = (reads.iter().cycle(), reads.iter().cycle().skip(reads.len() / 2));
     let ours = || {
         let read = places.next().unwrap().clone();
         timed(|| map.read(read).unwrap())
     };
-    let bare = || {
+    let theirs = || {
         let read = others.next().unwrap();
-        timed(|| copy(read))
+        timed(|| bytes(read))
     };
-    let mut turns: [(&str, Turn<'_>); 2] = [("ours", Box::new(ours)), ("bare", Box::new(bare))];
-    in_turn("svf-core/read-gathered", size, &mut turns);
+    let mut turns: [(&str, Turn<'_>); 2] = [("ours", Box::new(ours)), (other, Box::new(theirs))];
+    in_turn(group, reads[0].end - reads[0].start, &mut turns);
 }
 
 /// Two threads that read 64 B at random: from one file that they share, each from a file of its own, which is as good
 /// as it can get, and from one map behind the lock of the standard library. `read` hands out a share of the chunk, and
-/// its counter of shares is a cache line that two readers of one chunk take from each other; `read_into` copies.
-fn two_threads(criterion: &mut Criterion) {
+/// its counter of shares is a cache line that two readers of one chunk take from each other; `read_into` copies. The
+/// figure is of one read of one of them.
+fn two_threads(_: &mut Criterion) {
     for blocks in [64, if is_quick() { MANY / 10 } else { MANY } as u64] {
         let file_len = blocks * STRIDE;
         let content = pattern(file_len as usize, SEED);
@@ -529,32 +519,37 @@ fn two_threads(criterion: &mut Criterion) {
             }
             file
         };
-        // Another one, since what a snapshot shares has a counter, which is a line more for a read of it.
-        check(&new_file().snapshot(), &content, &offsets, BLOCK);
         let files = [new_file(), new_file()];
+        // Not by a snapshot, which would give each chunk of one file a counter of shares of its own place in memory.
+        for (file, &offset) in files.iter().flat_map(|file| offsets.iter().map(move |offset| (file, offset))) {
+            let mut out = [0; BLOCK as usize];
+            file.read_into(offset, &mut out).unwrap();
+            assert!(out == *piece(&content, offset, BLOCK));
+        }
         let locked = RwLock::new(write_all(&content, &offsets, BLOCK));
         let reads: [Vec<u64>; 2] = [SEED, SEED + 1].map(|seed| {
             let block = |read: &Range<u64>| read.start / STRIDE * STRIDE;
             random_reads(QUERIES, 1, 1, file_len, seed).iter().map(block).collect()
         });
 
-        let mut group = criterion.benchmark_group("svf-core/two-threads-read-64B");
-        let mut bench = |name, read: &(dyn Fn(usize, u64) + Sync)| {
-            group.bench_function(BenchmarkId::new(name, blocks), |bencher| {
-                bencher.iter_custom(|times| {
-                    let offsets = |thread: usize| reads[thread].iter().cycle().take(times as usize);
-                    in_threads(2, |thread| offsets(thread).for_each(|&at| read(thread, at)))
-                });
-            });
+        let two = |read: &(dyn Fn(usize, u64) + Sync)| {
+            in_threads(2, |thread| reads[thread].iter().cycle().take(TURN).for_each(|&at| read(thread, at)))
         };
-        bench("ours", &|_, at| drop(black_box(files[0].read(at..at + BLOCK).unwrap())));
-        bench("share-nothing", &|thread, at| drop(black_box(files[thread].read(at..at + BLOCK).unwrap())));
-        bench("rwlock", &|_, at| drop(black_box(locked.read().unwrap().read(at..at + BLOCK).unwrap())));
-        bench("ours-into", &|_, at| files[0].read_into(at, &mut black_box([0; BLOCK as usize])).unwrap());
-        bench("share-nothing-into", &|thread, at| {
-            files[thread].read_into(at, &mut black_box([0; BLOCK as usize])).unwrap();
-        });
-        group.finish();
+        let read = |file: &SparseVirtualFile, at| drop(black_box(file.read(at..at + BLOCK).unwrap()));
+        let into = |file: &SparseVirtualFile, at| file.read_into(at, black_box(&mut [0; BLOCK as usize])).unwrap();
+        let of_map = |at| drop(black_box(locked.read().unwrap().read(at..at + BLOCK).unwrap()));
+        let mut pairs: [Vec<(&str, Turn<'_>)>; 3] = [
+            vec![
+                ("ours", Box::new(|| two(&|_, at| read(&files[0], at)))),
+                ("share-nothing", Box::new(|| two(&|thread, at| read(&files[thread], at)))),
+            ],
+            vec![
+                ("ours-into", Box::new(|| two(&|_, at| into(&files[0], at)))),
+                ("share-nothing-into", Box::new(|| two(&|thread, at| into(&files[thread], at)))),
+            ],
+            vec![("rwlock", Box::new(|| two(&|_, at| of_map(at))))],
+        ];
+        pairs.iter_mut().for_each(|pair| in_turn_of(TURN, "svf-core/two-threads-read-64B", blocks, pair));
         assert_eq!(files[0].stats().misses, 0);
     }
 }

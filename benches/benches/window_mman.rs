@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use memmap2::{Mmap, MmapOptions};
 use svf_benches::{
-    Order, QUERIES, SEED, Turn, WINDOW, WINDOWED_LEN, block_offsets, in_threads, in_turn_of, page_aligned,
+    Order, QUERIES, SEED, TURN, Turn, WINDOW, WINDOWED_LEN, block_offsets, in_threads, in_turn_of, page_aligned,
     random_reads, settings, timed, write_windowed,
 };
 use tempfile::TempDir;
@@ -163,8 +163,6 @@ fn cursor_hit(criterion: &mut Criterion) {
 /// Another window of 1,024 that are all mapped: by one thread, by two that share a manager, and by two that do not.
 fn window_change(criterion: &mut Criterion) {
     const GROUP: &str = "window-mman/window-change";
-    /// How often two threads look at all places before it is others' turn.
-    const TURNS: usize = 16;
     let workload = Workload::new();
     let looks: Vec<Range<u64>> = random_reads(READS, 64, 64, FILE_LEN, SEED);
     let mapped = || {
@@ -199,14 +197,14 @@ fn window_change(criterion: &mut Criterion) {
     let two = |files: [&StableFile; 2]| {
         in_threads(2, |thread| {
             let mut cursor = files[thread].cursor();
-            (0..TURNS).for_each(|_| _ = black_box(turn(&mut cursor, &looks[thread])));
+            (0..TURN / READS).for_each(|_| _ = black_box(turn(&mut cursor, &looks[thread])));
         })
     };
     let mut turns: [(&str, Turn<'_>); 2] = [
         ("two-threads", Box::new(|| two([&shared, &shared]))),
         ("two-threads-share-nothing", Box::new(|| two([&shared, &other]))),
     ];
-    in_turn_of(TURNS * READS, GROUP, WINDOWS as u64, &mut turns);
+    in_turn_of(TURN, GROUP, WINDOWS as u64, &mut turns);
 }
 
 /// A window that is not mapped, with as many mappings alive as are kept: untouched, and with one byte touched.

@@ -61,7 +61,7 @@ pub use dense_file::DenseFile;
 pub use figures::{is_wanted, record};
 pub use memory::page_aligned;
 pub use offsets::{Order, block_offsets, random_reads};
-pub use parallel::{Worker, in_threads, work_in_turn};
+pub use parallel::{TURN, Worker, in_threads, work_in_turn};
 pub use random::Random;
 pub use sorted_ranges::SortedRanges;
 pub use timing::{is_first_round, is_quick, settings};

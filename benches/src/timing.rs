@@ -20,7 +20,7 @@ pub fn is_first_round() -> bool {
 /// How often and how long criterion measures a function, which takes some 0.7 seconds each.
 ///
 /// This is for a comparison within one run. For a closer one give criterion's own arguments, such as
-/// `--measurement-time 5 --sample-size 100`, which win over these.
+/// `--measurement-time=5 --sample-size=100`, which win over these.
 #[must_use]
 pub fn settings() -> Criterion {
     let [warm_up, measurement] = if is_quick() { [10, 30] } else { [150, 500] }.map(Duration::from_millis);

@@ -1,4 +1,7 @@
 //! Hits of two threads and of two processes, beside those of two that share nothing.
+//!
+//! Where a host puts two processors on one core, both are half as fast, and that changes by the second: so ours and the
+//! others are measured in the same moments.
 
 use std::hint::black_box;
 use std::ops::Range;
@@ -7,16 +10,13 @@ use std::process::Command;
 
 use criterion::Criterion;
 use page_cache::{CachedFile, LocalFile};
-use svf_benches::{Turn, Worker, in_threads, in_turn_of, page_aligned, random_reads, work_in_turn};
+use svf_benches::{TURN, Turn, Worker, in_threads, in_turn_of, is_wanted, page_aligned, random_reads, work_in_turn};
 use tempfile::TempDir;
 
 use super::{READS, SEED, Workload, cache};
 
 /// How many bytes one hit reads.
 const SIZES: [u64; 2] = [64, 4 << 10];
-/// How many hits each reader does in its turn, some milliseconds. Where the host puts two processors on one core, both
-/// are half as fast, and that changes by the second: so ours and the others are measured in the same moments.
-const HITS: usize = 16 * READS;
 
 /// How many bytes each of two readers hits in. They are the same ones whether the readers share anything or not, so
 /// that nobody has less of them to keep in the processor's caches; and few enough to stay there, since of more it is
@@ -74,24 +74,27 @@ pub(super) fn two_threads(_: &mut Criterion) {
         };
         let mut turns: [(&str, Turn<'_>); 2] =
             [("ours", Box::new(|| turn(&shared))), ("share-nothing", Box::new(|| turn(&apart)))];
-        in_turn_of(HITS, GROUP, size, &mut turns);
+        in_turn_of(TURN, GROUP, size, &mut turns);
     }
 }
 
-/// A turn of hits, at places that are counted from `base`.
+/// A turn of hits, [`TURN`] of them, at places that are counted from `base`.
 fn hit(file: &CachedFile, reads: &[Range<u64>], base: u64, size: u64) {
     let mut out = page_aligned(size as usize);
-    for read in reads.iter().cycle().take(HITS) {
+    for read in reads.iter().cycle().take(TURN) {
         file.read_at(black_box(&mut out), base + read.start).unwrap();
     }
 }
 
 /// Two processes that hit, each in a half of one file, and each in a file of a directory of its own, which share
-/// nothing; and one that is alone.
+/// nothing.
 pub(super) fn two_processes(_: &mut Criterion) {
     const GROUP: &str = "page-cache/hit-two-processes";
     let workloads = SharedOrNot::new();
     for size in SIZES {
+        if !["ours", "share-nothing"].iter().any(|name| is_wanted(&format!("{GROUP}/{name}/{size}"))) {
+            continue;
+        }
         let start = |shares, reader| {
             let (workload, directory, base) = workloads.of(shares, reader);
             let mut command = Command::new(std::env::current_exe().unwrap());
@@ -99,13 +102,11 @@ pub(super) fn two_processes(_: &mut Criterion) {
             Worker::start(command.env("SIZE", size.to_string()).env("BASE", base.to_string()))
         };
         let [mut shared, mut apart] = [true, false].map(|shares| [0, 1].map(|reader| start(shares, reader)));
-        let mut alone = [start(true, 0)];
-        let mut turns: [(&str, Turn<'_>); 3] = [
+        let mut turns: [(&str, Turn<'_>); 2] = [
             ("ours", Box::new(|| Worker::turn(&mut shared))),
             ("share-nothing", Box::new(|| Worker::turn(&mut apart))),
-            ("one", Box::new(|| Worker::turn(&mut alone))),
         ];
-        in_turn_of(HITS, GROUP, size, &mut turns);
+        in_turn_of(TURN, GROUP, size, &mut turns);
     }
 }
 

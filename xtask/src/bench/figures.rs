@@ -83,9 +83,21 @@ impl Figures {
         Some(Figure { value, unit: measured.unit.clone() })
     }
 
-    /// The figure of one round.
-    pub(crate) fn of_round(&self, id: &str, round: usize) -> Option<f64> {
-        self.measured.get(id)?.rounds.get(&round).copied()
+    /// The figure of one round, or the lowest of all.
+    pub(crate) fn figure(&self, id: &str, round: Option<usize>) -> Option<Figure> {
+        let Some(round) = round else { return self.lowest(id) };
+        let measured = self.measured.get(id)?;
+        Some(Figure { value: *measured.rounds.get(&round)?, unit: measured.unit.clone() })
+    }
+
+    /// The round in which these took least, each weighed alike; none if there is no round that has them all.
+    pub(crate) fn best_round(&self, ids: &[&str]) -> Option<usize> {
+        let rounds = self.measured.get(*ids.first()?)?.rounds.keys();
+        let together = |&round: &usize| {
+            let values = ids.iter().map(|id| self.measured.get(*id)?.rounds.get(&round));
+            values.map(|value| value.map(|value| value.ln())).sum::<Option<f64>>().map(|sum| (sum, round))
+        };
+        rounds.filter_map(together).min_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, round)| round)
     }
 
     /// Why there is no such figure, or why it does not count.
@@ -160,7 +172,8 @@ mod tests {
         criterion(home.path(), "a/ours/1", r#"{"Elements":10}"#, "[70,160]");
         figures.add_criterion(1, home.path()).unwrap();
         assert_eq!(figures.lowest("a/ours/1"), Some(Figure { value: 7.0, unit: "ns".into() }));
-        assert_eq!((figures.of_round("a/ours/1", 0), figures.of_round("a/ours/1", 1)), (Some(8.0), Some(7.0)));
+        let of_rounds = [0, 1, 2].map(|round| figures.figure("a/ours/1", Some(round)).map(|figure| figure.value));
+        assert_eq!(of_rounds, [Some(8.0), Some(7.0), None]);
         assert_eq!(figures.lowest("a/bare/1").unwrap().value, 100.0, "an iteration, whatever bytes it moves");
         assert_eq!(figures.lowest("a/other/1"), None);
     }

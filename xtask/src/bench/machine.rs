@@ -33,8 +33,8 @@ pub(crate) struct Machine {
 
 const METHOD: &str = "Each figure is the lowest of all samples of all rounds, and in each round ours, the bare operations \
                       and the peers are measured one after the other, from fixed seeds and after the result was \
-                      checked. Where a piece of each is done in turn, a round has the figures of the moment in which \
-                      all of them took least together. \
+                      checked. Where a piece of each is done in turn, the figures are those of one moment of one round: \
+                      that in which they took least, each weighed alike. \
                       A ratio is that of two such figures; its spread is the lowest and the highest ratio of a round, \
                       and two runs agree on it if their spreads, each a tenth wider, overlap. \
                       All files are in the system's page cache.";

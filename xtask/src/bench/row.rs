@@ -14,7 +14,9 @@ pub(crate) struct Row {
     baseline: Option<Baseline>,
     target: Target,
     limit: Option<Baseline>,
-    /// What ours is called where it was measured in turn with the limit.
+    /// Whether all of it is measured in turn, so that its figures are those of one round.
+    is_in_turn: bool,
+    /// What ours is called where it is measured in turn with the limit, and not with the baseline.
     ours_in_turn: Option<&'static str>,
     /// Whether it stands in the README.
     pub(crate) headline: bool,
@@ -52,7 +54,8 @@ enum Target {
 pub(crate) struct Line {
     pub(crate) area: String,
     pub(crate) operation: String,
-    /// The lowest of all rounds; null where it was not measured.
+    /// The lowest of all rounds, or of that in which all that is measured in turn took least; null where it was not
+    /// measured.
     pub(crate) ours: Option<f64>,
     /// Of `ours` and of `baseline_value`.
     pub(crate) unit: String,
@@ -95,6 +98,7 @@ pub(crate) const fn row(area: &'static str, operation: &'static str, ours: &'sta
         baseline: None,
         target: Target::None,
         limit: None,
+        is_in_turn: false,
         ours_in_turn: None,
         headline: false,
     }
@@ -139,6 +143,12 @@ impl Row {
         self
     }
 
+    /// Ours, the baseline and the limit are measured in turn.
+    pub(crate) const fn in_turn(mut self) -> Self {
+        self.is_in_turn = true;
+        self
+    }
+
     /// The same where one after the other is done of ours and of the least, since what can be begun before the last is
     /// done costs less than its work.
     pub(crate) const fn limited_in_turn(
@@ -158,12 +168,17 @@ impl Row {
 
     /// The row with what was measured in so many rounds.
     pub(crate) fn line(&self, figures: &Figures, rounds: usize) -> Line {
-        let ours = figures.lowest(self.ours);
+        let round = self.is_in_turn.then(|| figures.best_round(&self.ids())).flatten();
+        let ours = figures.figure(self.ours, round);
         let overhead = self.overhead(figures);
-        let baseline_value = self.baseline.as_ref().and_then(|baseline| baseline.value(figures));
-        let limited = self.ours_in_turn.map_or_else(|| ours.clone(), |ours| figures.lowest(ours));
-        let limit = self.limit.as_ref().zip(limited).and_then(|(limit, ours)| {
-            let (value, ratio) = (limit.value(figures)?, ours.value / limit.value(figures)?);
+        let baseline_value = self.baseline.as_ref().and_then(|baseline| baseline.value(figures, round));
+        let limit = self.limit.as_ref().and_then(|limit| {
+            let (ours, round) = match self.ours_in_turn {
+                Some(ours) => (ours, figures.best_round(&[&[ours], limit.ids].concat())),
+                None => (self.ours, round),
+            };
+            let (ours, value) = (figures.figure(ours, round)?.value, limit.value(figures, round)?);
+            let ratio = ours / value;
             let (name, kept) = (limit.name.to_owned(), ratio <= OF_LIMIT);
             Some(Limit { name, value: rounded(value), ratio: rounded(ratio), kept })
         });
@@ -194,15 +209,22 @@ impl Row {
         }
     }
 
+    /// All that is measured in turn.
+    fn ids(&self) -> Vec<&'static str> {
+        let beside = self.baseline.iter().chain(&self.limit).flat_map(|beside| beside.ids);
+        std::iter::once(&self.ours).chain(beside).copied().collect()
+    }
+
     fn ratio(&self, ours: f64, baseline: f64) -> f64 {
         if matches!(self.target, Target::AtLeast(_)) { baseline / ours } else { ours / baseline }
     }
 
     fn ratio_of(&self, figures: &Figures, round: usize) -> Option<f64> {
         let ids = self.baseline.as_ref()?.ids.iter();
-        let baseline = ids.filter_map(|id| figures.of_round(id, round)).reduce(f64::min)?;
+        let value = |id| Some(figures.figure(id, Some(round))?.value);
+        let baseline = ids.filter_map(|id| value(id)).reduce(f64::min)?;
         let baseline = baseline - self.overhead(figures).unwrap_or_default();
-        (baseline > 0.0).then_some(self.ratio(figures.of_round(self.ours, round)?, baseline))
+        (baseline > 0.0).then_some(self.ratio(value(self.ours)?, baseline))
     }
 
     fn overhead(&self, figures: &Figures) -> Option<f64> {
@@ -224,7 +246,7 @@ impl Row {
         }
         let baseline = self.baseline.as_ref()?;
         let why = baseline.ids.iter().find_map(|id| figures.why_not(id));
-        if baseline.value(figures).is_some() && why.is_none() {
+        if baseline.value(figures, None).is_some() && why.is_none() {
             return None;
         }
         Some(format!("{}: {}", baseline.name, why.unwrap_or(NOT_MEASURED)))
@@ -237,8 +259,9 @@ impl Baseline {
     }
 
     /// None where an empty call takes as long, so that nothing can be said of the rest.
-    fn value(&self, figures: &Figures) -> Option<f64> {
-        let lowest = self.ids.iter().filter_map(|id| figures.lowest(id)).map(|figure| figure.value).reduce(f64::min)?;
+    fn value(&self, figures: &Figures, round: Option<usize>) -> Option<f64> {
+        let all = self.ids.iter().filter_map(|id| figures.figure(id, round));
+        let lowest = all.map(|figure| figure.value).reduce(f64::min)?;
         let value = lowest - self.overhead(figures).unwrap_or_default();
         (value > 0.0 || lowest <= 0.0).then_some(value)
     }
@@ -302,6 +325,26 @@ mod tests {
         assert!(!missed.clone().limited_in_turn("all calls", "least", &["less"]).line(&figures, 1).is_at_its_limit());
         assert!(missed.clone().limited_in_turn("all calls", "less", &["less"]).line(&figures, 1).is_at_its_limit());
         assert!(!missed.limited_by("all calls", &["none"]).line(&figures, 1).is_at_its_limit());
+    }
+
+    #[test]
+    fn what_is_measured_in_turn_has_the_figures_of_one_round() {
+        let rounds: [&[(&str, f64)]; 3] = [
+            &[("ours", 30.0), ("bare", 40.0), ("least", 20.0)],
+            &[("ours", 20.0), ("bare", 50.0), ("least", 19.0)],
+            &[("ours", 10.0), ("bare", 500.0), ("least", 18.0)],
+        ];
+        let missed = row("a", "b", "ours").beside("bare", &["bare"]).limited_by("all calls", &["least"]).at_most(0.3);
+        let line = missed.clone().in_turn().line(&figures(&rounds), 3);
+        assert_eq!((line.ours, line.baseline_value, line.ratio), (Some(20.0), Some(50.0), Some(0.4)));
+        assert_eq!((line.spread, line.limit.unwrap().value), (Some([0.02, 0.75]), 19.0));
+        assert_eq!(missed.line(&figures(&rounds), 3).ratio, Some(0.25), "each of its own");
+        let row = row("a", "b", "bare").at_most(0.3).beside("least", &["least"]);
+        let line = row.limited_in_turn("calls", "ours", &["least"]).line(&figures(&rounds[..2]), 2);
+        assert_eq!((line.ours, line.limit.unwrap().ratio), (Some(40.0), 1.053));
+        // Of what was not measured together in any round each has its own.
+        let line = missed.in_turn().line(&figures(&[&rounds[0][..2], &rounds[1][1..]]), 2);
+        assert_eq!((line.ours, line.baseline_value), (Some(30.0), Some(40.0)));
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub(super) const ROWS: &[Row] = &[
         "page-cache/hit-behind-a-page/ours/1048576",
     )
     .beside("pread", &["page-cache/hit-behind-a-page/bare/1048576"])
+    .in_turn()
     .at_most(0.9),
     row(AREA, "a hit as `bytes`, 4 KiB", "page-cache/hit-bytes/ours/4096")
         .beside("pread", &["page-cache/hit-bytes/bare/4096"])
@@ -55,15 +56,19 @@ pub(super) const ROWS: &[Row] = &[
         .beside("foyer", &["page-cache/hit-read_at/foyer-memory/4096"]),
     row(AREA, "two threads, hits of 64 B", "page-cache/hit-two-threads/ours/64")
         .beside("sharing nothing", &["page-cache/hit-two-threads/share-nothing/64"])
+        .in_turn()
         .at_least(0.85),
     row(AREA, "two threads, hits of 4 KiB", "page-cache/hit-two-threads/ours/4096")
         .beside("sharing nothing", &["page-cache/hit-two-threads/share-nothing/4096"])
+        .in_turn()
         .at_least(0.85),
     row(AREA, "two processes, hits of 64 B", "page-cache/hit-two-processes/ours/64")
         .beside("sharing nothing", &["page-cache/hit-two-processes/share-nothing/64"])
+        .in_turn()
         .at_least(0.85),
     row(AREA, "two processes, hits of 4 KiB", "page-cache/hit-two-processes/ours/4096")
         .beside("sharing nothing", &["page-cache/hit-two-processes/share-nothing/4096"])
+        .in_turn()
         .at_least(0.85),
     row(AREA, "the first touch of a page in a process", "page-cache/first-touch/ours/65536")
         .beside("pread and CRC", &["page-cache/first-touch/bare-with-crc/65536"])
@@ -82,16 +87,20 @@ pub(super) const ROWS: &[Row] = &[
         .at_most(2.0),
     row(AREA, "a page of 64 KiB filled", "page-cache/fill-a-page/ours/65536")
         .beside("pwrite", &["page-cache/fill-a-page/bare-pwrite/65536"])
+        .in_turn()
         .limited_by("all its calls and copies", &["page-cache/fill-a-page/bare-all-calls/65536"])
         .at_most(1.15),
     row(AREA, "a page of 64 KiB filled, beside giving it out too", "page-cache/fill-a-page/ours/65536")
-        .beside("memcpy and pwrite", &["page-cache/fill-a-page/bare-copy-and-pwrite/65536"]),
+        .beside("memcpy and pwrite", &["page-cache/fill-a-page/bare-copy-and-pwrite/65536"])
+        .in_turn(),
     row(AREA, "a local file, cold, by 1 MiB", "page-cache/fill-by-1MiB/ours/16777216")
         .beside("read and write", &["page-cache/fill-by-1MiB/bare/16777216"])
+        .in_turn()
         .limited_by("all its calls and checksums", &["page-cache/fill-by-1MiB/bare-all-calls/16777216"])
         .at_least(0.85),
     row(AREA, "the same into memory 16 B behind a page", "page-cache/fill-by-1MiB-behind-a-page/ours/16777216")
         .beside("read and write", &["page-cache/fill-by-1MiB-behind-a-page/bare/16777216"])
+        .in_turn()
         .at_least(0.85),
     row(AREA, "1,000 scattered reads of 4 KiB, pages of 64 KiB: fetched", "page-cache/scattered-bytes/ours/65536")
         .beside("asked", &["page-cache/scattered-bytes/asked/65536"])

@@ -80,6 +80,7 @@ pub(super) const ROWS: &[Row] = &[
         .at_least(2.0),
     row(AREA, "1 MiB read over 4 KiB chunks, written ascending", "svf-core/read-gathered/ours/1048576")
         .beside("memcpy", &["svf-core/read-gathered/bare/1048576"])
+        .in_turn()
         .at_least(0.9),
     row(AREA, "one of 1,000,000 evicted", "svf-core/evict-one/ours/1000000").within(2_000.0, "ns"),
     row(AREA, "one of 1,000,000 evicted, beside svfsc", "svf-core/evict-one/ours/1000000")
@@ -106,12 +107,15 @@ pub(super) const ROWS: &[Row] = &[
         .beside("svfsc", &["svf-core/resident-beyond-the-data/svfsc/64"]),
     row(AREA, "two reading threads, 1,000,000 blocks", "svf-core/two-threads-read-64B/ours/1000000")
         .beside("sharing nothing", &["svf-core/two-threads-read-64B/share-nothing/1000000"])
+        .in_turn()
         .at_least(0.85),
     row(AREA, "two reading threads, 64 hot blocks, `read_into`", "svf-core/two-threads-read-64B/ours-into/64")
         .beside("sharing nothing", &["svf-core/two-threads-read-64B/share-nothing-into/64"])
+        .in_turn()
         .at_least(0.75),
     row(AREA, "two reading threads, 64 hot blocks, `read`", "svf-core/two-threads-read-64B/ours/64")
-        .beside("sharing nothing", &["svf-core/two-threads-read-64B/share-nothing/64"]),
+        .beside("sharing nothing", &["svf-core/two-threads-read-64B/share-nothing/64"])
+        .in_turn(),
     row(AREA, "allocations of a read of 64 B among blocks", "svf-core/allocations-of-a-read/ours/64")
         .within(0.0, "allocations"),
     row(AREA, "100,000 shuffled ranges into a `RangeSet`", "svf-core/range-set-insert-shuffled/ours/100000")

@@ -17,6 +17,7 @@ pub(super) const ROWS: &[Row] = &[
         .at_least(40.0),
     row(AREA, "the same, two threads", "window-mman/window-change/two-threads/1024")
         .beside("sharing nothing", &["window-mman/window-change/two-threads-share-nothing/1024"])
+        .in_turn()
         .at_least(0.7),
     row(AREA, "a miss, untouched, 4 windows", "window-mman/miss/ours/4")
         .beside("mmap and munmap", &["window-mman/miss/bare/4"])
@@ -39,6 +40,7 @@ pub(super) const ROWS: &[Row] = &[
         .at_most(0.95),
     row(AREA, "64 B at random of 1 GiB, 64 MiB mapped", "window-mman/read_at/ours/64")
         .beside("pread", &["window-mman/read_at/bare/64"])
+        .in_turn()
         .at_most(1.1),
     row(AREA, "64 B at random of 1 GiB, beside smmap", "window-mman/read_at/ours/64")
         .beside("smmap", &["window-mman/random-copy/smmap/64"]),
